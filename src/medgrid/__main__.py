@@ -1,0 +1,3 @@
+from medgrid.cli import main
+
+main()

@@ -1,0 +1,86 @@
+"""The `medgrid` command: what the rules call, and a few helpers for people.
+
+Everything heavy is imported by the job that needs it, never for `--help`.
+"""
+
+import argparse
+import importlib
+import json
+import sys
+
+from medgrid import __version__
+from medgrid.errors import MedgridError
+
+# job: function, its files in order, and options beyond them
+JOBS = {
+    "fetch": ("medgrid.data.fetch:fetch", "target"),
+    "inventory": ("medgrid.data.inventory:write_inventory", "archive target"),
+    "split": ("medgrid.data.split:write_split", "inventory target"),
+    "tensors": ("medgrid.data.tensors:write_tensors", "archive inventory target"),
+    "weights": ("medgrid.models.weights:fetch_weights", "target"),
+    "features": ("medgrid.training.features:write_features", "tensors target stamp"),
+    "train": ("medgrid.training.pack:train_pack", "features stamp split target checkpoints"),
+    "manifest": ("medgrid.evaluation.tables:write_manifest", "target"),
+    "evaluate": ("medgrid.evaluation.tables:write_tables", "folder"),
+    "figures": ("medgrid.report.figures:write_figures", "folder split tensors"),
+    "page": ("medgrid.report.page:write_page", "folder inventory split"),
+}
+OPTIONS = {
+    "fetch": ("mirror",),
+    "weights": ("mirror",),
+    "features": ("weights", "device", "threads"),
+    "train": ("device", "threads"),
+}
+DEFAULTS = {"mirror": "", "weights": "", "device": "auto", "threads": 0}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="medgrid",
+        description="Re-runs published deep-learning studies of medical images. "
+        "`medgrid run` runs the pipeline; the other commands are its jobs and helpers.",
+    )
+    parser.add_argument("--version", action="version", version=f"medgrid {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands.add_parser("run", help="run Snakemake with the arguments that follow, also after a killed run")
+    digest = commands.add_parser("digest", help="print the content digest of a zip or folder, for params.yaml")
+    digest.add_argument("path")
+    commands.add_parser("schema", help="print the JSON schema of params.yaml")
+    for name, (_, files) in JOBS.items():
+        job = commands.add_parser(name, help="a job of the pipeline")
+        job.add_argument("settings", help="JSON")
+        for file in files.split():
+            job.add_argument(file)
+        for option in OPTIONS.get(name, ()):
+            job.add_argument(f"--{option}", type=type(DEFAULTS[option]), default=DEFAULTS[option])
+    return parser
+
+
+def _job(name: str, arguments: dict) -> None:
+    module, function = JOBS[name][0].split(":")
+    settings = json.loads(arguments.pop("settings"))
+    getattr(importlib.import_module(module), function)(settings, **arguments)
+
+
+def main() -> None:
+    try:
+        if sys.argv[1:2] == ["run"]:  # everything behind it is Snakemake's own
+            from medgrid.run import run
+
+            run(sys.argv[2:])
+        arguments = vars(_parser().parse_args())
+        command = arguments.pop("command")
+        if command == "digest":
+            from medgrid.data.archive import content_digest
+
+            print(content_digest(arguments["path"]))
+        elif command == "schema":
+            from medgrid.config import schema
+
+            print(schema(), end="")
+        else:
+            _job(command, arguments)
+    except MedgridError as error:
+        sys.exit(f"medgrid: error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

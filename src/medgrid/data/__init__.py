@@ -1,0 +1,1 @@
+"""Images: fetch, inventory, split, tensors."""

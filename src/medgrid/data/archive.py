@@ -1,0 +1,71 @@
+"""A data set's archive: one zip whose content, not whose bytes, is what counts.
+
+The same images may arrive as Kaggle's own zip, as a folder that Kaggle's client unpacked, or as a mirror's
+re-packed zip. All three have the same content digest.
+"""
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+from tqdm import tqdm
+
+from medgrid.errors import MedgridError
+
+CHUNK = 1 << 20
+_opened: zipfile.ZipFile
+
+
+def open_in_worker(path: str) -> None:
+    """Give this worker process its own handle on the archive at `path`."""
+    global _opened
+    _opened = zipfile.ZipFile(path)
+
+
+def read_in_worker(name: str) -> bytes:
+    """Content of one member of the archive that this worker opened."""
+    return _opened.read(name)
+
+
+def _members(path: Path) -> list[str]:
+    if path.is_dir():
+        return sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
+    with zipfile.ZipFile(path) as archive:
+        return sorted(info.filename for info in archive.infolist() if not info.is_dir())
+
+
+def content_digest(path: str | Path) -> str:
+    """Digest of what a zip or a folder contains: the sha256 of `sha256sum`'s listing in byte order of paths.
+
+    For a folder, the same as
+    `find . -type f -printf '%P\\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum`.
+
+    Raises MedgridError for a file that is neither a folder nor a whole zip.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MedgridError(f"{path} does not exist")
+    if path.is_file() and not zipfile.is_zipfile(path):
+        raise MedgridError(f"{path} is not a zip archive, or was cut off; fetch it again")
+    listing = hashlib.sha256()
+    archive = None if path.is_dir() else zipfile.ZipFile(path)
+    try:
+        for name in tqdm(sorted(_members(path), key=str.encode), desc="checksum", unit="file", mininterval=1):
+            with archive.open(name) if archive else (path / name).open("rb") as member:
+                digest = hashlib.sha256()
+                while chunk := member.read(CHUNK):
+                    digest.update(chunk)
+            listing.update(f"{digest.hexdigest()}  {name}\n".encode())
+    except zipfile.BadZipFile as error:
+        raise MedgridError(f"{path} is damaged: {error}; fetch it again") from None
+    finally:
+        if archive:
+            archive.close()
+    return listing.hexdigest()
+
+
+def pack(folder: Path, target: Path) -> None:
+    """Put a folder's files into a zip, uncompressed: images are compressed already."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for name in tqdm(_members(folder), desc="packing", unit="file", mininterval=1):
+            archive.write(folder / name, name)

@@ -1,0 +1,1 @@
+"""From predictions to numbers: metrics per replicate, means and intervals per cell."""

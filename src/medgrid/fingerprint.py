@@ -1,0 +1,19 @@
+"""Names that say what a file was made from.
+
+A path that carries the hash of everything that determines its content is right by construction: it needs
+no time stamp and no database to be trusted. Code enters as a version number per room, bumped by hand when
+numbers change; `tests/test_versions.py` fails when a room's syntax tree changed without a bump or a blessing.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+# rooms whose code shapes numbers
+VERSIONS = {"data": 1, "models": 1, "training": 1, "evaluation": 1, "report": 1}
+
+
+def fingerprint(*parts: Any) -> str:
+    """First 12 hex digits of the sha256 over the canonical JSON of `parts`; floats by their shortest repr."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,107 @@
+"""Weight files: from a mirror, the user's disk or the network; whole, verified, resumable."""
+
+import hashlib
+import re
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import requests
+from tqdm import tqdm
+
+from medgrid.config import Weights
+from medgrid.errors import MedgridError
+from medgrid.files import exclusive, replacing
+
+TORCHVISION_FILES = "https://download.pytorch.org/models/"
+ATTEMPTS = 6
+FIRST_PAUSE = 2.0  # seconds; doubles with each attempt
+TIMEOUT = (10, 60)  # seconds to connect, and between bytes
+CHUNK = 1 << 20
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def fetch_weights(settings: dict, target: str, mirror: str = "") -> None:
+    """Place a verified weight file at `target`; raises MedgridError, placing nothing, when that fails.
+
+    Looked up in this order: the mirror folder by file name, the path as the user gave it, the network
+    (`url`, or torchvision's own place for files that carry their hash in the name).
+    """
+    weights = Weights.model_validate(settings)
+    name = Path(weights.file).name
+    candidates = [Path(mirror) / name] if mirror else []
+    local = next((path for path in [*candidates, Path(weights.file)] if path.is_file()), None)
+    url = weights.url or (TORCHVISION_FILES + name if weights.sha256 is None else None)
+    if local:
+        with replacing(target) as temporary:
+            shutil.copyfile(local, temporary)
+            _verify(temporary, weights, str(local))
+        return
+    if mirror or url is None:
+        looked = " and ".join(str(path) for path in [*candidates, Path(weights.file)])
+        raise MedgridError(
+            f"weights {name} not found (looked for {looked}): put the file there, or name its url in params.yaml"
+        )
+    partial = Path(target).with_suffix(".partial")
+    with exclusive(Path(target).with_suffix(".lock"), f"another download of {name}"):
+        download(url, partial)
+        try:
+            _verify(partial, weights, url)
+        except MedgridError:
+            partial.unlink()
+            raise
+        partial.replace(target)
+
+
+def download(url: str, target: Path) -> None:
+    """Fetch `url` to `target`, going on where an earlier attempt stopped; raises MedgridError at the end."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _transfer(url, target)
+        except requests.HTTPError as error:
+            status = error.response.status_code
+            if status < 500 and status != 429:
+                raise MedgridError(f"{url} answers HTTP {status}; check it, or use --config mirror=DIR") from None
+            reason = f"HTTP {status}"
+        except (requests.RequestException, ConnectionError) as error:
+            reason = type(error).__name__
+        if attempt < ATTEMPTS:
+            pause = FIRST_PAUSE * 2 ** (attempt - 1)
+            print(f"medgrid: {url}: {reason}; attempt {attempt + 1} in {pause:.0f} s", file=sys.stderr, flush=True)
+            time.sleep(pause)
+    raise MedgridError(
+        f"{url} could not be fetched ({reason}, {ATTEMPTS} attempts). What has arrived is kept: run again to go "
+        f"on, or put {Path(target).stem} into a folder and name it with --config mirror=DIR"
+    )
+
+
+def _transfer(url: str, target: Path) -> None:
+    have = target.stat().st_size if target.exists() else 0
+    headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"} if have else {"Accept-Encoding": "identity"}
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        if response.status_code == 416:  # nothing is left to send: the check of the hash decides
+            return
+        response.raise_for_status()
+        if response.status_code != 206:  # the server does not resume
+            have = 0
+        length = response.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=url.rsplit("/", 1)[-1], mininterval=1)
+        with target.open("ab" if have else "wb") as handle, bar:
+            for chunk in response.iter_content(CHUNK):
+                handle.write(chunk)
+                bar.update(len(chunk))
+    if total is not None and target.stat().st_size < total:
+        raise ConnectionError("cut off")
+
+
+def _verify(path: Path, weights: Weights, source: str) -> None:
+    digest = sha256_of(path)
+    expected = weights.sha256 or re.search(r"-([0-9a-f]{8})\.pth$", weights.file)[1]
+    if not digest.startswith(expected):
+        raise MedgridError(f"{source} has the sha256 {digest}, expected {expected}: fetch it again")

@@ -1,0 +1,1 @@
+"""Frozen features, heads trained in stacks, checkpoints."""

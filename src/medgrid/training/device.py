@@ -1,0 +1,55 @@
+"""Which processor computes, said aloud and stamped on results."""
+
+import ctypes
+import platform
+import sys
+
+import torch
+
+from medgrid.errors import MedgridError
+
+# glibc's mallopt: M_TRIM_THRESHOLD, M_MMAP_MAX
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+
+
+def choose(wanted: str, threads: int) -> torch.device:
+    """Resolve `wanted` (auto, cpu, cuda); raises MedgridError when cuda is wanted and there is none."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise MedgridError("device: cuda, but torch sees no CUDA device here; set device to auto or cpu")
+    device = torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+    if threads:
+        torch.set_num_threads(threads)
+    if device.type == "cpu":
+        keep_memory()
+    print(f"medgrid: device {describe(device)}", file=sys.stderr, flush=True)
+    return device
+
+
+def keep_memory() -> None:
+    """Let glibc keep freed memory instead of handing every large activation back to the kernel.
+
+    Page faults otherwise cost more than the arithmetic: see `benchmarks/README.md`. Elsewhere than on glibc
+    this does nothing.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_MMAP_MAX, 0)
+        libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def describe(device: torch.device) -> str:
+    """Such as `cpu (2 threads)` or `cuda (NVIDIA H200)`."""
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    return f"cpu ({torch.get_num_threads()} threads)"
+
+
+def stamp(device: torch.device) -> dict:
+    """What computed: kept beside every result."""
+    return {
+        "device": describe(device),
+        "precision": "float32",
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+    }

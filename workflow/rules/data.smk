@@ -1,0 +1,63 @@
+"""Images: fetch, inventory, split, tensors."""
+
+
+rule fetch:
+    output:
+        f"{DATA}/archives/{{name}}.zip",
+    log:
+        f"{DATA}/logs/fetch/{{name}}.log",
+    benchmark:
+        f"{DATA}/benchmarks/fetch/{{name}}.tsv"
+    params:
+        settings=lambda w: as_json(PLAN.archives[w.name].settings),
+    localrule: True
+    shell:
+        "medgrid fetch {params.settings:q} {output} --mirror {MIRROR:q} 2>&1 | tee {log}"
+
+
+rule inventory:
+    input:
+        lambda w: f"{DATA}/archives/{PLAN.inventories[w.name].inputs['archive']}.zip",
+    output:
+        f"{DATA}/inventories/{{name}}.csv",
+    log:
+        f"{DATA}/logs/inventory/{{name}}.log",
+    benchmark:
+        f"{DATA}/benchmarks/inventory/{{name}}.tsv"
+    threads: workflow.cores or 1
+    params:
+        settings=lambda w: as_json(PLAN.inventories[w.name].settings),
+    shell:
+        "medgrid inventory {params.settings:q} {input} {output} 2>&1 | tee {log}"
+
+
+rule split:
+    input:
+        lambda w: f"{DATA}/inventories/{PLAN.splits[w.name].inputs['inventory']}.csv",
+    output:
+        f"{DATA}/splits/{{name}}.csv",
+    log:
+        f"{DATA}/logs/split/{{name}}.log",
+    benchmark:
+        f"{DATA}/benchmarks/split/{{name}}.tsv"
+    params:
+        settings=lambda w: as_json(PLAN.splits[w.name].settings),
+    shell:
+        "medgrid split {params.settings:q} {input} {output} 2>&1 | tee {log}"
+
+
+rule tensors:
+    input:
+        archive=lambda w: f"{DATA}/archives/{PLAN.tensors[w.name].inputs['archive']}.zip",
+        inventory=lambda w: f"{DATA}/inventories/{PLAN.tensors[w.name].inputs['inventory']}.csv",
+    output:
+        f"{DATA}/tensors/{{name}}.npy",
+    log:
+        f"{DATA}/logs/tensors/{{name}}.log",
+    benchmark:
+        f"{DATA}/benchmarks/tensors/{{name}}.tsv"
+    threads: workflow.cores or 1
+    params:
+        settings=lambda w: as_json(PLAN.tensors[w.name].settings),
+    shell:
+        "medgrid tensors {params.settings:q} {input.archive} {input.inventory} {output} 2>&1 | tee {log}"
