@@ -13,7 +13,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: .venv/ready  ## run the first study on synthetic images, small, on the CPU; prints the path of its page
-	@medgrid run --workflow-profile workflow/profiles/demo
+	@medgrid run --workflow-profile demo
 	@echo "$(CURDIR)/results/demo/brain_tumor_lr_batch/index.html"
 
 test: .venv/ready  ## run the tests

@@ -1,10 +1,21 @@
 """medgrid: published deep-learning studies of medical images, re-run. See docs/architecture.md."""
 
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
 from snakemake.exceptions import WorkflowError
 
 from medgrid.config import load, read_yaml
 from medgrid.errors import MedgridError
 from medgrid.grid import plan
+
+# To compare params, Snakemake imports pandas (0.8 s) wherever it is installed; this says that it is not
+sys.modules.setdefault("pandas", None)
+# jobs find the `medgrid` of the environment that runs Snakemake, activated or not
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 try:
     read_yaml("params.yaml")  # names the line of a fault in YAML, which Snakemake does not
@@ -27,8 +38,6 @@ MIRROR, DEVICE = PARAMS.mirror or "", PARAMS.device
 
 
 def as_json(settings):
-    import json
-
     return json.dumps(settings, ensure_ascii=False)
 
 
@@ -45,14 +54,11 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 
 
-localrules:
-    all,
-
-
 rule all:
+    default_target: True
     input:
         [study_files(study) for study in PARAMS.run],
-    default_target: True
+    localrule: True
 
 
 for study in PLAN.studies:
@@ -63,3 +69,11 @@ for study in PLAN.studies:
         input:
             study_files(study),
         localrule: True
+
+
+onsuccess:
+    # only now: a pack that Snakemake had not yet noted when it was killed is put together again from these
+    for checkpoints in Path(DATA, "checkpoints").glob("*/*/"):
+        if Path(RESULTS, checkpoints.parent.name, "packs", checkpoints.name, "pack.json").exists():
+            shutil.rmtree(checkpoints)
+            checkpoints.with_suffix(".lock").unlink(missing_ok=True)

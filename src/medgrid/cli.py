@@ -20,7 +20,7 @@ JOBS = {
     "weights": ("medgrid.models.weights:fetch_weights", "target"),
     "features": ("medgrid.training.features:write_features", "tensors target stamp"),
     "train": ("medgrid.training.pack:train_pack", "features stamp split target checkpoints"),
-    "manifest": ("medgrid.evaluation.tables:write_manifest", "target"),
+    "manifest": ("medgrid.evaluation.manifest:write_manifest", "target"),
     "evaluate": ("medgrid.evaluation.tables:write_tables", "folder"),
     "figures": ("medgrid.report.figures:write_figures", "folder split tensors"),
     "page": ("medgrid.report.page:write_page", "folder inventory split"),

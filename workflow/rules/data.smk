@@ -8,11 +8,11 @@ rule fetch:
         f"{DATA}/logs/fetch/{{name}}.log",
     benchmark:
         f"{DATA}/benchmarks/fetch/{{name}}.tsv"
+    localrule: True
     params:
         settings=lambda w: as_json(PLAN.archives[w.name].settings),
-    localrule: True
     shell:
-        "medgrid fetch {params.settings:q} {output} --mirror {MIRROR:q} 2>&1 | tee {log}"
+        "medgrid fetch {params.settings:q} {output} --mirror={MIRROR:q} 2>&1 | tee {log}"
 
 
 rule inventory:

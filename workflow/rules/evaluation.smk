@@ -20,9 +20,9 @@ rule manifest:
         f"{DATA}/logs/manifest/{{study}}-{{name}}.log",
     benchmark:
         f"{DATA}/benchmarks/manifest/{{study}}-{{name}}.tsv"
+    localrule: True
     params:
         settings=lambda w: as_json({"study": w.study, "packs": PLAN.packs_of[w.study]}),
-    localrule: True
     shell:
         "medgrid manifest {params.settings:q} {output} 2>&1 | tee {log}"
 

@@ -8,8 +8,8 @@ rule weights:
         f"{DATA}/logs/weights/{{name}}.log",
     benchmark:
         f"{DATA}/benchmarks/weights/{{name}}.tsv"
+    localrule: True
     params:
         settings=lambda w: as_json(PLAN.weights[w.name].settings),
-    localrule: True
     shell:
-        "medgrid weights {params.settings:q} {output} --mirror {MIRROR:q} 2>&1 | tee {log}"
+        "medgrid weights {params.settings:q} {output} --mirror={MIRROR:q} 2>&1 | tee {log}"

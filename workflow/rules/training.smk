@@ -31,7 +31,7 @@ rule features:
         settings=lambda w: as_json(PLAN.features[w.name].settings),
         weights=lambda w, input: input.get("weights", ""),
     shell:
-        "medgrid features {params.settings:q} {input.tensors} {output} --weights {params.weights:q}"
+        "medgrid features {params.settings:q} {input.tensors} {output} --weights={params.weights:q}"
         " --device {DEVICE} --threads {threads} 2>&1 | tee {log}"
 
 

@@ -1,1 +1,3 @@
 """Images: fetch, inventory, split, tensors."""
+
+PARTS = ("train", "validation", "test")

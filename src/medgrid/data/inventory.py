@@ -36,7 +36,12 @@ def _describe(path: str) -> dict:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with PIL.Image.open(io.BytesIO(content)) as image:
-                row |= {"format": image.format, "mode": image.mode, "width": image.width, "height": image.height}
+                row |= {
+                    "format": image.format,
+                    "mode": image.mode,
+                    "width": image.width,
+                    "height": image.height,
+                }
                 pixels = np.asarray(image)
         # mode and shape belong to the pixels: the same bytes may be another picture
         digest = hashlib.sha256(f"{row['mode']} {pixels.shape} ".encode())
@@ -70,7 +75,10 @@ def write_inventory(settings: dict, archive: str, target: str, jobs: int = 0) ->
     _check_labels({match["label"] for match in matches.values()}, settings["classes"], where)
     other = [path for path in paths if path not in matches and Path(path).suffix.lower() in IMAGE_SUFFIXES]
     if other:
-        print(f"medgrid: {len(other)} images match no label and are left out, such as {other[0]}", file=sys.stderr)
+        print(
+            f"medgrid: {len(other)} images match no label and are left out, such as {other[0]}",
+            file=sys.stderr,
+        )
 
     workers = jobs or len(os.sched_getaffinity(0))
     with ProcessPoolExecutor(workers, initializer=open_in_worker, initargs=(archive,)) as pool:

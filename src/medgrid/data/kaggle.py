@@ -54,7 +54,9 @@ def download(kaggle: Kaggle, cache: Path) -> Path:
         if attempt < ATTEMPTS:
             pause = max(FIRST_PAUSE * 2 ** (attempt - 1), wait)
             print(
-                f"medgrid: Kaggle: {reason}; attempt {attempt + 1} in {pause:.0f} s", file=sys.stderr, flush=True
+                f"medgrid: Kaggle: {reason}; attempt {attempt + 1} in {pause:.0f} s",
+                file=sys.stderr,
+                flush=True,
             )
             time.sleep(pause)
     raise MedgridError(

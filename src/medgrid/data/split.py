@@ -6,10 +6,9 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import train_test_split
 
+from medgrid.data import PARTS
 from medgrid.errors import MedgridError
 from medgrid.files import replacing
-
-PARTS = ("train", "validation", "test")
 
 
 def clusters(images: pd.DataFrame) -> np.ndarray:

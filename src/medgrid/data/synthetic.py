@@ -1,7 +1,7 @@
 """Procedural phantoms that stand in for scans: no patient, no download, something to learn.
 
-A subject is a head: an ellipse of skull, tissue with smooth texture, two ventricles. Its class decides the
-lesion: one class in four has none, the others differ in place, size and brightness. Images of one subject
+A subject is a head: an ellipse of skull, tissue with texture, two ventricles. Its class decides the lesion (one
+class in four has none, the others differ in place, size and brightness) and the tissue's grain. Images of one subject
 share the anatomy and differ by slice, noise and gain. Some files are exact copies of others, also across the
 archive's own splits, as in real collections.
 """
@@ -13,35 +13,39 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 from scipy.ndimage import gaussian_filter
+from scipy.special import expit
 from tqdm import tqdm
 
 from medgrid.config import Synthetic
 
 QUALITY = 90
 # per class, in turn: distance of the lesion from the centre, its radius (both in half-widths of the head),
-# and its brightness above tissue; None: no lesion
-LESIONS = ((0.45, 0.30, 0.45), (0.78, 0.22, 0.30), None, (0.10, 0.15, 0.60))
+# its brightness above tissue (0: no lesion), and the grain of the tissue (in widths of the image). The grain is
+# there for networks with random weights, which see texture but hardly see place
+CLASSES = (
+    (0.45, 0.30, 0.45, 0.25),
+    (0.78, 0.22, 0.30, 0.35),
+    (0.0, 0.1, 0.0, 0.45),
+    (0.10, 0.15, 0.60, 0.55),
+)
 
 
-def _head(rng: np.random.Generator, size: int, lesion: tuple[float, float, float] | None) -> np.ndarray:
+def _head(rng: np.random.Generator, size: int, kind: int) -> np.ndarray:
     """One subject's anatomy, float [size, size] in 0..1."""
     y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
     width, height = rng.uniform(0.62, 0.75), rng.uniform(0.78, 0.9)
     radius = np.hypot(x / width, y / height)
+    distance, extent, brightness, tissue = CLASSES[kind % len(CLASSES)]
     texture = gaussian_filter(rng.standard_normal((size, size)), size / 16)
-    image = np.where(radius < 1, 0.35 + 0.08 * texture / texture.std(), 0.0)
+    texture /= texture.std()
+    image = np.where(radius < 1, tissue + 0.08 * texture, 0.0)
     image = np.where(np.abs(radius - 1) < 0.06, 0.8, image)
     for side in (-1, 1):
         image[np.hypot((x - side * 0.15) / 0.08, (y + rng.uniform(0, 0.1)) / 0.25) < 1] = 0.1
-    if lesion is not None:
-        distance, extent, brightness = lesion
-        angle = rng.uniform(0, 2 * np.pi)
-        extent *= rng.uniform(0.7, 1.3)
-        there = np.hypot(
-            x - distance * width * np.cos(angle), y - distance * height * np.sin(angle)
-        ) / extent + rng.uniform(0.05, 0.15) * texture / texture.std()
-        image += brightness * rng.uniform(0.6, 1.2) / (1 + np.exp(np.clip((there - 1) * 12, -50, 50)))
-    return image
+    angle = rng.uniform(0, 2 * np.pi)
+    off_x, off_y = x - distance * width * np.cos(angle), y - distance * height * np.sin(angle)
+    edge = np.hypot(off_x, off_y) / (extent * rng.uniform(0.7, 1.3)) + rng.uniform(0.05, 0.15) * texture
+    return image + brightness * rng.uniform(0.6, 1.2) * expit(12 * (1 - edge))
 
 
 def _jpeg(image: np.ndarray) -> bytes:
@@ -64,8 +68,8 @@ def generate(settings: Synthetic, classes: list[str], target: Path) -> None:
         subject, slice_ = divmod(i, settings.per_subject)
         if slice_ == 0:
             kind = subject % len(classes)
-            anatomy = _head(rng, settings.size, LESIONS[kind % len(LESIONS)])
-        image = np.roll(anatomy, rng.integers(-2, 3, 2), (0, 1)) * rng.uniform(0.85, 1.15)
+            anatomy = _head(rng, settings.size, kind)
+        image = np.roll(anatomy, rng.integers(-2, 3, 2), (0, 1)) * rng.uniform(0.9, 1.1)
         image += rng.normal(0, 0.04, image.shape)
         files.append((classes[kind], f"s{subject:04d}", _jpeg(image)))
     for i in rng.choice(originals, copies, replace=False):

@@ -30,7 +30,7 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray) -> tuple[dict, dict[
         missing = np.full(count, np.nan)
         return (
             dict.fromkeys(SUMMARY, np.nan),
-            {name: missing for name in PER_CLASS},
+            dict.fromkeys(PER_CLASS, missing),
             np.zeros((count, count), int),
         )
     # float32 rows add up to 1 only nearly, which log_loss would remark on

@@ -9,21 +9,9 @@ from tqdm import tqdm
 
 from medgrid.evaluation.metrics import PER_CLASS, SUMMARY, evaluate, interval
 from medgrid.files import replacing
-from medgrid.training.loop import CURVES
-from medgrid.training.pack import CHECKPOINTS
+from medgrid.training import CHECKPOINTS, CURVES
 
 FLOATS = "%.6g"
-
-
-def write_manifest(settings: dict, target: str) -> None:
-    """Note the exact packs that a study's tables show, in a file named after them.
-
-    A pack that params no longer ask for then cannot linger in a table: another set of packs is another file.
-    """
-    for earlier in Path(target).parent.glob("manifest-*.json"):
-        earlier.unlink()
-    with replacing(target) as temporary:
-        temporary.write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def _weights_label(backbone: dict) -> str:
@@ -84,8 +72,8 @@ def summarise(replicates: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
 
 
 def mean_curves(curves: pd.DataFrame) -> pd.DataFrame:
-    """Per cell and epoch: mean and standard deviation over seeds of each curve."""
-    grouped = curves.groupby(["cell", "epoch"], sort=False)[list(CURVES)].agg(["mean", "std"])
+    """Per cell and epoch: mean, lowest and highest over seeds of each curve."""
+    grouped = curves.groupby(["cell", "epoch"], sort=False)[list(CURVES)].agg(["mean", "min", "max"])
     grouped.columns = [f"{curve}_{statistic}" for curve, statistic in grouped.columns]
     return grouped.reset_index()
 

@@ -14,6 +14,7 @@ NORMALISATION = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
+PASSING = 3.0  # of random layers: norm of the pass-through, in norms of the random part
 INITIAL_SEED = 0  # of random weights: a backbone is part of the data, not of a replicate
 
 
@@ -52,7 +53,9 @@ class Backbone(nn.Module):
             torch.manual_seed(INITIAL_SEED)
             network = torchvision.models.get_model(model, weights=None)
         name, layer, self.dropout = output_layer(network)
-        if weights is not None:
+        if weights is None:
+            self._settle(network)
+        else:
             self._load(network, model, name, weights)
         parent, _, child = name.rpartition(".")
         setattr(network.get_submodule(parent), child, nn.Identity())
@@ -63,6 +66,28 @@ class Backbone(nn.Module):
         self.register_buffer("shift", -mean / std)
         self.requires_grad_(False)
         self.eval()
+
+    @staticmethod
+    @torch.no_grad()
+    def _settle(network: nn.Module) -> None:
+        """Make random layers usable: as initialised, a deep network scrambles its input beyond any reading.
+
+        Each convolution gets a pass-through beside its random part, and BatchNorm statistics are measured on
+        fixed noise, without which activations grow by orders.
+        """
+        network.eval()
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                passing = nn.init.dirac_(torch.empty_like(module.weight), module.groups)
+                module.weight += PASSING * module.weight.flatten(1).norm(dim=1).mean() * passing
+            elif isinstance(module, nn.BatchNorm2d):
+                module.train()
+                module.momentum = None  # plain mean over what passes, here one batch
+        # coarse and fine noise together, since images have both
+        generator = torch.Generator().manual_seed(INITIAL_SEED)
+        coarse = torch.randn(32, 3, 4, 4, generator=generator)
+        fine = torch.randn(32, 3, 96, 96, generator=generator)
+        network(nn.functional.interpolate(coarse, size=96, mode="bilinear") + 0.2 * fine)
 
     @staticmethod
     def _load(network: nn.Module, model: str, output: str, path: Path) -> None:

@@ -72,7 +72,11 @@ def download(url: str, target: Path) -> None:
             reason = type(error).__name__
         if attempt < ATTEMPTS:
             pause = FIRST_PAUSE * 2 ** (attempt - 1)
-            print(f"medgrid: {url}: {reason}; attempt {attempt + 1} in {pause:.0f} s", file=sys.stderr, flush=True)
+            print(
+                f"medgrid: {url}: {reason}; attempt {attempt + 1} in {pause:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
             time.sleep(pause)
     raise MedgridError(
         f"{url} could not be fetched ({reason}, {ATTEMPTS} attempts). What has arrived is kept: run again to go "

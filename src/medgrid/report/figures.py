@@ -11,61 +11,27 @@ import seaborn as sns
 from sklearn.metrics import roc_curve
 from tqdm import tqdm
 
-from medgrid.data.split import PARTS
+from medgrid.data import PARTS
 from medgrid.evaluation.metrics import interval
 from medgrid.report import style
+from medgrid.report.study import Study, setting_name, setting_value
 
 SAMPLES = 2  # images per class and part
 RATES = np.linspace(0, 1, 201)  # common false-positive rates on which ROC curves are averaged
-
-
-class Study:
-    """A study's settings and tables, as the figures want them."""
-
-    def __init__(self, settings: dict, folder: Path):
-        self.settings, self.folder = settings, folder
-        self.axes: list[str] = settings["axes"]
-        self.cells = pd.DataFrame(settings["cells"]).set_index("id", drop=False)
-        self.classes: list[str] = settings["classes"]
-        self.means = pd.read_csv(folder / "cells.csv")
-        self.replicates = pd.read_csv(folder / "replicates.csv")
-        self.models = list(dict.fromkeys(self.replicates["model"])) if "model" in self.axes else [None]
-
-    def of_model(self, table: pd.DataFrame, model: str | None) -> pd.DataFrame:
-        return table if model is None else table[table["cell"].map(self.cells["model"]) == model]
-
-    def note(self, table: pd.DataFrame) -> str:
-        weights = "; ".join(dict.fromkeys(table["weights"]))
-        return f"{self.settings['data']} · weights: {weights} · {self.settings['protocol']} split"
-
-    def label(self, cell: str, axes: list[str]) -> str:
-        row = self.cells.loc[cell]
-        return ", ".join(
-            style.value(axis, row[axis]) if axis == "model" else f"{style.name(axis)} {style.value(axis, row[axis])}"
-            for axis in axes
-        )
-
-    def chosen(self, model: str | None) -> str | None:
-        """The cell that validation picks for a model; None when all diverged."""
-        best = self.of_model(self.means[self.means["checkpoint"] == "best"], model)
-        best = best.dropna(subset=["validation_loss_mean"])
-        return None if best.empty else best.loc[best["validation_loss_mean"].idxmin(), "cell"]
-
-    def probabilities(self, cell: str) -> tuple[np.ndarray, np.ndarray]:
-        """Test probabilities [seeds, n, C] at the best epoch, and labels [n]."""
-        for pack in self.settings["packs"]:
-            predictions = np.load(self.folder / "packs" / pack / "predictions.npz")
-            where = np.flatnonzero(predictions["cells"] == cell)
-            if len(where):
-                return predictions["test_probabilities"][where[0], :, 0], predictions["test_labels"]
-        raise KeyError(cell)
 
 
 def class_counts(study: Study, split: pd.DataFrame):
     counts = split.groupby(["part", "label"]).size().rename("images").reset_index()
     figure, axes = plt.subplots(figsize=(6.4, 3.2))
     sns.barplot(
-        counts, x="label", y="images", hue="part", order=study.classes, hue_order=PARTS, ax=axes, errorbar=None
+        counts,
+        x="label",
+        y="images",
+        hue="part",
+        order=study.classes,
+        hue_order=PARTS,
+        ax=axes,
+        errorbar=None,
     )
     for bars in axes.containers:
         axes.bar_label(bars, fontsize=7)
@@ -113,23 +79,21 @@ def curves(study: Study, model: str | None):
             of_cell = table[table["cell"] == cell]
             for row, quantity in enumerate(("loss", "accuracy")):
                 for part, line in (("train", ":"), ("validation", "-")):
-                    mean, spread = (of_cell[f"{part}_{quantity}_{s}"] for s in ("mean", "std"))
+                    mean, low, high = (of_cell[f"{part}_{quantity}_{s}"] for s in ("mean", "min", "max"))
                     colour = colours[cells.loc[cell, hue]]
                     grid[row, column].plot(of_cell["epoch"], mean, line, color=colour, linewidth=1.2)
-                    grid[row, column].fill_between(
-                        of_cell["epoch"], mean - spread, mean + spread, color=colour, alpha=0.2, linewidth=0
-                    )
-        title = ", ".join(f"{style.name(a)} {style.value(a, v)}" for a, v in zip(middle, panel, strict=True))
+                    grid[row, column].fill_between(of_cell["epoch"], low, high, color=colour, alpha=0.2, linewidth=0)
+        title = ", ".join(f"{setting_name(a)} {setting_value(v)}" for a, v in zip(middle, panel, strict=True))
         grid[0, column].set_title(title, fontsize=10)
         grid[1, column].set_xlabel("epoch")
     grid[0, 0].set(ylabel="loss", yscale="log")
     grid[1, 0].set(ylabel="accuracy", ylim=(None, 1.0))
     handles = [plt.Line2D([], [], color=colour) for colour in colours.values()]
     handles += [plt.Line2D([], [], color="0.3", linestyle=line) for line in (":", "-")]
-    labels = [style.value(hue, each) for each in colours] + ["train", "validation"]
-    figure.suptitle(f"Learning curves{f' of {model}' if model else ''}: mean and standard deviation over seeds")
+    labels = [setting_value(each) for each in colours] + ["train", "validation"]
+    figure.suptitle(f"Learning curves{f' of {model}' if model else ''}: mean over seeds, lowest to highest")
     figure.tight_layout(rect=(0, 0.06, 1, 1))
-    figure.legend(handles, labels, title=style.name(hue), loc="lower center", ncols=len(labels), frameon=False)
+    figure.legend(handles, labels, title=setting_name(hue), loc="lower center", ncols=len(labels), frameon=False)
     return figure, study.note(table)
 
 
@@ -151,10 +115,15 @@ def heatmap(study: Study):
         sns.heatmap(
             100 * table, annot=True, fmt=".1f", cmap="viridis", vmin=100 * values.min(), vmax=100 * values.max(),
             ax=axes, cbar=False, linewidths=1,
-            xticklabels=[style.value(columns, v) for v in table.columns],
-            yticklabels=[style.value(rows, v) for v in table.index] if rows else False,
+            xticklabels=[setting_value(v) for v in table.columns],
+            yticklabels=[setting_value(v) for v in table.index] if rows else False,
         )  # fmt: skip
-        axes.set(xlabel=style.name(columns), ylabel=style.name(rows) if rows else "", title=", ".join(map(str, panel)))
+        axes.set(
+            xlabel=setting_name(columns),
+            ylabel=setting_name(rows) if rows else "",
+            title=", ".join(map(str, panel)),
+        )
+        axes.tick_params(axis="y", rotation=0)
     figure.suptitle("Test accuracy in %, mean over seeds, at the best epoch by validation", fontsize=11)
     figure.tight_layout()
     return figure, study.note(best)
@@ -231,7 +200,13 @@ def roc(study: Study, model: str | None):
             axes.fill_between(RATES, line.min(0), line.max(0), color=drawn.get_color(), alpha=0.15, linewidth=0)
         axes.legend(fontsize=7, loc="lower right", title="95 % intervals over seeds", title_fontsize=7)
     title = study.label(cell, study.axes) if cell else f"{model}: all diverged"
-    axes.set(xlabel="false-positive rate", ylabel="true-positive rate", xlim=(-0.01, 1), ylim=(0, 1.01), aspect="equal")
+    axes.set(
+        xlabel="false-positive rate",
+        ylabel="true-positive rate",
+        xlim=(-0.01, 1),
+        ylim=(0, 1.01),
+        aspect="equal",
+    )
     axes.set_title(f"ROC: {title}", fontsize=9)
     return figure, study.note(study.of_model(study.means, model))
 
@@ -251,7 +226,7 @@ def write_figures(settings: dict, folder: str, split: str, tensors: str) -> None
     todo = {"class_counts": lambda: (class_counts(study, images), settings["data"])}
     if settings["show_images"]:
         pixels = np.load(tensors, mmap_mode="r")
-        todo["samples"] = lambda: (samples(study, images, pixels), f"{settings['data']}, {settings['license']}")
+        todo["samples"] = lambda: (samples(study, images, pixels), settings["data"])
     todo |= {drawing.__name__: lambda d=drawing: d(study) for drawing in (heatmap, ranking, confusion)}
     for model in study.models:
         suffix = f"-{model}" if model else ""

@@ -8,10 +8,10 @@ import jinja2
 import pandas as pd
 
 from medgrid import __version__
-from medgrid.data.split import PARTS
+from medgrid.data import PARTS
 from medgrid.files import replacing
 from medgrid.fingerprint import VERSIONS
-from medgrid.report.figures import Study
+from medgrid.report.study import Study, setting_name, setting_value
 
 CAPTIONS = {
     "class_counts": "How many images of each class train, validate and test.",
@@ -19,7 +19,7 @@ CAPTIONS = {
     "ranking": "Every cell of the grid by mean test accuracy. The interval covers the randomness of training "
     "(seeds), not the sampling of test images.",
     "heatmap": "Mean test accuracy over the grid.",
-    "curves": "Loss (logarithmic) and accuracy after each epoch.",
+    "curves": "Loss (logarithmic) and accuracy after each epoch: mean over seeds, lowest to highest.",
     "confusion": "Where the chosen cells err: the cell of each model that validation loss picks.",
     "roc": "Bands span the lowest to the highest replicate.",
 }
@@ -43,7 +43,7 @@ def _cell_rows(study: Study) -> list[dict]:
             values.append((text, "" if pd.isna(low) else f"{low:.{digits}f} to {high:.{digits}f}"))
         rows.append(
             {
-                "axes": [f"{row[axis]:g}" if isinstance(row[axis], float) else row[axis] for axis in study.axes],
+                "axes": [setting_value(row[axis]) for axis in study.axes],
                 "values": values,
                 "replicates": row["replicates"],
                 "diverged": row["diverged"],
@@ -83,7 +83,7 @@ def write_page(settings: dict, folder: str, inventory: str, split: str) -> None:
         study=settings,
         shown=list(SHOWN.values()),
         rows=_cell_rows(study),
-        axes=[name.replace("_", " ") for name in study.axes],
+        axes=[setting_name(name) for name in study.axes],
         figures=_figures(place),
         data={
             "images": len(images),
@@ -94,7 +94,7 @@ def write_page(settings: dict, folder: str, inventory: str, split: str) -> None:
             "formats": readable.groupby(["format", "mode"]).size().to_dict(),
         },
         packs=packs,
-        replicates=max((row["replicates"] for row in _cell_rows(study)), default=0),
+        replicates=int(study.means["replicates"].max()),
         version=__version__,
         rooms=VERSIONS,
     )

@@ -38,10 +38,11 @@ def keep_memory() -> None:
 
 
 def describe(device: torch.device) -> str:
-    """Such as `cpu (2 threads)` or `cuda (NVIDIA H200)`."""
+    """Such as `cpu, 2 threads` or `cuda, NVIDIA H200`."""
     if device.type == "cuda":
-        return f"cuda ({torch.cuda.get_device_name(device)})"
-    return f"cpu ({torch.get_num_threads()} threads)"
+        return f"cuda, {torch.cuda.get_device_name(device)}"
+    threads = torch.get_num_threads()
+    return f"cpu, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def stamp(device: torch.device) -> dict:

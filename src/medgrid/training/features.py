@@ -17,7 +17,13 @@ BATCH = {"cpu": 16, "cuda": 256}  # images; measured: larger batches fall out of
 
 
 def write_features(
-    settings: dict, tensors: str, target: str, stamp: str, weights: str = "", device: str = "auto", threads: int = 0
+    settings: dict,
+    tensors: str,
+    target: str,
+    stamp: str,
+    weights: str = "",
+    device: str = "auto",
+    threads: int = 0,
 ) -> None:
     """Write float32 [N, D] to `target` (.npy), rows as in `tensors`, and to `stamp` (JSON) how they came about.
 

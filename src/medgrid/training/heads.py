@@ -68,8 +68,7 @@ class HeadStack:
     def step(self, features: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> None:
         """One optimizer step of every member on one batch: features [B, D], labels [B]."""
         if self.dropout:
-            kept = torch.rand(features.shape, generator=generator).ge_(self.dropout).div_(1 - self.dropout)
-            features = features * kept.to(features.device)
+            features = drop(features, self.dropout, generator)
         # each member's loss touches its own slice only, so the gradient of the sum is every member's own
         losses(self.logits(features), labels).mean(0).sum().backward()
         for optimizer in self.optimizers:
@@ -91,6 +90,12 @@ class HeadStack:
             self.bias.copy_(state["bias"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
+
+
+def drop(features: torch.Tensor, rate: float, generator: torch.Generator) -> torch.Tensor:
+    """Dropout with random numbers of its own, drawn on the CPU: the same mask on every device."""
+    kept = torch.rand(features.shape, generator=generator).ge_(rate).div_(1 - rate)
+    return features * kept.to(features.device)
 
 
 def losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

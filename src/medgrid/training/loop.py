@@ -7,11 +7,11 @@ import numpy as np
 import torch
 
 from medgrid.config import Training
+from medgrid.training import CURVES
 from medgrid.training.heads import HeadStack, losses
 
 # one stream of random numbers per purpose, so that adding a consumer does not move the others
 STREAMS = {"initial": 0, "order": 1, "dropout": 2}
-CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,17 @@ class StackRun:
         self.batch_size, self.epochs, self.select = first.batch_size, first.epochs, select
         self.train = train
         device = train.features.device
-        self.stack = HeadStack(
-            members, train.features.shape[1], classes, dropout, generator(seed, "initial"), device
-        )
+        self.stack = HeadStack(members, train.features.shape[1], classes, dropout, generator(seed, "initial"), device)
         self.generators = {name: generator(seed, name) for name in ("order", "dropout")}
         count = len(members)
         self.epoch = 0
         self.curves = torch.full((count, self.epochs, len(CURVES)), float("nan"))
         self.best_score = torch.full((count,), float("inf"), device=device)
         self.best_epoch = torch.zeros(count, dtype=torch.long)  # 0: none yet
-        self.best_weight, self.best_bias = self.stack.weight.detach().clone(), self.stack.bias.detach().clone()
+        self.best_weight, self.best_bias = (
+            self.stack.weight.detach().clone(),
+            self.stack.bias.detach().clone(),
+        )
         self.diverged_at = torch.zeros(count, dtype=torch.long)  # 0: never
 
     def run(self, validation: Part, after_epoch: Callable[[], None]) -> None:

@@ -2,7 +2,7 @@
 
 import csv
 import json
-import shutil
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ import torch
 from tqdm import tqdm
 
 from medgrid.config import Training
-from medgrid.data.split import PARTS
+from medgrid.data import PARTS
 from medgrid.files import exclusive, replacing
+from medgrid.training import CURVES
 from medgrid.training import device as devices
-from medgrid.training.loop import CURVES, Part, StackRun
+from medgrid.training.loop import Part, StackRun
 
-CHECKPOINTS = ("best", "last")  # second axis of the predictions
 SAVE_EVERY = 20.0  # seconds between checkpoints of a running stack
 
 
@@ -125,7 +125,8 @@ def train_pack(
     - `pack.json`: settings, weights, device, precision, threads, versions.
 
     `checkpoints` is a folder of this pack's own: finished stacks are kept there, the running one is saved every
-    `save_every` seconds, and a killed job goes on from them to the same numbers. It is removed at the end.
+    `save_every` seconds, and a killed job goes on from them to the same numbers. Whoever calls removes the folder
+    once the results are safe.
     """
     folder, scratch = Path(target).parent, Path(checkpoints)
     with exclusive(scratch.with_suffix(".lock"), "an earlier job that still trains this pack"):
@@ -135,16 +136,25 @@ def train_pack(
         seeds, classes = settings["seeds"], settings["classes"]
         parts, ids = _parts(features, split, classes, chosen)
         finished: dict[tuple[int, int], dict] = {}
-        total = sum(cells[stack.cells[0]].epochs for stack in stacks(cells, seeds))
+        todo = list(stacks(cells, seeds))
+        total = sum(cells[stack.cells[0]].epochs for stack in todo)
+        earlier = sum((scratch / f"{stack.name}.pt").exists() for stack in todo)
+        if earlier:
+            print(f"medgrid: {earlier} of {len(todo)} stacks were finished earlier", file=sys.stderr, flush=True)
         with tqdm(total=total, desc=f"heads on {backbone['model']}", unit="epoch", mininterval=1) as bar:
-            for stack in stacks(cells, seeds):
+            for stack in todo:
                 done = scratch / f"{stack.name}.pt"
                 members = [cells[i] for i in stack.cells]
                 result = _load(done, torch.device("cpu"))
                 if result is None:
                     running = scratch / "running" / f"{stack.name}.pt"
                     run = StackRun(
-                        members, stack.seed, settings["select"], parts["train"], len(classes), backbone["dropout"]
+                        members,
+                        stack.seed,
+                        settings["select"],
+                        parts["train"],
+                        len(classes),
+                        backbone["dropout"],
                     )
                     result = _train_stack(run, parts, running, bar, save_every)
                     _save(result, done)
@@ -162,7 +172,6 @@ def train_pack(
         }
         with replacing(folder / "pack.json") as temporary:
             temporary.write_text(json.dumps(description, indent=2) + "\n")
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _write(folder: Path, settings: dict, finished: dict, parts: dict[str, Part], ids: dict) -> None:

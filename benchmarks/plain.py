@@ -1,0 +1,102 @@
+"""One cell of a study the usual way, in plain PyTorch: the yardstick for speed and accuracy.
+
+ImageFolder and DataLoader, a torchvision network with its layers frozen and a new output layer, the whole network
+run on every image in every epoch. It shares nothing with medgrid but the list of which image trains, validates or
+tests.
+"""
+
+import time
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import nn
+from torch.utils.data import DataLoader, Subset
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+class Images(ImageFolder):
+    """Both halves of the archive in one: folders Training/<class> and Testing/<class>."""
+
+    def __init__(self, folder: Path, size: int):
+        transform = v2.Compose(
+            [
+                v2.Resize((size, size), antialias=True),
+                v2.ToImage(),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize(*IMAGENET),
+            ]
+        )
+        super().__init__(folder / "Training", transform)
+        self.samples += ImageFolder(folder / "Testing").samples
+        self.position = {str(Path(path).relative_to(folder)): i for i, (path, _) in enumerate(self.samples)}
+
+    def part(self, paths: list[str]) -> Subset:
+        return Subset(self, [self.position[path] for path in paths])
+
+
+def network(model: str, weights: Path, classes: int) -> tuple[nn.Module, nn.Linear]:
+    """A torchvision network, all layers frozen but a new last one."""
+    net = torchvision.models.get_model(model)
+    net.load_state_dict(torch.load(weights, weights_only=True), strict=False)
+    net.requires_grad_(False)
+    if hasattr(net, "fc"):
+        head = net.fc = nn.Linear(net.fc.in_features, classes)
+    else:
+        head = net.classifier[-1] = nn.Linear(net.classifier[-1].in_features, classes)
+    return net, head
+
+
+def training_mode(net: nn.Module) -> None:
+    """Dropout of the head on, BatchNorm of the frozen layers off."""
+    net.eval()
+    for name in ("fc", "classifier"):
+        if hasattr(net, name):
+            getattr(net, name).train()
+
+
+@torch.no_grad()
+def measure(net: nn.Module, loader: DataLoader) -> tuple[float, float]:
+    """Mean loss and accuracy."""
+    net.eval()
+    loss = correct = count = 0
+    for images, labels in loader:
+        logits = net(images)
+        loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
+        correct += (logits.argmax(1) == labels).sum().item()
+        count += len(labels)
+    return loss / count, correct / count
+
+
+def train(
+    net: nn.Module, head: nn.Linear, parts: dict[str, Subset], lr: float, batch: int, epochs: int, workers: int
+) -> dict:
+    """Train the head; returns seconds of each epoch, and test accuracy at the best epoch and at the last."""
+    loaders = {
+        part: DataLoader(images, batch, shuffle=part == "train", num_workers=workers, persistent_workers=workers > 0)
+        for part, images in parts.items()
+    }
+    optimizer = torch.optim.AdamW(head.parameters(), lr=lr)
+    best, best_state, seconds = float("inf"), None, []
+    for epoch in range(epochs):
+        began = time.perf_counter()
+        training_mode(net)
+        for images, labels in loaders["train"]:
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(net(images), labels).backward()
+            optimizer.step()
+        loss, accuracy = measure(net, loaders["validation"])
+        seconds.append(time.perf_counter() - began)
+        print(
+            f"plain: epoch {epoch + 1}: validation loss {loss:.4f}, accuracy {accuracy:.4f}, {seconds[-1]:.1f} s",
+            flush=True,
+        )
+        if loss < best:
+            best, best_state = loss, {name: value.clone() for name, value in head.state_dict().items()}
+    _, last = measure(net, loaders["test"])
+    head.load_state_dict(best_state)
+    _, chosen = measure(net, loaders["test"])
+    return {"seconds": seconds, "best": chosen, "last": last}

@@ -1,0 +1,130 @@
+"""How long a whole study takes the usual way, and how long here: both timed in one run, on one machine.
+
+    python benchmarks/whole_study.py --mirror DIR [--study brain_tumor_lr_batch_standin]
+
+1. medgrid: from the archive to the page, everything, in an empty folder.
+2. The plain way (`plain.py`): one epoch of one cell per model, times epochs, cells and replicates.
+3. The bare forward passes that no method can avoid: each image once through each backbone, in plain torchvision,
+   with medgrid's batch size, precision, memory layout and threads; with and without medgrid's allocator setting.
+"""
+
+import argparse
+import csv
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import plain
+import torch
+
+from medgrid.config import load, read_yaml
+from medgrid.grid import cells, plan
+from medgrid.training.device import keep_memory
+from medgrid.training.features import BATCH
+
+ROOT = Path(__file__).parent.parent
+
+
+def ours(folder: Path, mirror: Path, study: str) -> float:
+    """Seconds of a whole run in an empty folder."""
+    for name in ("Snakefile", "params.yaml"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "workflow", folder / "workflow")
+    (folder / "profiles").symlink_to("workflow/profiles")
+    command = [sys.executable, "-m", "medgrid", "run", "--config", f"mirror={mirror}", "--", study]
+    began = time.perf_counter()
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def stages(folder: Path) -> dict[str, float]:
+    """Seconds of each stage's jobs, added up, from Snakemake's benchmark files."""
+    seconds: dict[str, float] = {}
+    for file in sorted((folder / "data/benchmarks").rglob("*.tsv")):
+        stage = file.relative_to(folder / "data/benchmarks").parts[0]
+        with file.open() as handle:
+            seconds[stage] = seconds.get(stage, 0) + float(next(csv.DictReader(handle, delimiter="\t"))["s"])
+    return seconds
+
+
+def bare_forward(model: str, weights: Path, tensors: np.ndarray) -> float:
+    """Seconds to pass every image once through the backbone; tensors and network are ready before."""
+    net, _ = plain.network(model, weights, 4)
+    net = net.eval().to(memory_format=torch.channels_last)
+    batch = BATCH["cpu"]
+    images = torch.from_numpy(np.array(tensors[:batch])).permute(0, 3, 1, 2).float()  # channels_last already
+    with torch.inference_mode():
+        net(images)
+        began = time.perf_counter()
+        for start in range(0, len(tensors), batch):
+            net(images[: min(batch, len(tensors) - start)])
+        return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mirror", type=Path, required=True)
+    parser.add_argument("--study", default="brain_tumor_lr_batch_standin")
+    arguments = parser.parse_args()
+    mirror = arguments.mirror.resolve()
+    params = load(read_yaml(ROOT / "params.yaml"))
+    study = params.studies[arguments.study]
+    grid = cells(study)
+    threads = torch.get_num_threads()
+    print(f"{platform.processor() or platform.machine()}, {threads} threads, torch {torch.__version__}", flush=True)
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        whole = ours(folder, mirror, arguments.study)
+        print(f"medgrid: {len(grid)} cells x {study.replicates} replicates: {whole:.0f} s, of which", flush=True)
+        for stage, seconds in stages(folder).items():
+            print(f"  {stage:10} {seconds:7.1f} s")
+
+        laid = plan(params)
+        inputs = laid.studies[arguments.study].inputs
+        tensors = np.load(folder / f"data/tensors/{inputs['tensors']}.npy", mmap_mode="r")
+        with (folder / f"data/splits/{inputs['split']}.csv").open() as handle:
+            images = list(csv.DictReader(handle))
+        zipfile.ZipFile(mirror / f"{params.datasets[study.dataset].kaggle.slug}.zip").extractall(folder / "images")
+        dataset = plain.Images(folder / "images", study.image.size)
+        parts = {
+            part: dataset.part([image["path"] for image in images if image["part"] == part])
+            for part in ("train", "validation", "test")
+        }
+        parts["test"] = torch.utils.data.Subset(parts["test"], range(64))  # an epoch does not test
+
+        usual, bare = 0.0, {}
+        paths = {model: mirror / params.weights_of(arguments.study, model).file for model in study.models}
+        for model, path in paths.items():
+            torch.manual_seed(0)
+            net, head = plain.network(model, path, len(dataset.classes))
+            (seconds,) = plain.train(net, head, parts, 1e-3, 32, 1, workers=2)["seconds"]
+            count = sum(cell.training.model == model for cell in grid)
+            whole_model = seconds * study.fixed.epochs * count * study.replicates
+            usual += whole_model
+            print(
+                f"plain {model}: {seconds:.1f} s per epoch x {study.fixed.epochs} epochs x {count} cells x "
+                f"{study.replicates} replicates = {whole_model / 3600:.0f} h",
+                flush=True,
+            )
+        for setting in ("as it is", "keeping memory"):
+            if setting == "keeping memory":
+                keep_memory()
+            bare[setting] = {model: bare_forward(model, path, tensors) for model, path in paths.items()}
+            shares = ", ".join(f"{model} {seconds:.1f} s" for model, seconds in bare[setting].items())
+            print(f"bare forward passes, allocator {setting}: {shares}", flush=True)
+
+    print(f"plain / medgrid: {usual:.0f} s / {whole:.0f} s = {usual / whole:.0f} x")
+    for setting, seconds in bare.items():
+        total = sum(seconds.values())
+        print(f"medgrid / bare forward, allocator {setting}: {whole:.0f} s / {total:.0f} s = {whole / total:.2f} x")
+
+
+if __name__ == "__main__":
+    main()

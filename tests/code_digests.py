@@ -1,0 +1,47 @@
+"""Digests of the rooms' syntax trees. Run as a script (`make bless`) to note them beside the versions."""
+
+import ast
+import hashlib
+import json
+from pathlib import Path
+
+from medgrid.fingerprint import VERSIONS
+
+SOURCE = Path(__file__).parent.parent / "src/medgrid"
+NOTED = Path(__file__).with_name("code_digests.json")
+
+
+def shape(node) -> object:
+    """A syntax tree as nested lists: without docstrings, positions and empty fields.
+
+    `ast.dump` would do but for its differences between Python versions: newer ones add fields, and leave out
+    empty ones.
+    """
+    if isinstance(node, list):
+        return [shape(each) for each in node]
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, [])}
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+        fields["body"] = node.body[1:]
+    fields.pop("kind", None)
+    return [type(node).__name__, *([name, shape(value)] for name, value in sorted(fields.items()))]
+
+
+def digest(sources: list[str]) -> str:
+    trees = [shape(ast.parse(source)) for source in sources]
+    return hashlib.sha256(json.dumps(trees).encode()).hexdigest()[:16]
+
+
+def now() -> dict:
+    return {
+        room: {
+            "version": version,
+            "digest": digest([p.read_text() for p in sorted((SOURCE / room).rglob("*.py"))]),
+        }
+        for room, version in VERSIONS.items()
+    }
+
+
+if __name__ == "__main__":
+    NOTED.write_text(json.dumps(now(), indent=2) + "\n")

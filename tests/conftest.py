@@ -1,0 +1,238 @@
+"""Small data, a project folder of its own for runs, and a loopback server for downloads."""
+
+import base64
+import hashlib
+import http.server
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from medgrid.config import Synthetic, Training
+from medgrid.files import exclusive
+
+ROOT = Path(__file__).parent.parent
+CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
+
+# two test workers share the machine
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def params() -> dict:
+    """The project's own params.yaml, as a fresh dict on each use through copy.deepcopy."""
+    return yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory) -> Path:
+    """A synthetic archive: 80 phantoms of 48 px, with copies and two damaged files."""
+    from medgrid.data.synthetic import generate
+
+    target = tmp_path_factory.mktemp("archive") / "phantoms.zip"
+    settings = Synthetic(
+        template="{split}/{label}/{subject}_{n:04d}.jpg",
+        splits={"Training": 0.8, "Testing": 0.2},
+        images=80,
+        size=48,
+        undecodable=2,
+        duplicates=0.1,
+    )
+    generate(settings, CLASSES, target)
+    return target
+
+
+READING = {
+    "dataset": "phantoms",
+    "images": r"^(?P<split>Training|Testing)/(?P<label>[^/]+)/[^/]+\.jpg$",
+    "group": r"(?P<group>s\d+)_\d+\.jpg$",
+    "classes": CLASSES,
+    "max_undecodable": 0.05,
+}
+
+
+@pytest.fixture(scope="session")
+def inventory(archive) -> Path:
+    from medgrid.data.inventory import write_inventory
+
+    target = archive.with_name("inventory.csv")
+    write_inventory(READING, str(archive), str(target))
+    return target
+
+
+def training(**changes) -> Training:
+    settings = {
+        "model": "resnet18", "mode": "head_only", "loss": "cross_entropy", "optimizer": "adamw",
+        "weight_decay": 0.01, "momentum": 0.0, "epochs": 3, "batch_size": 32, "lr": 1e-3,
+    }  # fmt: skip
+    return Training(**settings | changes)
+
+
+# the smallest whole study: two models, two rates, on phantoms
+TINY = {
+    "source": "synthetic",
+    "datasets": {
+        "brain_tumor_mri": {
+            "group": r"(?P<group>s\d+)_\d+\.jpg$",
+            "synthetic": {"images": 100, "size": 48, "undecodable": 1},
+        }
+    },
+    "weights": {"resnet18": "random", "mobilenet_v2": "random"},
+    "studies": {
+        "brain_tumor_lr_batch": {
+            "split": {"test": 0.3, "validation": 0.2},
+            "image": {"size": 48},
+            "fixed": {"epochs": 15},
+            "replicates": 2,
+            "axes": {"model": ["resnet18", "mobilenet_v2"], "batch_size": [16, 32], "lr": [0.0001, 0.01]},
+        }
+    },
+}
+
+
+class Project:
+    """A folder with the workflow and the tiny study, where commands run as a user runs them."""
+
+    def __init__(self, folder: Path, overrides: dict | None = None):
+        self.folder = folder
+        if overrides is None:
+            return
+        for name in ("Snakefile", "params.yaml"):
+            shutil.copy(ROOT / name, folder)
+        shutil.copytree(ROOT / "workflow", folder / "workflow")
+        (folder / "profiles").symlink_to("workflow/profiles")
+        (folder / "tiny.yaml").write_text(yaml.safe_dump(overrides))
+
+    def command(self, *arguments: str) -> list[str]:
+        return [
+            sys.executable,
+            "-m",
+            "medgrid",
+            "run",
+            "--cores",
+            "2",
+            "--configfile",
+            "tiny.yaml",
+            *arguments,
+        ]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run(self.command(*arguments), cwd=self.folder, capture_output=True, text=True, timeout=500)
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    return Project(tmp_path, TINY)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, worker_id) -> Project:
+    """A project whose tiny study has run to its page; made once for all test workers."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared if worker_id == "master" else shared.parent
+    folder = shared / "finished"
+    with exclusive(shared / "finished.lock", "another worker's run"):
+        if not (folder / "done").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            project = Project(folder, TINY)
+            result = project.run()
+            assert result.returncode == 0, result.stdout + result.stderr
+            (folder / "done").touch()
+    return Project(folder)
+
+
+class Standin(http.server.ThreadingHTTPServer):
+    """A loopback stand-in for Kaggle and for file servers: also speaks as an HTTP proxy.
+
+    `content` is served at every GET, with ranges; `cut_after` drops that many transfers midway; `statuses` are
+    answered first, in order; `md5` overrides the hash header.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, content: bytes):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.content, self.cuts, self.statuses, self.md5 = content, 0, [], None
+        self.requests: list[tuple[str, str, str | None]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def _refused(self) -> bool:
+        if not self.server.statuses:
+            return False
+        self.send_response(self.server.statuses.pop(0))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        return True
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.requests.append(("POST", self.path, None))
+        if not self._refused():
+            self.send_response(302)
+            self.send_header("Location", "http://storage.localhost/archive.zip")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    def do_GET(self):
+        wanted = self.headers.get("Range")
+        self.server.requests.append(("GET", self.path, wanted))
+        if self._refused():
+            return
+        content = self.server.content
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        if start >= len(content):
+            self.send_response(416)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.send_header("Accept-Ranges", "bytes")
+        digest = self.server.md5 or base64.b64encode(hashlib.md5(content).digest()).decode()
+        self.send_header("x-goog-hash", f"md5={digest}")
+        self.end_headers()
+        rest = content[start:]
+        if self.server.cuts:
+            self.server.cuts -= 1
+            rest = rest[: len(rest) // 2]
+        self.wfile.write(rest)
+        self.close_connection = True
+
+
+@pytest.fixture
+def standin():
+    servers = []
+
+    def start(content: bytes) -> Standin:
+        server = Standin(content)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def medgrid(*arguments: str, env: dict | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess:
+    """Run the command line as a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "medgrid", *arguments],
+        capture_output=True, text=True, env=os.environ | (env or {}), cwd=cwd, timeout=300,
+    )  # fmt: skip

@@ -1,0 +1,40 @@
+import subprocess
+import zipfile
+
+import pytest
+from conftest import medgrid
+
+from medgrid.data.archive import content_digest, pack
+from medgrid.errors import MedgridError
+
+SHELL = r"find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
+
+
+def test_digest_is_what_the_shell_says(archive, tmp_path):
+    zipfile.ZipFile(archive).extractall(tmp_path)
+    (tmp_path / "Zebra").mkdir()
+    (tmp_path / "Zebra" / "a b.txt").write_text("spaces and capitals")
+    by_shell = subprocess.check_output(["bash", "-c", SHELL], cwd=tmp_path, text=True).split()[0]
+    assert content_digest(tmp_path) == by_shell
+    printed = medgrid("digest", str(tmp_path))
+    assert printed.stdout.strip() == by_shell
+
+
+def test_zip_folder_and_repacked_zip_agree(archive, tmp_path):
+    zipfile.ZipFile(archive).extractall(tmp_path / "folder")
+    pack(tmp_path / "folder", tmp_path / "again.zip")
+    assert content_digest(archive) == content_digest(tmp_path / "folder") == content_digest(tmp_path / "again.zip")
+
+
+def test_damaged_archives_are_named(archive, tmp_path):
+    cut = tmp_path / "cut.zip"
+    cut.write_bytes(archive.read_bytes()[:5000])
+    with pytest.raises(MedgridError, match="cut.zip is not a zip archive"):
+        content_digest(cut)
+    flipped = bytearray(archive.read_bytes())
+    flipped[200] ^= 255
+    (tmp_path / "flipped.zip").write_bytes(flipped)
+    with pytest.raises(MedgridError, match="flipped.zip is damaged"):
+        content_digest(tmp_path / "flipped.zip")
+    with pytest.raises(MedgridError, match="does not exist"):
+        content_digest(tmp_path / "none.zip")

@@ -1,0 +1,83 @@
+"""Weight files over real HTTP, from mirrors and from the user's disk."""
+
+import hashlib
+import random
+
+import pytest
+
+from medgrid.errors import MedgridError
+from medgrid.models import weights as module
+from medgrid.models.weights import fetch_weights
+
+CONTENT = random.Random(0).randbytes(5_000_000)
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+NAME = f"net-{DIGEST[:8]}.pth"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
+
+
+def test_cut_transfers_resume(standin, tmp_path):
+    server = standin(CONTENT)
+    server.cuts = 2
+    fetch_weights({"file": NAME, "url": f"{server.url}/{NAME}"}, str(tmp_path / NAME))
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+    assert [wanted is not None for _, _, wanted in server.requests] == [False, True, True]
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_killed_download_goes_on(standin, tmp_path):
+    server = standin(CONTENT)
+    (tmp_path / NAME).with_suffix(".partial").write_bytes(CONTENT[:1_000_000])
+    fetch_weights({"file": NAME, "url": f"{server.url}/{NAME}"}, str(tmp_path / NAME))
+    assert server.requests == [("GET", f"/{NAME}", "bytes=1000000-")]
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+
+
+def test_a_whole_partial_file_is_verified_too(standin, tmp_path):
+    server = standin(CONTENT)
+    (tmp_path / NAME).with_suffix(".partial").write_bytes(b"x" * len(CONTENT))
+    with pytest.raises(MedgridError, match="expected"):
+        fetch_weights({"file": NAME, "url": f"{server.url}/{NAME}"}, str(tmp_path / NAME))
+    # the wrong content is gone, so that the next try starts afresh
+    fetch_weights({"file": NAME, "url": f"{server.url}/{NAME}"}, str(tmp_path / NAME))
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+
+
+def test_wrong_content_is_never_placed(standin, tmp_path):
+    server = standin(CONTENT)
+    with pytest.raises(MedgridError, match=f"sha256 {DIGEST}, expected 00000000"):
+        fetch_weights({"file": "net-00000000.pth", "url": server.url}, str(tmp_path / "net.pth"))
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
+
+
+def test_refusals_are_final_and_faults_are_not(standin, tmp_path):
+    server = standin(CONTENT)
+    server.statuses = [503, 404]
+    with pytest.raises(MedgridError, match="answers HTTP 404"):
+        fetch_weights({"file": NAME, "url": server.url}, str(tmp_path / NAME))
+    assert len(server.requests) == 2
+
+
+def test_a_server_that_stays_away(tmp_path):
+    with pytest.raises(MedgridError, match=r"could not be fetched \(ConnectionError, 6 attempts\)"):
+        fetch_weights({"file": NAME, "url": "http://127.0.0.1:9/x"}, str(tmp_path / NAME))
+
+
+def test_mirrors_and_own_files(tmp_path):
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    with pytest.raises(MedgridError, match=f"weights {NAME} not found"):
+        fetch_weights({"file": NAME}, str(tmp_path / "out.pth"), str(mirror))
+    (mirror / NAME).write_bytes(CONTENT)
+    fetch_weights({"file": NAME}, str(tmp_path / "out.pth"), str(mirror))
+    assert (tmp_path / "out.pth").read_bytes() == CONTENT
+    own = tmp_path / "mine.pth"
+    own.write_bytes(CONTENT)
+    fetch_weights({"file": str(own), "sha256": DIGEST}, str(tmp_path / "again.pth"))
+    assert (tmp_path / "again.pth").read_bytes() == CONTENT
+    with pytest.raises(MedgridError, match=f"{own} has the sha256"):
+        fetch_weights({"file": str(own), "sha256": "0" * 64}, str(tmp_path / "no.pth"))
+    assert not (tmp_path / "no.pth").exists()

@@ -1,0 +1,89 @@
+import copy
+import subprocess
+import sys
+
+import pytest
+import torchvision
+from conftest import ROOT
+
+from medgrid.config import load, read_yaml, schema
+from medgrid.errors import MedgridError
+from medgrid.torchvision_names import TORCHVISION
+
+
+def test_the_project_s_own_params_are_valid(params):
+    loaded = load(params)
+    study = loaded.studies["brain_tumor_lr_batch"]
+    assert study.axis_names == ["model", "batch_size", "lr"]
+    assert study.axes.lr == [1e-5, 1e-4, 1e-3, 1e-2]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("studies.brain_tumor_lr_batch.axes.lr", [1e-3, -1], "studies.brain_tumor_lr_batch.axes.lr[1]: "),
+        ("studies.brain_tumor_lr_batch.axes.lr", [], "studies.brain_tumor_lr_batch.axes.lr: "),
+        ("studies.brain_tumor_lr_batch.axes.lr", [1e-3, 1e-3], "stands here twice"),
+        ("studies.brain_tumor_lr_batch.axes.lr", ["fast"], "axes.lr[0]: "),
+        ("studies.brain_tumor_lr_batch.axes.model", ["resnet5"], "did you mean resnet50"),
+        ("studies.brain_tumor_lr_batch.axes.batchsize", [1], "unknown key; did you mean 'batch_size'?"),
+        ("studies.brain_tumor_lr_batch.axes.epochs", [1, 2], "'epochs' stands both in fixed and in axes"),
+        ("studies.brain_tumor_lr_batch.fixed.optimizer", None, "'optimizer' stands neither"),
+        ("studies.brain_tumor_lr_batch.dataset", "brains", "no data set is named 'brains'"),
+        ("studies.brain_tumor_lr_batch.split.test", 1.5, "studies.brain_tumor_lr_batch.split.test: "),
+        ("studies.brain_tumor_lr_batch.split", {"test": 0.6, "validation": 0.5}, "leave nothing to train on"),
+        ("studies.brain_tumor_lr_batch.weights.resnet50", {"file": "my.pth"}, "needs a sha256"),
+        ("weights", {}, "no weights are named for efficientnet_b0"),
+        ("datasets.brain_tumor_mri.images", "(", "not a regular expression"),
+        ("datasets.brain_tumor_mri.images", "x", "lacks the named group (?P<label>…)"),
+        ("datasets.brain_tumor_mri.kaggle.handle", "owner/name", "datasets.brain_tumor_mri.kaggle.handle: "),
+        ("run", ["nothing"], "no study is named 'nothing'"),
+        ("device", "tpu", "device: "),
+        ("unheard_of", 1, "unheard_of: unknown key"),
+    ],
+)
+def test_faults_name_their_place(params, path, value, message):
+    changed = copy.deepcopy(params)
+    *parents, last = path.split(".")
+    place = changed
+    for parent in parents:
+        place = place.setdefault(parent, {})
+    place[last] = value
+    with pytest.raises(MedgridError) as caught:
+        load(changed)
+    assert message in str(caught.value)
+
+
+def test_all_faults_are_reported_at_once(params):
+    changed = copy.deepcopy(params) | {"device": "tpu", "source": "thin air"}
+    with pytest.raises(MedgridError, match=r"2 faults:\n(.|\n)*device(.|\n)*") as caught:
+        load(changed)
+    assert "source: " in str(caught.value)
+
+
+def test_broken_yaml_names_the_line(tmp_path):
+    file = tmp_path / "params.yaml"
+    file.write_text("run: [a]\nweights: [b\n")
+    with pytest.raises(MedgridError, match=r"params.yaml, line 3, column 1: not YAML"):
+        read_yaml(file)
+    file.write_text("- a list\n")
+    with pytest.raises(MedgridError, match="expected keys and values, found list"):
+        read_yaml(file)
+    with pytest.raises(MedgridError, match="does not exist"):
+        read_yaml(tmp_path / "other.yaml")
+
+
+def test_schema_is_in_sync():
+    kept = (ROOT / "workflow/schemas/params.schema.json").read_text()
+    assert kept == schema(), "run `make schema`"
+
+
+def test_model_names_are_torchvision_s():
+    assert set(torchvision.models.list_models(module=torchvision.models)) == TORCHVISION
+
+
+@pytest.mark.parametrize("module", ["medgrid.cli", "medgrid.config", "medgrid.grid", "medgrid.run"])
+def test_what_snakemake_and_help_import_is_light(module):
+    heavy = "{'torch', 'torchvision', 'pandas', 'numpy', 'matplotlib', 'sklearn', 'scipy', 'kagglehub'}"
+    code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -1,0 +1,39 @@
+import subprocess
+import sys
+import time
+
+import pytest
+
+from medgrid.files import exclusive, replacing
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    target = tmp_path / "table.csv"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), replacing(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_success_replaces(tmp_path):
+    with replacing(tmp_path / "new" / "table.csv") as temporary:
+        temporary.write_text("whole")
+    assert (tmp_path / "new" / "table.csv").read_text() == "whole"
+    assert (tmp_path / "new" / "table.csv").stat().st_mode & 0o444 == 0o444
+
+
+def test_a_lock_goes_with_its_owner(tmp_path):
+    lock = tmp_path / "lock"
+    code = (
+        "import time\nfrom medgrid.files import exclusive\n"
+        f"with exclusive({str(lock)!r}, 'x'):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout.readline() == "held\n"
+    owner.kill()
+    owner.wait()
+    began = time.monotonic()
+    with exclusive(lock, "nobody"):
+        assert time.monotonic() - began < 5

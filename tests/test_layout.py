@@ -1,0 +1,34 @@
+"""The shape of the house: data flows one way, and a study is data."""
+
+import ast
+from pathlib import Path
+
+from conftest import ROOT
+
+SOURCE = ROOT / "src/medgrid"
+# left to right; nothing imports from a room to its right
+ROOMS = ["data", "models", "training", "evaluation", "report"]
+GROUND = {"errors", "files", "fingerprint", "torchvision_names", "config", "grid"}
+
+
+def imports(file: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("medgrid"):
+            parts = node.module.split(".")
+            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+    return found
+
+
+def test_nothing_imports_from_the_right():
+    for place, room in enumerate(ROOMS):
+        for file in (SOURCE / room).glob("*.py"):
+            assert not imports(file) & set(ROOMS[place + 1 :]), file
+    for name in GROUND:
+        assert not imports(SOURCE / f"{name}.py") & set(ROOMS), name
+
+
+def test_no_study_and_no_data_set_is_named_in_the_code(params):
+    names = {*params["studies"], *params["datasets"]}
+    for file in [*SOURCE.rglob("*.py"), *SOURCE.rglob("*.html"), *(ROOT / "workflow/rules").glob("*.smk")]:
+        assert not [name for name in names if name in file.read_text()], file

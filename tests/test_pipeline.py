@@ -1,0 +1,228 @@
+"""The whole pipeline as users run it: to the page, again, killed, with bad input."""
+
+import csv
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT, TINY, Project
+
+STUDY = "brain_tumor_lr_batch"
+pytestmark = pytest.mark.slow
+
+
+def rows(path) -> list[dict]:
+    with path.open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_every_cell_and_replicate_is_there(finished):
+    results = finished.folder / "results" / STUDY
+    cells = rows(results / "cells.csv")
+    assert len(cells) == 2 * 2 * 2 * 2  # models, batch sizes, rates; best and last epoch
+    assert len(rows(results / "replicates.csv")) == len(cells) * 2
+    assert len({cell["cell"] for cell in cells}) == 8
+    assert all(0 <= float(cell["test_accuracy_mean"]) <= 1 for cell in cells)
+    for table in ("cells", "replicates", "per_class", "confusion", "curves"):
+        read = pd.read_csv(results / f"{table}.csv")
+        assert set(read["data"]) == {"synthetic images"}
+        assert set(read["weights"]) == {"random"}
+    test_images = sum(int(r["images"]) for r in rows(results / "confusion.csv")) / len(cells) / 2
+    split = pd.read_csv(next((finished.folder / "data/splits").iterdir()))
+    assert test_images == (split["part"] == "test").sum()
+
+
+def test_the_demo_s_networks_learn(finished):
+    """Four classes: a head at the high rate is far from chance, on images that it never saw."""
+    cells = pd.read_csv(finished.folder / "results" / STUDY / "curves.csv")
+    last = cells[(cells["epoch"] == 15) & cells["cell"].str.endswith("_0.01")]
+    assert last["train_accuracy_mean"].max() > 0.5
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    again = finished.run()
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_the_page_stands_alone(finished):
+    page = (finished.folder / "results" / STUDY / "index.html").read_text()
+
+    class Links(HTMLParser):
+        found: list[str] = []
+
+        def handle_starttag(self, tag, attributes):
+            for name, value in attributes:
+                if name in ("src", "href", "srcset"):
+                    self.found.append(value)
+                if tag == "img":
+                    assert dict(attributes).get("alt")
+
+    parser = Links()
+    parser.feed(page)
+    embedded = [link for link in parser.found if link.startswith("data:image/png;base64,")]
+    others = set(parser.found) - set(embedded)
+    assert len(embedded) == 9
+    assert all((finished.folder / "results" / STUDY / link).exists() for link in others)
+    assert not re.search(r"https?://|<script|@import|url\(", page)
+    assert "Synthetic images." in page
+    assert "not for clinical use" in page
+    assert "Testing/" in page or "Training/" in page  # the damaged file is named
+
+
+def test_figures_are_as_promised(finished):
+    figures = {path.stem for path in (finished.folder / "results" / STUDY / "figures").glob("*.png")}
+    assert figures == {
+        "class_counts", "samples", "heatmap", "ranking", "confusion",
+        "curves-resnet18", "curves-mobilenet_v2", "roc-resnet18", "roc-mobilenet_v2",
+    }  # fmt: skip
+
+
+def test_snakemake_s_own_report_works(finished):
+    result = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--configfile", "tiny.yaml", "--report", "report.html"],
+        cwd=finished.folder, capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    report = (finished.folder / "report.html").read_text()
+    assert "ranking.png" in report
+    assert "cells.csv" in report
+
+
+def test_broken_params_give_one_message(project):
+    params = project.folder / "params.yaml"
+    good = params.read_text()
+    params.write_text(good.replace("lr: [0.00001,", "lr: [-1,"))
+    result = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-n"], cwd=project.folder, capture_output=True, text=True
+    )
+    assert result.returncode == 1
+    said = result.stdout + result.stderr
+    assert f"studies.{STUDY}.axes.lr[0]: Input should be greater than 0 (it is -1)" in said
+    assert "Traceback" not in said
+    params.write_text(good.replace("run: [", "run: [["))
+    result = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-n"], cwd=project.folder, capture_output=True, text=True
+    )
+    assert result.returncode == 1
+    said = result.stdout + result.stderr
+    assert re.search(r"params.yaml, line \d+, column \d+: not YAML", said)
+    assert "Traceback" not in said
+
+
+def test_dry_runs_schedule_the_study_and_import_little():
+    code = (
+        "import sys, runpy\n"
+        "sys.argv = ['snakemake', '-n', '--nolock']\n"
+        "try:\n    runpy.run_module('snakemake', run_name='__main__')\n"
+        "except SystemExit as e:\n    assert not e.code, e.code\n"
+        "print('HEAVY', [m for m in ('torch', 'pandas', 'matplotlib', 'sklearn') if sys.modules.get(m)])\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "HEAVY []" in result.stdout
+
+
+def test_every_study_and_profile_plans(tmp_path):
+    """In an empty folder, so that nothing is finished yet."""
+    empty = Project(tmp_path, TINY)
+    studies = yaml.safe_load((ROOT / "params.yaml").read_text())["studies"]
+    for arguments, heads in [
+        *(((study,), 3 if study.endswith("mobilenet") else 2) for study in studies),
+        (("--workflow-profile", "workflow/profiles/demo"), 2),
+    ]:
+        result = subprocess.run(
+            [sys.executable, "-m", "snakemake", "-n", *arguments],
+            cwd=empty.folder, capture_output=True, text=True,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stderr
+        assert re.search(rf"^train +{heads}$", result.stdout + result.stderr, re.M), arguments
+
+
+def test_a_run_killed_at_any_stage_is_completed(project, finished):
+    """SIGKILL to Snakemake alone, then to all of its processes; the same command again, nothing by hand."""
+    log = project.folder / "run.log"
+    for stage, kill in [
+        ("data/inventories/*.csv", os.kill),  # its jobs live on as orphans
+        ("data/features/*.npy", os.killpg),
+        ("data/checkpoints/*/*/*.pt", os.killpg),
+        ("results/*/packs/*/predictions.npz", os.killpg),
+    ]:
+        with log.open("a") as output:
+            run = subprocess.Popen(
+                project.command(), cwd=project.folder, stdout=output, stderr=output, start_new_session=True
+            )
+        deadline = time.monotonic() + 240
+        while not list(project.folder.glob(stage)):
+            assert run.poll() is None, log.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        kill(run.pid, signal.SIGKILL)
+        run.wait()
+    (pack, *_) = project.folder.glob("results/*/packs/*/predictions.npz")
+    made = pack.stat().st_mtime_ns
+    again = project.run()
+    assert again.returncode == 0, again.stderr
+    # a finished pack that Snakemake had not heard of is put together again, but none of it is trained again
+    said = (project.folder / f"data/logs/train/{STUDY}/{pack.parent.name}.log").read_text()
+    assert pack.stat().st_mtime_ns == made or "4 of 4 stacks were finished earlier" in said
+    assert not list(project.folder.glob("data/checkpoints/*/*"))
+    for table in ("cells", "replicates", "curves"):
+        ours, theirs = (p.folder / "results" / STUDY / f"{table}.csv" for p in (project, finished))
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_only_one_run_at_a_time(project):
+    log = (project.folder / "run.log").open("w")
+    first = subprocess.Popen(project.command(), cwd=project.folder, stdout=log, stderr=log, start_new_session=True)
+    while not list(project.folder.glob(".snakemake/locks/*")):
+        assert first.poll() is None
+        time.sleep(0.02)
+    second = project.run()
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    assert second.returncode == 1
+    assert "another `medgrid run` is active in this folder" in second.stderr
+
+
+def test_a_changed_setting_asks_for_new_results_and_no_stale_one_is_shown(finished, tmp_path):
+    """A rate taken away: its rows leave the tables, although its pack still lies there."""
+    folder = tmp_path / "copy"
+    subprocess.run(["cp", "-a", str(finished.folder), str(folder)], check=True)
+    # as in a fresh clone: Snakemake has forgotten everything
+    subprocess.run(["rm", "-rf", str(folder / ".snakemake")], check=True)
+    overrides = json.loads(json.dumps(TINY))
+    overrides["studies"][STUDY]["axes"]["lr"] = [0.01]
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(overrides))
+    command = [sys.executable, "-m", "medgrid", "run", "--cores", "2", "--configfile", "tiny.yaml"]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert {cell["lr"] for cell in rows(folder / "results" / STUDY / "cells.csv")} == {"0.01"}
+    # and back: the old packs are right by construction, only the reports are made again
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "Rule: train" not in result.stdout + result.stderr
+    tables = [p / "results" / STUDY / "cells.csv" for p in (folder, finished.folder)]
+    assert tables[0].read_bytes() == tables[1].read_bytes()
+
+
+def test_dry_run_is_quick():
+    """Cheap parsing, as a ratio within one run: the plan costs less than three times `snakemake --version`."""
+
+    def seconds(*arguments: str) -> float:
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "snakemake", *arguments], cwd=ROOT, capture_output=True, check=True)
+        return time.perf_counter() - began
+
+    pairs = [(seconds("-n", "--nolock"), seconds("--version")) for _ in range(3)]
+    assert statistics.median(plan / bare for plan, bare in pairs) < 3

@@ -1,0 +1,158 @@
+"""A whole job on disk: killed, resumed, and what it leaves behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import CLASSES, training
+
+from medgrid.errors import MedgridError
+from medgrid.training import device as devices
+from medgrid.training.pack import stacks, train_pack
+
+CELLS = [training(lr=lr, batch_size=size, epochs=6) for size in (16, 32) for lr in (1e-3, 1e-1)]
+SETTINGS = {
+    "cells": [{"id": f"c{i}", "training": cell.model_dump()} for i, cell in enumerate(CELLS)],
+    "seeds": [0, 1], "select": "validation_loss", "classes": CLASSES,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inputs")
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 300)
+    features = rng.normal(size=(4, 32))[labels] + 2 * rng.normal(size=(300, 32))
+    np.save(folder / "features.npy", features.astype(np.float32))
+    (folder / "stamp.json").write_text(json.dumps({"model": "resnet18", "dropout": 0.1, "weights": {}}))
+    pd.DataFrame(
+        {
+            "row": range(300),
+            "path": [f"{i}.png" for i in range(300)],
+            "label": [CLASSES[label] for label in labels],
+            "part": ["train"] * 150 + ["validation"] * 50 + ["test"] * 100,
+            "cluster": range(300),
+        }
+    ).to_csv(folder / "split.csv", index=False)
+    return [str(folder / name) for name in ("features.npy", "stamp.json", "split.csv")]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(inputs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    train_pack(SETTINGS, *inputs, str(folder / "predictions.npz"), str(folder / "work" / "pack"), "cpu", 1)
+    return folder
+
+
+def same(one, other):
+    with np.load(one / "predictions.npz") as a, np.load(other / "predictions.npz") as b:
+        assert a.files == b.files
+        assert all(np.array_equal(a[name], b[name]) for name in a.files)
+    assert (one / "curves.csv").read_bytes() == (other / "curves.csv").read_bytes()
+
+
+def test_cells_stack_where_they_share_batches():
+    made = list(stacks(CELLS, [0, 1]))
+    assert [(stack.cells, stack.seed) for stack in made] == [
+        ([0, 1], 0),
+        ([2, 3], 0),
+        ([0, 1], 1),
+        ([2, 3], 1),
+    ]
+
+
+def test_what_a_pack_leaves(undisturbed):
+    predictions = np.load(undisturbed / "predictions.npz")
+    assert predictions["test_probabilities"].shape == (4, 2, 2, 100, 4)
+    assert predictions["validation_probabilities"].shape == (4, 2, 2, 50, 4)
+    assert predictions["test_images"][0] == "200.png"
+    assert np.allclose(predictions["test_probabilities"].sum(-1), 1, atol=1e-6)
+    curves = pd.read_csv(undisturbed / "curves.csv")
+    assert len(curves) == 4 * 2 * 6
+    heads = torch.load(undisturbed / "heads.pt", weights_only=True)
+    assert heads["weight"].shape == (4, 2, 2, 4, 32)
+    description = json.loads((undisturbed / "pack.json").read_text())
+    assert description["training"]["device"] == "cpu, 1 thread"
+    assert description["training"]["precision"] == "float32"
+    assert len(list((undisturbed / "work" / "pack").glob("*.pt"))) == 4  # finished stacks, in case of a kill
+    assert not list((undisturbed / "work" / "pack" / "running").glob("*"))
+
+
+def test_predictions_are_those_of_the_heads(undisturbed, inputs):
+    heads = torch.load(undisturbed / "heads.pt", weights_only=True)
+    features = torch.from_numpy(np.load(inputs[0])[200:])
+    expected = (features @ heads["weight"][2, 1, 0].T + heads["bias"][2, 1, 0]).softmax(1)
+    ours = np.load(undisturbed / "predictions.npz")["test_probabilities"][2, 1, 0]
+    assert np.abs(ours - expected.numpy()).max() < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["in a stack", "between stacks"])
+def test_a_killed_job_goes_on_to_the_same_numbers(moment, inputs, undisturbed, tmp_path):
+    target, work = tmp_path / "predictions.npz", tmp_path / "work" / "pack"
+    # saves after every epoch, and dawdles so that it can be caught
+    code = (
+        "import sys, json, time, torch\n"
+        "from medgrid.training import loop, pack\n"
+        "note = loop.StackRun._note_epoch\n"
+        "def slow(*a):\n    note(*a); time.sleep(0.1)\n"
+        "loop.StackRun._note_epoch = slow\n"
+        "pack.train_pack(json.loads(sys.argv[1]), *sys.argv[2:], 'cpu', 1, 0.0)\n"
+    )
+    command = [sys.executable, "-c", code, json.dumps(SETTINGS), *inputs, str(target), str(work)]
+    job = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    sought = "running/seed1-*.pt" if moment == "in a stack" else "seed0-cells2_3.pt"
+    deadline = time.monotonic() + 60
+    while not list(work.glob(sought)):
+        assert time.monotonic() < deadline
+        assert job.poll() is None
+        time.sleep(0.01)
+    os.killpg(job.pid, signal.SIGKILL)
+    job.wait()
+    assert not target.exists()
+    kept = {path: path.stat().st_mtime_ns for path in work.glob("*.pt")}
+    assert kept
+    train_pack(SETTINGS, *inputs, str(target), str(work), "cpu", 1)
+    same(tmp_path, undisturbed)
+
+
+def test_finished_stacks_are_not_trained_again(inputs, undisturbed, tmp_path, monkeypatch):
+    from medgrid.training import pack
+
+    work = tmp_path / "work" / "pack"
+    train_stack, trained = pack._train_stack, []
+
+    def counted(run, *arguments):
+        trained.append(run)
+        if len(trained) == 4:
+            raise KeyboardInterrupt
+        return train_stack(run, *arguments)
+
+    monkeypatch.setattr(pack, "_train_stack", counted)
+    with pytest.raises(KeyboardInterrupt):
+        train_pack(SETTINGS, *inputs, str(tmp_path / "predictions.npz"), str(work), "cpu", 1)
+    train_pack(SETTINGS, *inputs, str(tmp_path / "predictions.npz"), str(work), "cpu", 1)
+    assert len(trained) == 3 + 1 + 1
+    same(tmp_path, undisturbed)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
+def test_cuda_that_is_not_there_is_an_error():
+    with pytest.raises(MedgridError, match="torch sees no CUDA device"):
+        devices.choose("cuda", 1)
+    assert devices.choose("auto", 1).type == "cpu"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_gives_the_cpu_s_numbers(inputs, undisturbed, tmp_path):
+    train_pack(SETTINGS, *inputs, str(tmp_path / "predictions.npz"), str(tmp_path / "work" / "pack"), "cuda", 1)
+    with np.load(tmp_path / "predictions.npz") as gpu, np.load(undisturbed / "predictions.npz") as cpu:
+        assert np.abs(gpu["test_probabilities"] - cpu["test_probabilities"]).max() < 1e-3
