@@ -48,7 +48,8 @@ clean:  ## remove the environment; results and data stay
 	    { echo "medgrid needs python3's venv: on Debian and Ubuntu, install python3-venv" >&2; exit 1; }; \
 	  $(PYTHON) -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
 	@echo "medgrid: creating .venv from requirements.lock" >&2
-	@$(UV) venv --quiet --clear --no-python-downloads --python "$$(command -v $(PYTHON))" .venv
+	@rm -rf .venv
+	@$(UV) venv --quiet --no-python-downloads --python "$$(command -v $(PYTHON))" .venv
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip sync --quiet --require-hashes requirements.lock
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -67,7 +67,8 @@ def main() -> None:
             mean = sum(ours) / len(ours)
             print(
                 f"{model}, batch size {batch}, rate {lr:g}, {arguments.epochs} epochs: "
-                f"plain {100 * usual['best']:.2f} %, medgrid {mean:.2f} % (seeds {min(ours):.2f} to {max(ours):.2f}), "
+                f"plain {100 * usual['best']:.2f} %, "
+                f"medgrid {mean:.2f} % (seeds {min(ours):.2f} to {max(ours):.2f}), "
                 f"difference {mean - 100 * usual['best']:+.2f} points",
                 flush=True,
             )

@@ -1,3 +1,5 @@
+import os
+import platform
 import subprocess
 import sys
 import time
@@ -15,6 +17,20 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
         raise RuntimeError
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_killed_processes_left_goes_and_what_lives_stays(tmp_path):
+    target = tmp_path / "tensors.npy"
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / f".tensors~{platform.node()}~{dead.pid}.npy"
+    alive = tmp_path / f".tensors~{platform.node()}~{os.getppid()}.npy"
+    elsewhere = tmp_path / f".tensors~another-host~{dead.pid}.npy"
+    for path in (left, alive, elsewhere):
+        path.touch()
+    with replacing(target) as temporary:
+        temporary.touch()
+    assert set(tmp_path.iterdir()) == {target, alive, elsewhere}
 
 
 def test_success_replaces(tmp_path):

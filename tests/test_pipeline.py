@@ -44,7 +44,7 @@ def test_every_cell_and_replicate_is_there(finished):
 def test_the_demo_s_networks_learn(finished):
     """Four classes: a head at the high rate is far from chance, on images that it never saw."""
     cells = pd.read_csv(finished.folder / "results" / STUDY / "curves.csv")
-    last = cells[(cells["epoch"] == 15) & cells["cell"].str.endswith("_0.01")]
+    last = cells[(cells["epoch"] == 15) & cells["cell"].str.endswith("_lr=0.01")]
     assert last["train_accuracy_mean"].max() > 0.5
 
 
@@ -52,6 +52,13 @@ def test_a_second_run_has_nothing_to_do(finished):
     again = finished.run()
     assert again.returncode == 0
     assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_synthetic_files_say_so_in_their_names(finished):
+    for folder in ("archives", "inventories", "splits", "tensors", "features"):
+        (files := list((finished.folder / "data" / folder).iterdir()))
+        assert files
+        assert all("-synthetic-" in file.name for file in files)
 
 
 def test_the_page_stands_alone(finished):

@@ -1,30 +1,33 @@
 """Files that appear whole or not at all, and locks that die with their owner."""
 
 import fcntl
+import glob
 import os
+import platform
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes `path`'s place in one rename.
 
-    A kill at any moment leaves either the old file or the new one, and a failure leaves nothing behind.
+    A kill at any moment leaves either the old file or the new one, and a failure leaves nothing behind. What a killed
+    process left is removed by the next one that writes the same file; an orphan that still writes is left alone.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(descriptor)
-    temporary = Path(name)
+    prefix = f".{path.stem}~{platform.node()}~"
+    for left in path.parent.glob(f"{glob.escape(prefix)}*{path.suffix}"):
+        if not psutil.pid_exists(int(left.stem.removeprefix(prefix))):
+            left.unlink(missing_ok=True)
+    temporary = path.with_name(f"{prefix}{os.getpid()}{path.suffix}")
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

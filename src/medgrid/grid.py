@@ -55,7 +55,7 @@ def cells(study: Study) -> list[Cell]:
     for point in itertools.product(*(getattr(study.axes, name) for name in names)):
         axes = dict(zip(names, point, strict=True))
         # repr of a float is the shortest text that reads back as the same float, so ids cannot collide
-        cell_id = "_".join(value if isinstance(value, str) else repr(value) for value in point)
+        cell_id = "_".join(value if isinstance(value, str) else f"{axis}={value!r}" for axis, value in axes.items())
         result.append(Cell(cell_id, axes, Training(**fixed, **axes)))
     if len({cell.id for cell in result}) != len(result):
         raise MedgridError("two cells of one study have the same id; name their axes' values apart")
@@ -69,6 +69,11 @@ def _weights_name(weights: Weights | str) -> str:
     return f"{stem}.pth" if weights.sha256 is None else f"{stem}-{weights.sha256[:8]}.pth"
 
 
+def _name_of_data(params: Params, study: Study) -> str:
+    """How files made from a study's data set begin: what is synthetic says so in its name."""
+    return f"{study.dataset}-synthetic" if params.source == "synthetic" else study.dataset
+
+
 def _add_dataset(plan: Plan, params: Params, study: Study) -> tuple[str, str]:
     """Archive and inventory of a study's data set; returns the inventory's name and what its data are."""
     key, dataset = study.dataset, params.datasets[study.dataset]
@@ -80,7 +85,7 @@ def _add_dataset(plan: Plan, params: Params, study: Study) -> tuple[str, str]:
     else:
         made_from, origin = None, dataset.sha256[:12]
         label = f"{dataset.title} ({dataset.kaggle.handle})"
-    archive = f"{key}-{origin}"
+    archive = f"{_name_of_data(params, study)}-{origin}"
     plan.archives[archive] = Step(
         {
             "dataset": key,
@@ -91,7 +96,7 @@ def _add_dataset(plan: Plan, params: Params, study: Study) -> tuple[str, str]:
         }
     )
     reading = {"images": dataset.images, "group": dataset.group, "classes": dataset.classes}
-    inventory = f"{key}-{fingerprint(origin, reading, VERSIONS['data'])}"
+    inventory = f"{_name_of_data(params, study)}-{fingerprint(origin, reading, VERSIONS['data'])}"
     plan.inventories[inventory] = Step(
         reading | {"dataset": key, "max_undecodable": dataset.max_undecodable}, {"archive": archive}
     )
@@ -111,7 +116,7 @@ def _add_features(plan: Plan, params: Params, key: str, model: str, tensors: str
         "weights": {"name": name, "note": "" if isinstance(weights, str) else weights.note},
     }
     made_from = (tensors, model, study.normalisation, name, VERSIONS["models"], VERSIONS["training"])
-    features = f"{study.dataset}-{model}-{fingerprint(*made_from)}"
+    features = f"{_name_of_data(params, study)}-{model}-{fingerprint(*made_from)}"
     plan.features[features] = Step(settings, inputs)
     return features
 
@@ -119,14 +124,15 @@ def _add_features(plan: Plan, params: Params, key: str, model: str, tensors: str
 def _add_study(plan: Plan, params: Params, key: str) -> None:
     study = params.studies[key]
     dataset = params.datasets[study.dataset]
+    data = _name_of_data(params, study)
     inventory, label = _add_dataset(plan, params, study)
 
     parting = {"protocol": study.protocol, **study.split.model_dump(mode="json")}
-    split = f"{study.dataset}-{study.protocol}-{fingerprint(inventory, parting, VERSIONS['data'])}"
+    split = f"{data}-{study.protocol}-{fingerprint(inventory, parting, VERSIONS['data'])}"
     plan.splits[split] = Step(parting, {"inventory": inventory})
 
     image = study.image.model_dump(mode="json")
-    tensors = f"{study.dataset}-{study.image.size}px-{fingerprint(inventory, image, VERSIONS['data'])}"
+    tensors = f"{data}-{study.image.size}px-{fingerprint(inventory, image, VERSIONS['data'])}"
     plan.tensors[tensors] = Step(
         image, {"inventory": inventory, "archive": plan.inventories[inventory].inputs["archive"]}
     )

@@ -56,7 +56,7 @@ def assign(images: pd.DataFrame, settings: dict) -> pd.DataFrame:
 
     protocol published: images are dealt out one by one, stratified, as the studies did.
     protocol clean: whole clusters are dealt out, stratified by their most frequent label, so that a copy of a
-    training image is never tested; the parts' sizes are then as near to the wanted ones as clusters allow.
+    training image is never tested; the parts' sizes then scatter around the wanted ones by a few images.
     """
     images = images.assign(cluster=clusters(images))
     try:

@@ -90,7 +90,8 @@ def write_tables(settings: dict, folder: str) -> None:
     intervals), `replicates.csv` (every training), `per_class.csv`, `confusion.csv`, `curves.csv`.
     """
     place = Path(folder)
-    axes = {cell["id"]: {axis: cell[axis] for axis in settings["axes"]} for cell in settings["cells"]}
+    # settings as text: a float's shortest repr reads back as the same float, six digits need not
+    axes = {cell["id"]: {axis: str(cell[axis]) for axis in settings["axes"]} for cell in settings["cells"]}
     tables: tuple[list, list, list] = ([], [], [])
     curves = []
     for pack in tqdm(settings["packs"], desc="evaluate", unit="pack"):

@@ -20,6 +20,13 @@ SAMPLES = 2  # images per class and part
 RATES = np.linspace(0, 1, 201)  # common false-positive rates on which ROC curves are averaged
 
 
+def where(table: pd.DataFrame, columns: list[str], values: tuple) -> pd.DataFrame:
+    """The rows that have these values in these columns."""
+    for column, value in zip(columns, values, strict=True):
+        table = table[table[column] == value]
+    return table
+
+
 def class_counts(study: Study, split: pd.DataFrame):
     counts = split.groupby(["part", "label"]).size().rename("images").reset_index()
     figure, axes = plt.subplots(figsize=(6.4, 3.2))
@@ -73,8 +80,7 @@ def curves(study: Study, model: str | None):
         2, len(panels), figsize=(1.2 + 3.6 * len(panels), 5.2), sharex=True, sharey="row", squeeze=False
     )
     for column, panel in enumerate(panels):
-        inside = cells[np.logical_and.reduce([cells[a] == v for a, v in zip(middle, panel, strict=True)])]
-        inside = inside if middle else cells
+        inside = where(cells, middle, panel)
         for cell in inside["id"]:
             of_cell = table[table["cell"] == cell]
             for row, quantity in enumerate(("loss", "accuracy")):
@@ -86,7 +92,7 @@ def curves(study: Study, model: str | None):
         title = ", ".join(f"{setting_name(a)} {setting_value(v)}" for a, v in zip(middle, panel, strict=True))
         grid[0, column].set_title(title, fontsize=10)
         grid[1, column].set_xlabel("epoch")
-    grid[0, 0].set(ylabel="loss", yscale="log")
+    grid[0, 0].set(ylabel="loss", yscale="log" if (table["train_loss_mean"] > 0).any() else "linear")
     grid[1, 0].set(ylabel="accuracy", ylim=(None, 1.0))
     handles = [plt.Line2D([], [], color=colour) for colour in colours.values()]
     handles += [plt.Line2D([], [], color="0.3", linestyle=line) for line in (":", "-")]
@@ -106,9 +112,7 @@ def heatmap(study: Study):
     values = best["test_accuracy_mean"]
     figure, grid = plt.subplots(1, len(panels), figsize=(1 + 3.6 * len(panels), 2.6), squeeze=False)
     for axes, panel in zip(grid[0], panels, strict=True):
-        inside = best
-        for axis, given in zip(rest, panel, strict=True):
-            inside = inside[inside[axis] == given]
+        inside = where(best, rest, panel)
         table = (inside if rows else inside.assign(all="")).pivot_table(
             "test_accuracy_mean", rows or "all", columns, dropna=False
         )
@@ -164,7 +168,7 @@ def confusion(study: Study):
             continue
         table = counts[counts["cell"] == cell].pivot_table("images", "class", "predicted", aggfunc="mean")
         table = table.loc[study.classes, study.classes]
-        shares = 100 * table.div(table.sum(1), axis=0)
+        shares = 100 * table.div(table.sum(axis=1), axis=0)
         sns.heatmap(shares, annot=True, fmt=".1f", cmap="Blues", vmin=0, vmax=100, cbar=False, square=True, ax=axes)
         axes.set(xlabel="predicted", ylabel="true" if axes is grid[0, 0] else "")
         axes.set_title(study.label(cell, study.axes).replace(", ", "\n", 1), fontsize=9)
