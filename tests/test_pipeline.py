@@ -61,6 +61,15 @@ def test_synthetic_files_say_so_in_their_names(finished):
         assert all("-synthetic-" in file.name for file in files)
 
 
+def test_what_is_missing_is_made_again_and_nothing_else(finished, tmp_path):
+    folder = tmp_path / "copy"
+    subprocess.run(["cp", "-a", str(finished.folder), str(folder)], check=True)
+    subprocess.run(["rm", "-r", str(folder / "results" / STUDY / "figures")], check=True)
+    plan = Project(folder).run("-n")
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", plan.stdout + plan.stderr, re.M))
+    assert counts == {"all": "1", "figures": "1", "page": "1", "total": "3"}
+
+
 def test_the_page_stands_alone(finished):
     page = (finished.folder / "results" / STUDY / "index.html").read_text()
 

@@ -5,6 +5,7 @@ def study_files(study):
     """Everything that a study's run promises: reports and, since a path there is right, primary results."""
     return [
         f"{RESULTS}/{study}/index.html",
+        f"{RESULTS}/{study}/figures",
         *(f"{RESULTS}/{study}/{table}" for table in TABLES),
         *pack_files(study),
     ]

@@ -43,7 +43,7 @@ def class_counts(study: Study, split: pd.DataFrame):
     for bars in axes.containers:
         axes.bar_label(bars, fontsize=7)
     axes.set(xlabel="", title=f"Images per class and part ({len(split):,} in all)")
-    axes.legend(title="")
+    axes.legend(title="", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     sns.despine(figure)
     return figure
 
@@ -98,8 +98,11 @@ def curves(study: Study, model: str | None):
     handles += [plt.Line2D([], [], color="0.3", linestyle=line) for line in (":", "-")]
     labels = [setting_value(each) for each in colours] + ["train", "validation"]
     figure.suptitle(f"Learning curves{f' of {model}' if model else ''}: mean over seeds, lowest to highest")
-    figure.tight_layout(rect=(0, 0.06, 1, 1))
-    figure.legend(handles, labels, title=setting_name(hue), loc="lower center", ncols=len(labels), frameon=False)
+    figure.tight_layout()
+    figure.legend(
+        handles, labels, title=setting_name(hue), loc="upper center", bbox_to_anchor=(0.5, 0), ncols=len(labels),
+        frameon=False,
+    )  # fmt: skip
     return figure, study.note(table)
 
 
@@ -117,7 +120,7 @@ def heatmap(study: Study):
             "test_accuracy_mean", rows or "all", columns, dropna=False
         )
         sns.heatmap(
-            100 * table, annot=True, fmt=".1f", cmap="viridis", vmin=100 * values.min(), vmax=100 * values.max(),
+            100 * table, annot=True, fmt=".1f", cmap="Blues", vmin=100 * values.min(), vmax=100 * values.max(),
             ax=axes, cbar=False, linewidths=1,
             xticklabels=[setting_value(v) for v in table.columns],
             yticklabels=[setting_value(v) for v in table.index] if rows else False,

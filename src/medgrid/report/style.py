@@ -23,7 +23,8 @@ def save(figure, path: Path, note: str) -> None:
     """Write a PNG with `note` in small print below it."""
     width, height = figure.get_size_inches()
     note = textwrap.fill(note, int(width * NOTE_CHARACTERS))
-    figure.text(0.01, -0.25 / height, note, fontsize=7, color="0.4", ha="left", va="top")
+    below = figure.get_tightbbox().y0 - 0.08  # inches
+    figure.text(0.01, below / height, note, fontsize=7, color="0.4", ha="left", va="top")
     # no software version or date inside: the same numbers give the same bytes
     figure.savefig(path, dpi=DPI, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
