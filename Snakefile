@@ -33,7 +33,8 @@ except MedgridError as error:
     raise WorkflowError(str(error)) from None
 
 DATA, RESULTS = PARAMS.data, PARAMS.results
-MIRROR, DEVICE = PARAMS.mirror or "", PARAMS.device
+MIRROR = str(Path(PARAMS.mirror).expanduser()) if PARAMS.mirror else ""
+DEVICE = PARAMS.device
 # machine settings stay out of `params:`: where a file came from must not re-run what was made from it
 
 

@@ -5,6 +5,7 @@ run on every image in every epoch. It shares nothing with medgrid but the list o
 tests.
 """
 
+import csv
 import time
 from pathlib import Path
 
@@ -34,14 +35,22 @@ class Images(ImageFolder):
         self.samples += ImageFolder(folder / "Testing").samples
         self.position = {str(Path(path).relative_to(folder)): i for i, (path, _) in enumerate(self.samples)}
 
-    def part(self, paths: list[str]) -> Subset:
-        return Subset(self, [self.position[path] for path in paths])
+    def parts(self, split: Path) -> dict[str, Subset]:
+        """Train, validation and test images, as a split's CSV deals them out."""
+        with split.open() as handle:
+            rows = list(csv.DictReader(handle))
+        return {
+            part: Subset(self, [self.position[row["path"]] for row in rows if row["part"] == part])
+            for part in ("train", "validation", "test")
+        }
 
 
 def network(model: str, weights: Path, classes: int) -> tuple[nn.Module, nn.Linear]:
     """A torchvision network, all layers frozen but a new last one."""
     net = torchvision.models.get_model(model)
-    net.load_state_dict(torch.load(weights, weights_only=True), strict=False)
+    result = net.load_state_dict(torch.load(weights, weights_only=True), strict=False)
+    assert all(name.startswith(("fc.", "classifier.")) for name in result.missing_keys), result.missing_keys
+    assert not result.unexpected_keys, result.unexpected_keys
     net.requires_grad_(False)
     if hasattr(net, "fc"):
         head = net.fc = nn.Linear(net.fc.in_features, classes)

@@ -27,8 +27,8 @@ import torch
 
 from medgrid.config import load, read_yaml
 from medgrid.grid import cells, plan
-from medgrid.training.device import keep_memory
-from medgrid.training.features import BATCH
+from medgrid.models.device import keep_memory
+from medgrid.models.features import BATCH
 
 ROOT = Path(__file__).parent.parent
 
@@ -92,14 +92,9 @@ def main() -> None:
         laid = plan(params)
         inputs = laid.studies[arguments.study].inputs
         tensors_file = folder / f"data/tensors/{inputs['tensors']}.npy"
-        with (folder / f"data/splits/{inputs['split']}.csv").open() as handle:
-            images = list(csv.DictReader(handle))
         zipfile.ZipFile(mirror / f"{params.datasets[study.dataset].kaggle.slug}.zip").extractall(folder / "images")
         dataset = plain.Images(folder / "images", study.image.size)
-        parts = {
-            part: dataset.part([image["path"] for image in images if image["part"] == part])
-            for part in ("train", "validation", "test")
-        }
+        parts = dataset.parts(folder / f"data/splits/{inputs['split']}.csv")
         parts["test"] = torch.utils.data.Subset(parts["test"], range(64))  # an epoch does not test
 
         paths = {model: mirror / params.weights_of(arguments.study, model).file for model in study.models}

@@ -34,13 +34,15 @@ def digest(sources: list[str]) -> str:
 
 
 def now() -> dict:
-    return {
-        room: {
+    digests = {}
+    for room, version in VERSIONS.items():
+        templates = hashlib.sha256(b"".join(p.read_bytes() for p in sorted((SOURCE / room).rglob("*.html"))))
+        digests[room] = {
             "version": version,
-            "digest": digest([p.read_text() for p in sorted((SOURCE / room).rglob("*.py"))]),
+            "digest": digest([path.read_text() for path in sorted((SOURCE / room).rglob("*.py"))]),
+            "templates": templates.hexdigest()[:16],
         }
-        for room, version in VERSIONS.items()
-    }
+    return digests
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session")
 def params() -> dict:
-    """The project's own params.yaml, as a fresh dict on each use through copy.deepcopy."""
+    """The project's own params.yaml; copy it deeply before changing it."""
     return yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
@@ -110,17 +110,8 @@ class Project:
         (folder / "tiny.yaml").write_text(yaml.safe_dump(overrides))
 
     def command(self, *arguments: str) -> list[str]:
-        return [
-            sys.executable,
-            "-m",
-            "medgrid",
-            "run",
-            "--cores",
-            "2",
-            "--configfile",
-            "tiny.yaml",
-            *arguments,
-        ]
+        command = [sys.executable, "-m", "medgrid", "run", "--cores", "2", "--configfile", "tiny.yaml"]
+        return [*command, *arguments, "--", "brain_tumor_lr_batch"]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess:
         return subprocess.run(self.command(*arguments), cwd=self.folder, capture_output=True, text=True, timeout=500)
@@ -151,7 +142,7 @@ def finished(tmp_path_factory, worker_id) -> Project:
 class Standin(http.server.ThreadingHTTPServer):
     """A loopback stand-in for Kaggle and for file servers: also speaks as an HTTP proxy.
 
-    `content` is served at every GET, with ranges; `cut_after` drops that many transfers midway; `statuses` are
+    `content` is served at every GET, with ranges; `cuts` is how many transfers to drop midway; `statuses` are
     answered first, in order; `md5` overrides the hash header.
     """
 

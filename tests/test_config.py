@@ -33,6 +33,7 @@ def test_the_project_s_own_params_are_valid(params):
         ("studies.brain_tumor_lr_batch.split.test", 1.5, "studies.brain_tumor_lr_batch.split.test: "),
         ("studies.brain_tumor_lr_batch.split", {"test": 0.6, "validation": 0.5}, "leave nothing to train on"),
         ("studies.brain_tumor_lr_batch.weights.resnet50", {"file": "my.pth"}, "needs a sha256"),
+        ("studies.brain_tumor_lr_batch.axes", {}, "axes is empty"),
         ("weights", {}, "no weights are named for efficientnet_b0"),
         ("datasets.brain_tumor_mri.images", "(", "not a regular expression"),
         ("datasets.brain_tumor_mri.images", "x", "lacks the named group (?P<label>…)"),

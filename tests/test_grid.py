@@ -1,7 +1,9 @@
 import copy
 
+import pytest
+
 from medgrid.config import load
-from medgrid.fingerprint import fingerprint
+from medgrid.fingerprint import VERSIONS, fingerprint
 from medgrid.grid import cells, plan
 
 STUDY = "brain_tumor_lr_batch"
@@ -60,6 +62,9 @@ def test_what_shapes_numbers_is_in_the_path(params):
         "data": lambda p: p["datasets"]["brain_tumor_mri"].update(sha256="a" * 64),
         "groups": lambda p: p["datasets"]["brain_tumor_mri"].update(group="(?P<group>x)"),
         "source": lambda p: p.update(source="synthetic"),
+        "optimizer": lambda p: p["studies"][STUDY]["fixed"].update(optimizer="adam"),
+        "weight decay": lambda p: p["studies"][STUDY]["fixed"].update(weight_decay=0.1),
+        "which files": lambda p: p["datasets"]["brain_tumor_mri"].update(images="(?P<label>x)"),
         "weights": lambda p: p["weights"].update(
             resnet50={"file": "a.pth", "sha256": "b" * 64}, efficientnet_b0="random"
         ),
@@ -79,10 +84,25 @@ def test_where_things_lie_and_what_they_are_called_is_not(params):
     changed["weights"]["resnet50"]["note"] = "as published"
     changed["datasets"]["brain_tumor_mri"]["max_undecodable"] = 0.5
     assert paths(changed) == paths(params)
-    # nor may a path of the machine be among the settings that Snakemake remembers
-    laid = plan(load(changed))
-    for steps in (laid.archives, laid.weights, laid.features, laid.packs, laid.studies):
-        assert not any("elsewhere" in str(step.settings) for step in steps.values())
+
+
+@pytest.mark.parametrize("room", ["data", "models", "training"])
+def test_code_versions_are_in_the_path(params, room, monkeypatch):
+    before = paths(params)
+    monkeypatch.setitem(VERSIONS, room, VERSIONS[room] + 1)
+    after = paths(params)
+    assert not {path for path in after & before if path.startswith("pack")}
+    # heads may be trained anew without passing every image through the backbones again
+    assert any(path.startswith("features") for path in after & before) == (room == "training")
+
+
+def test_what_tables_and_pages_show_is_in_the_manifest(params):
+    changed = copy.deepcopy(params)
+    changed["studies"][STUDY]["title"] = "Another title"
+    renamed = plan(load(changed)).manifest_of[STUDY]
+    changed["weights"]["resnet50"]["note"] = "as published"
+    noted = plan(load(changed)).manifest_of[STUDY]
+    assert len({plan(load(params)).manifest_of[STUDY], renamed, noted}) == 3
 
 
 def test_studies_share_what_they_have_in_common(params):

@@ -8,12 +8,14 @@ from conftest import ROOT
 SOURCE = ROOT / "src/medgrid"
 # left to right; nothing imports from a room to its right
 ROOMS = ["data", "models", "training", "evaluation", "report"]
-GROUND = {"errors", "files", "fingerprint", "torchvision_names", "config", "grid"}
+GROUND = {"errors", "files", "fingerprint", "torchvision_names", "retry", "config", "grid"}
 
 
 def imports(file: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("medgrid.")}
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("medgrid"):
             parts = node.module.split(".")
             found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}

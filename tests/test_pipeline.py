@@ -45,7 +45,7 @@ def test_the_demo_s_networks_learn(finished):
     """Four classes: a head at the high rate is far from chance, on images that it never saw."""
     cells = pd.read_csv(finished.folder / "results" / STUDY / "curves.csv")
     last = cells[(cells["epoch"] == 15) & cells["cell"].str.endswith("_lr=0.01")]
-    assert last["train_accuracy_mean"].max() > 0.5
+    assert last["validation_accuracy_mean"].max() > 0.4
 
 
 def test_a_second_run_has_nothing_to_do(finished):
@@ -65,9 +65,13 @@ def test_what_is_missing_is_made_again_and_nothing_else(finished, tmp_path):
     folder = tmp_path / "copy"
     subprocess.run(["cp", "-a", str(finished.folder), str(folder)], check=True)
     subprocess.run(["rm", "-r", str(folder / "results" / STUDY / "figures")], check=True)
-    plan = Project(folder).run("-n")
-    counts = dict(re.findall(r"^(\w+) +(\d+)$", plan.stdout + plan.stderr, re.M))
-    assert counts == {"all": "1", "figures": "1", "page": "1", "total": "3"}
+    assert planned(Project(folder)) == {STUDY: "1", "figures": "1", "page": "1", "total": "3"}
+
+
+def planned(project, *arguments: str) -> dict[str, str]:
+    plan = project.run("-n", *arguments)
+    assert plan.returncode == 0, plan.stdout + plan.stderr
+    return dict(re.findall(r"^(\w+) +(\d+)$", plan.stdout + plan.stderr, re.M))
 
 
 def test_the_page_stands_alone(finished):

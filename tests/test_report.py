@@ -42,7 +42,7 @@ def study(folder, axes, cells, classes, seeds, diverged=()):
         }
     np.savez(pack / "predictions.npz", **{name: np.asarray(value) for name, value in files.items()})
     stamp = {"device": "cpu", "precision": "float32", "torch": "2"}
-    backbone = {"model": "resnet18", "weights": {"name": "random", "note": "", "sha256": None}, **stamp}
+    backbone = {"model": "resnet18", "weights": "random", "sha256": None, **stamp}
     (pack / "pack.json").write_text(json.dumps({"backbone": backbone, "training": stamp}))
     curves = [
         {"cell": name, "seed": seed, "epoch": epoch} | dict.fromkeys(CURVES, np.nan if i in diverged else 0.5)
@@ -61,7 +61,7 @@ def study(folder, axes, cells, classes, seeds, diverged=()):
     settings = {
         "study": "odd", "title": "Odd", "document": "x", "protocol": "clean", "axes": axes, "cells": cells,
         "classes": classes, "select": "validation_loss", "synthetic": True, "data": "synthetic images",
-        "license": "CC0-1.0", "show_images": False, "packs": ["pack"],
+        "license": "CC0-1.0", "show_images": False, "packs": ["pack"], "notes": {"resnet18": ""},
     }  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("error")

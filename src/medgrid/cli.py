@@ -18,7 +18,7 @@ JOBS = {
     "split": ("medgrid.data.split:write_split", "inventory target"),
     "tensors": ("medgrid.data.tensors:write_tensors", "archive inventory target"),
     "weights": ("medgrid.models.weights:fetch_weights", "target"),
-    "features": ("medgrid.training.features:write_features", "tensors target stamp"),
+    "features": ("medgrid.models.features:write_features", "tensors target stamp"),
     "train": ("medgrid.training.pack:train_pack", "features stamp split target checkpoints"),
     "manifest": ("medgrid.evaluation.manifest:write_manifest", "target"),
     "evaluate": ("medgrid.evaluation.tables:write_tables", "folder"),
@@ -27,6 +27,8 @@ JOBS = {
 }
 OPTIONS = {
     "fetch": ("mirror",),
+    "inventory": ("threads",),
+    "tensors": ("threads",),
     "weights": ("mirror",),
     "features": ("weights", "device", "threads"),
     "train": ("device", "threads"),

@@ -36,6 +36,12 @@ def _unique(values: list[T]) -> list[T]:
     return values
 
 
+def _amount(value: int | float) -> int | float:
+    if not (value >= 1 if isinstance(value, int) else 0 < value < 1):
+        raise ValueError("expected a count of images (a whole number from 1) or a share of them (between 0 and 1)")
+    return value
+
+
 def _torchvision_name(name: str) -> str:
     if name not in TORCHVISION:
         near = difflib.get_close_matches(name, TORCHVISION, n=3)
@@ -60,8 +66,7 @@ def _regex_with(*groups: str):
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Key = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
-# a count of images, or a share of them
-Amount = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)]
+Amount = Annotated[int | float, AfterValidator(_amount)]
 
 
 class Settings(BaseModel):
@@ -220,7 +225,7 @@ class Study(Settings):
     image: Image = Image()
     normalisation: Literal["imagenet", "none"] = "imagenet"
     fixed: Fixed
-    axes: Axes
+    axes: Axes = Field(description="at least one")
     replicates: Annotated[int, Field(ge=1, le=1000)] = Field(5, description="seeds 0, 1, 2, …")
     select: Literal["validation_loss", "validation_accuracy"] = Field(
         "validation_loss", description="what picks the best epoch of a training"
@@ -231,6 +236,8 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def _each_setting_once(self):
+        if not self.axis_names:
+            raise ValueError("axes is empty: a study varies something, if only one value of it")
         for name in Training.model_fields:
             fixed, axis = getattr(self.fixed, name), getattr(self.axes, name)
             if fixed is None and axis is None:
@@ -285,7 +292,7 @@ class Params(Settings):
 def _place(location: tuple) -> str:
     # pydantic puts the name of a union's branch or a validator into the location; keys and indices remain
     parts = [part for part in location if isinstance(part, int) or re.fullmatch(r"[\w.-]+", part)]
-    branches = {"int", "float", "Weights", "constrained-int", "constrained-float"}
+    branches = {"int", "float", "Weights"}
     text = ""
     for part in parts:
         if isinstance(part, int):
@@ -319,6 +326,10 @@ def load(config: dict) -> Params:
     except ValidationError as error:
         lines: dict[str, None] = {}
         for fault in error.errors():
+            # where a word or a block may stand, both branches complain; the block's complaint is the useful one
+            branch = str(fault["loc"][-1]) if fault["loc"] else ""
+            if branch.startswith("literal[") and isinstance(fault["input"], dict):
+                continue
             place = _place(fault["loc"])
             lines[f"  {place}: {_message(fault)}" if place else f"  {_message(fault)}"] = None
         found = "a fault" if len(lines) == 1 else f"{len(lines)} faults"

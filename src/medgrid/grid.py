@@ -91,9 +91,9 @@ def _add_dataset(plan: Plan, params: Params, study: Study) -> tuple[str, str]:
             "dataset": key,
             "kaggle": dataset.kaggle.model_dump(mode="json"),
             "sha256": dataset.sha256,
-            "classes": dataset.classes,
             "synthetic": made_from,
         }
+        | ({"classes": dataset.classes} if synthetic else {})
     )
     reading = {"images": dataset.images, "group": dataset.group, "classes": dataset.classes}
     inventory = f"{_name_of_data(params, study)}-{fingerprint(origin, reading, VERSIONS['data'])}"
@@ -108,14 +108,11 @@ def _add_features(plan: Plan, params: Params, key: str, model: str, tensors: str
     name = _weights_name(weights)
     inputs = {"tensors": tensors}
     if isinstance(weights, Weights):
-        plan.weights[name] = Step(weights.model_dump(mode="json"))
+        plan.weights[name] = Step(weights.model_dump(mode="json", exclude={"note"}))
         inputs["weights"] = name
-    settings = {
-        "model": model,
-        "normalisation": study.normalisation,
-        "weights": {"name": name, "note": "" if isinstance(weights, str) else weights.note},
-    }
-    made_from = (tensors, model, study.normalisation, name, VERSIONS["models"], VERSIONS["training"])
+    settings = {"model": model, "normalisation": study.normalisation, "weights": name}
+    identity = weights if isinstance(weights, str) else weights.sha256 or weights.file
+    made_from = (tensors, model, study.normalisation, identity, VERSIONS["models"])
     features = f"{_name_of_data(params, study)}-{model}-{fingerprint(*made_from)}"
     plan.features[features] = Step(settings, inputs)
     return features
@@ -155,7 +152,6 @@ def _add_study(plan: Plan, params: Params, key: str) -> None:
         pack = f"{model}-{fingerprint(features, split, settings, VERSIONS['training'])}"
         plan.packs[f"{key}/{pack}"] = Step(settings, {"features": features, "split": split})
         plan.packs_of[key].append(pack)
-    plan.manifest_of[key] = fingerprint(plan.packs_of[key], VERSIONS["evaluation"])
     plan.studies[key] = Step(
         {
             "study": key,
@@ -171,9 +167,12 @@ def _add_study(plan: Plan, params: Params, key: str) -> None:
             "license": dataset.license,
             # synthetic images belong to nobody
             "show_images": dataset.show_images or params.source == "synthetic",
+            "packs": plan.packs_of[key],
+            "notes": {model: getattr(params.weights_of(key, model), "note", "") for model in study.models},
         },
         {"inventory": inventory, "split": split, "tensors": tensors},
     )
+    plan.manifest_of[key] = fingerprint(plan.studies[key].settings, VERSIONS["evaluation"], VERSIONS["report"])
 
 
 def plan(params: Params) -> Plan:

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 from conftest import CLASSES, medgrid
 
-from medgrid.data import kaggle as kaggle_module
+from medgrid import retry
 from medgrid.data.archive import content_digest
 from medgrid.data.fetch import fetch
 from medgrid.errors import MedgridError
@@ -29,6 +29,10 @@ def environment(server, tmp_path, known=False) -> dict:
     }  # fmt: skip
 
 
+def files(folder) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
+
+
 def from_kaggle(server, tmp_path, wanted, known=False):
     target = tmp_path / "archives" / "phantoms.zip"
     result = medgrid("fetch", json.dumps(wanted), str(target), env=environment(server, tmp_path, known))
@@ -40,7 +44,7 @@ def test_a_data_set_comes_without_credentials(archive, standin, tmp_path):
     target, result = from_kaggle(server, tmp_path, settings(archive))
     assert result.returncode == 0, result.stderr
     assert content_digest(target) == content_digest(archive)
-    assert [path.name for path in target.parent.rglob("*") if path.is_file()] == ["phantoms.zip"]
+    assert files(target.parent) == ["phantoms.zip"]
 
 
 def test_a_cut_transfer_resumes(standin, tmp_path):
@@ -74,7 +78,7 @@ def test_other_content_is_refused_and_nothing_placed(archive, standin, tmp_path)
     assert "is not what params.yaml declares" in result.stderr
     assert content_digest(archive) in result.stderr
     assert "Traceback" not in result.stderr
-    assert not [path for path in target.parent.rglob("*") if path.is_file()]
+    assert files(target.parent) == []
 
 
 def test_a_wrong_checksum_of_the_transfer_is_tried_again(archive, standin, tmp_path, monkeypatch):
@@ -82,8 +86,8 @@ def test_a_wrong_checksum_of_the_transfer_is_tried_again(archive, standin, tmp_p
     server.md5 = "AAAAAAAAAAAAAAAAAAAAAA=="
     for name, value in environment(server, tmp_path).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(kaggle_module, "ATTEMPTS", 2)
-    monkeypatch.setattr(kaggle_module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retry, "ATTEMPTS", 2)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
     with pytest.raises(MedgridError, match=r"DataCorruptionError, 2 attempts"):
         fetch(settings(archive), str(tmp_path / "phantoms.zip"))
     assert len([r for r in server.requests if r[0] == "GET"]) == 2

@@ -127,5 +127,5 @@ def test_groups_and_splits_come_from_the_path(inventory):
 
 
 def test_inventory_does_not_depend_on_the_number_of_workers(archive, inventory, tmp_path):
-    write_inventory(READING, str(archive), str(tmp_path / "one.csv"), jobs=1)
+    write_inventory(READING, str(archive), str(tmp_path / "one.csv"), threads=1)
     assert (tmp_path / "one.csv").read_bytes() == inventory.read_bytes()

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
+from medgrid import retry
 from medgrid.errors import MedgridError
-from medgrid.models import weights as module
 from medgrid.models.weights import fetch_weights
 
 CONTENT = random.Random(0).randbytes(5_000_000)
@@ -16,7 +16,7 @@ NAME = f"net-{DIGEST[:8]}.pth"
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
 
 
 def test_cut_transfers_resume(standin, tmp_path):

@@ -103,11 +103,18 @@ def test_seeds_decide_and_do_not_interfere():
     one, same, other = train(MEMBERS), train(MEMBERS), train(MEMBERS, seed=4)
     assert torch.equal(one.heads()["weight"], same.heads()["weight"])
     assert not torch.equal(one.heads()["weight"], other.heads()["weight"])
-    # drawing from one stream leaves the others where they are
-    assert torch.equal(
-        torch.randperm(9, generator=generator(3, "order")), torch.randperm(9, generator=generator(3, "order"))
-    )
-    assert generator(3, "order").initial_seed() != generator(3, "dropout").initial_seed()
+
+
+def test_dropout_does_not_move_the_order_of_batches(monkeypatch):
+    seen = []
+    monkeypatch.setattr(HeadStack, "step", lambda stack, features, labels, chance: seen.append(labels))
+    for dropout in (0.0, 0.5):
+        run = StackRun(MEMBERS, 3, "validation_loss", TRAIN, CLASSES, dropout)
+        drop(TRAIN.features, 0.5, run.generators["dropout"])
+        run.run(VALIDATION, lambda: None)
+    half = len(seen) // 2
+    assert half > MEMBERS[0].epochs
+    assert torch.equal(torch.cat(seen[:half]), torch.cat(seen[half:]))
 
 
 @pytest.mark.parametrize("until", [1, 5])
@@ -140,6 +147,9 @@ def test_a_diverged_member_is_marked_and_harms_no_other():
     run = train([MEMBERS[0], wild])
     assert run.diverged_at[0] == 0
     assert 1 <= run.diverged_at[1] <= 8
+    assert run.heads()["weight"][1, 1].isnan().all()  # a diverged head predicts nothing
+    if run.best_epoch[1] == 0:
+        assert run.heads()["weight"][1, 0].isnan().all()
     alone = train([MEMBERS[0]])
     assert (run.heads()["weight"][0] - alone.heads()["weight"][0]).abs().max() < TOLERANCE
 

@@ -14,7 +14,7 @@ import torch
 from conftest import CLASSES, training
 
 from medgrid.errors import MedgridError
-from medgrid.training import device as devices
+from medgrid.models import device as devices
 from medgrid.training.pack import stacks, train_pack
 
 CELLS = [training(lr=lr, batch_size=size, epochs=6) for size in (16, 32) for lr in (1e-3, 1e-1)]
@@ -31,7 +31,7 @@ def inputs(tmp_path_factory):
     labels = rng.integers(0, 4, 300)
     features = rng.normal(size=(4, 32))[labels] + 2 * rng.normal(size=(300, 32))
     np.save(folder / "features.npy", features.astype(np.float32))
-    (folder / "stamp.json").write_text(json.dumps({"model": "resnet18", "dropout": 0.1, "weights": {}}))
+    (folder / "stamp.json").write_text(json.dumps({"model": "resnet18", "dropout": 0.1, "weights": "random"}))
     pd.DataFrame(
         {
             "row": range(300),
@@ -121,6 +121,14 @@ def test_a_killed_job_goes_on_to_the_same_numbers(moment, inputs, undisturbed, t
     assert kept
     train_pack(SETTINGS, *inputs, str(target), str(work), "cpu", 1)
     same(tmp_path, undisturbed)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_cells_of_different_lengths(inputs, tmp_path):
+    cells = [{"id": f"c{e}", "training": training(epochs=e).model_dump()} for e in (2, 5)]
+    settings = SETTINGS | {"cells": cells}
+    train_pack(settings, *inputs, str(tmp_path / "predictions.npz"), str(tmp_path / "work" / "pack"), "cpu", 1)
+    assert pd.read_csv(tmp_path / "curves.csv").groupby("cell").size().to_dict() == {"c2": 4, "c5": 10}
 
 
 def test_finished_stacks_are_not_trained_again(inputs, undisturbed, tmp_path, monkeypatch):

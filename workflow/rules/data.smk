@@ -12,7 +12,7 @@ rule fetch:
     params:
         settings=lambda w: as_json(PLAN.archives[w.name].settings),
     shell:
-        "medgrid fetch {params.settings:q} {output} --mirror={MIRROR:q} 2>&1 | tee {log}"
+        "medgrid fetch {params.settings:q} {output:q} --mirror={MIRROR:q} 2>&1 | tee {log:q}"
 
 
 rule inventory:
@@ -28,7 +28,7 @@ rule inventory:
     params:
         settings=lambda w: as_json(PLAN.inventories[w.name].settings),
     shell:
-        "medgrid inventory {params.settings:q} {input} {output} 2>&1 | tee {log}"
+        "medgrid inventory {params.settings:q} {input:q} {output:q} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule split:
@@ -43,7 +43,7 @@ rule split:
     params:
         settings=lambda w: as_json(PLAN.splits[w.name].settings),
     shell:
-        "medgrid split {params.settings:q} {input} {output} 2>&1 | tee {log}"
+        "medgrid split {params.settings:q} {input:q} {output:q} 2>&1 | tee {log:q}"
 
 
 rule tensors:
@@ -60,4 +60,4 @@ rule tensors:
     params:
         settings=lambda w: as_json(PLAN.tensors[w.name].settings),
     shell:
-        "medgrid tensors {params.settings:q} {input.archive} {input.inventory} {output} 2>&1 | tee {log}"
+        "medgrid tensors {params.settings:q} {input.archive:q} {input.inventory:q} {output:q} --threads {threads} 2>&1 | tee {log:q}"

@@ -1,7 +1,5 @@
 """From predictions to tables."""
 
-from medgrid.fingerprint import VERSIONS
-
 TABLES = ["cells.csv", "replicates.csv", "per_class.csv", "confusion.csv", "curves.csv"]
 
 
@@ -22,9 +20,9 @@ rule manifest:
         f"{DATA}/benchmarks/manifest/{{study}}-{{name}}.tsv"
     localrule: True
     params:
-        settings=lambda w: as_json({"study": w.study, "packs": PLAN.packs_of[w.study]}),
+        settings=lambda w: as_json(PLAN.studies[w.study].settings),
     shell:
-        "medgrid manifest {params.settings:q} {output} 2>&1 | tee {log}"
+        "medgrid manifest {params.settings:q} {output:q} 2>&1 | tee {log:q}"
 
 
 rule evaluate:
@@ -53,10 +51,8 @@ rule evaluate:
         f"{DATA}/benchmarks/evaluate/{{study}}.tsv"
     params:
         settings=lambda w: as_json(
-            {name: PLAN.studies[w.study].settings[name] for name in ("cells", "axes", "data")}
-            | {"packs": PLAN.packs_of[w.study]}
+            {name: PLAN.studies[w.study].settings[name] for name in ("cells", "axes", "data", "packs", "notes")}
         ),
-        version=VERSIONS["evaluation"],
         folder=f"{RESULTS}/{{study}}",
     shell:
-        "medgrid evaluate {params.settings:q} {params.folder} 2>&1 | tee {log}"
+        "medgrid evaluate {params.settings:q} {params.folder:q} 2>&1 | tee {log:q}"

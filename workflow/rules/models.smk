@@ -1,4 +1,4 @@
-"""Networks: weights."""
+"""Networks: weights, and the features that frozen backbones give."""
 
 
 rule weights:
@@ -12,4 +12,29 @@ rule weights:
     params:
         settings=lambda w: as_json(PLAN.weights[w.name].settings),
     shell:
-        "medgrid weights {params.settings:q} {output} --mirror={MIRROR:q} 2>&1 | tee {log}"
+        "medgrid weights {params.settings:q} {output:q} --mirror={MIRROR:q} 2>&1 | tee {log:q}"
+
+
+def weights_of(w):
+    name = PLAN.features[w.name].inputs.get("weights")
+    return {"weights": f"{DATA}/weights/{name}"} if name else {}
+
+
+rule features:
+    input:
+        unpack(weights_of),
+        tensors=lambda w: f"{DATA}/tensors/{PLAN.features[w.name].inputs['tensors']}.npy",
+    output:
+        features=f"{DATA}/features/{{name}}.npy",
+        stamp=f"{DATA}/features/{{name}}.json",
+    log:
+        f"{DATA}/logs/features/{{name}}.log",
+    benchmark:
+        f"{DATA}/benchmarks/features/{{name}}.tsv"
+    threads: workflow.cores or 1
+    params:
+        settings=lambda w: as_json(PLAN.features[w.name].settings),
+        weights=lambda w, input: input.get("weights", ""),
+    shell:
+        "medgrid features {params.settings:q} {input.tensors:q} {output:q} --weights={params.weights:q}"
+        " --device {DEVICE} --threads {threads} 2>&1 | tee {log:q}"

@@ -20,13 +20,10 @@ def study_inputs(w):
     }
 
 
-def report_settings(w):
-    return PLAN.studies[w.study].settings | {"packs": PLAN.packs_of[w.study]}
-
-
 rule figures:
     input:
         unpack(study_inputs),
+        manifest=lambda w: manifest(w.study),
         tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=TABLES),
     output:
         report(
@@ -41,16 +38,16 @@ rule figures:
     benchmark:
         f"{DATA}/benchmarks/figures/{{study}}.tsv"
     params:
-        settings=lambda w: as_json(report_settings(w)),
-        version=VERSIONS["report"],
+        settings=lambda w: as_json(PLAN.studies[w.study].settings),
         folder=f"{RESULTS}/{{study}}",
     shell:
-        "medgrid figures {params.settings:q} {params.folder} {input.split} {input.tensors} 2>&1 | tee {log}"
+        "medgrid figures {params.settings:q} {params.folder:q} {input.split:q} {input.tensors:q} 2>&1 | tee {log:q}"
 
 
 rule page:
     input:
         unpack(study_inputs),
+        manifest=lambda w: manifest(w.study),
         tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=TABLES),
         figures=f"{RESULTS}/{{study}}/figures",
     output:
@@ -65,8 +62,7 @@ rule page:
     benchmark:
         f"{DATA}/benchmarks/page/{{study}}.tsv"
     params:
-        settings=lambda w: as_json(report_settings(w)),
-        version=VERSIONS["report"],
+        settings=lambda w: as_json(PLAN.studies[w.study].settings),
         folder=f"{RESULTS}/{{study}}",
     shell:
-        "medgrid page {params.settings:q} {params.folder} {input.inventory} {input.split} 2>&1 | tee {log}"
+        "medgrid page {params.settings:q} {params.folder:q} {input.inventory:q} {input.split:q} 2>&1 | tee {log:q}"

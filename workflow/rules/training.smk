@@ -1,9 +1,4 @@
-"""Frozen features, and the heads of the grid on them."""
-
-
-def weights_of(w):
-    name = PLAN.features[w.name].inputs.get("weights")
-    return {"weights": f"{DATA}/weights/{name}"} if name else {}
+"""The heads of the grid, trained on features."""
 
 
 def pack_inputs(w):
@@ -13,26 +8,6 @@ def pack_inputs(w):
         "stamp": f"{DATA}/features/{inputs['features']}.json",
         "split": f"{DATA}/splits/{inputs['split']}.csv",
     }
-
-
-rule features:
-    input:
-        unpack(weights_of),
-        tensors=lambda w: f"{DATA}/tensors/{PLAN.features[w.name].inputs['tensors']}.npy",
-    output:
-        features=f"{DATA}/features/{{name}}.npy",
-        stamp=f"{DATA}/features/{{name}}.json",
-    log:
-        f"{DATA}/logs/features/{{name}}.log",
-    benchmark:
-        f"{DATA}/benchmarks/features/{{name}}.tsv"
-    threads: workflow.cores or 1
-    params:
-        settings=lambda w: as_json(PLAN.features[w.name].settings),
-        weights=lambda w, input: input.get("weights", ""),
-    shell:
-        "medgrid features {params.settings:q} {input.tensors} {output} --weights={params.weights:q}"
-        " --device {DEVICE} --threads {threads} 2>&1 | tee {log}"
 
 
 rule train:
@@ -54,5 +29,5 @@ rule train:
         # outside of output, which Snakemake wipes before it runs a job again
         checkpoints=f"{DATA}/checkpoints/{{study}}/{{pack}}",
     shell:
-        "medgrid train {params.settings:q} {input.features} {input.stamp} {input.split} {output.predictions}"
-        " {params.checkpoints} --device {DEVICE} --threads {threads} 2>&1 | tee {log}"
+        "medgrid train {params.settings:q} {input.features:q} {input.stamp:q} {input.split:q} {output.predictions:q}"
+        " {params.checkpoints:q} --device {DEVICE} --threads {threads} 2>&1 | tee {log:q}"

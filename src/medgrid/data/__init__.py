@@ -1,3 +1,4 @@
 """Images: fetch, inventory, split, tensors."""
 
 PARTS = ("train", "validation", "test")
+HELD_OUT = PARTS[1:]

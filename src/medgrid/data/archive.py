@@ -5,6 +5,7 @@ re-packed zip. All three have the same content digest.
 """
 
 import hashlib
+import os
 import zipfile
 from pathlib import Path
 
@@ -29,9 +30,11 @@ def read_in_worker(name: str) -> bytes:
 
 def _members(path: Path) -> list[str]:
     if path.is_dir():
-        return sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
-    with zipfile.ZipFile(path) as archive:
-        return sorted(info.filename for info in archive.infolist() if not info.is_dir())
+        names = [str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()]
+    else:
+        with zipfile.ZipFile(path) as archive:
+            names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    return sorted(names, key=os.fsencode)
 
 
 def content_digest(path: str | Path) -> str:
@@ -50,12 +53,12 @@ def content_digest(path: str | Path) -> str:
     listing = hashlib.sha256()
     archive = None if path.is_dir() else zipfile.ZipFile(path)
     try:
-        for name in tqdm(sorted(_members(path), key=str.encode), desc="checksum", unit="file", mininterval=1):
+        for name in tqdm(_members(path), desc="checksum", unit="file", mininterval=1):
             with archive.open(name) if archive else (path / name).open("rb") as member:
                 digest = hashlib.sha256()
                 while chunk := member.read(CHUNK):
                     digest.update(chunk)
-            listing.update(f"{digest.hexdigest()}  {name}\n".encode())
+            listing.update(os.fsencode(f"{digest.hexdigest()}  {name}\n"))
     except zipfile.BadZipFile as error:
         raise MedgridError(f"{path} is damaged: {error}; fetch it again") from None
     finally:

@@ -6,13 +6,13 @@ from pathlib import Path
 from medgrid.config import Kaggle, Synthetic
 from medgrid.data.archive import content_digest, pack
 from medgrid.errors import MedgridError
-from medgrid.files import replacing
+from medgrid.files import exclusive, replacing
 
 
 def fetch(settings: dict, target: str, mirror: str = "") -> None:
     """Place a data set's archive at `target`, whole and verified, or raise MedgridError and place nothing.
 
-    `settings`: dataset, kaggle, sha256 (content digest), classes, and synthetic (generator settings or None).
+    `settings`: dataset, kaggle, sha256 (content digest), and synthetic (generator settings, with classes, or None).
     """
     kaggle = Kaggle.model_validate(settings["kaggle"])
     with replacing(target) as temporary:
@@ -27,13 +27,14 @@ def fetch(settings: dict, target: str, mirror: str = "") -> None:
             from medgrid.data.kaggle import download
 
             cache = Path(target).parent / "kaggle" / kaggle.slug
-            folder = download(kaggle, cache)
-            try:
-                _verify(folder, settings, f"Kaggle's {kaggle.handle}")
-                pack(folder, temporary)
-            finally:
-                # Kaggle's client would trust what lies in its cache, right or wrong
-                shutil.rmtree(cache, ignore_errors=True)
+            with exclusive(cache.with_suffix(".lock"), f"another download of {kaggle.handle}"):
+                folder = download(kaggle, cache)
+                try:
+                    _verify(folder, settings, f"Kaggle's {kaggle.handle}")
+                    pack(folder, temporary)
+                finally:
+                    # Kaggle's client would trust what lies in its cache, right or wrong
+                    shutil.rmtree(cache, ignore_errors=True)
 
 
 def _copy(mirror: Path, slug: str, target: Path) -> None:

@@ -42,7 +42,8 @@ def _describe(path: str) -> dict:
                     "width": image.width,
                     "height": image.height,
                 }
-                pixels = np.asarray(image)
+                # a palette image's pixels are colours, not places in its palette
+                pixels = np.asarray(image.convert("RGBA") if image.mode in ("P", "PA") else image)
         # mode and shape belong to the pixels: the same bytes may be another picture
         digest = hashlib.sha256(f"{row['mode']} {pixels.shape} ".encode())
         digest.update(np.ascontiguousarray(pixels))
@@ -52,7 +53,7 @@ def _describe(path: str) -> dict:
     return row
 
 
-def write_inventory(settings: dict, archive: str, target: str, jobs: int = 0) -> None:
+def write_inventory(settings: dict, archive: str, target: str, threads: int = 0) -> None:
     """List every image of `archive` in the CSV `target`, in order of path.
 
     Columns: path, label, original_split (the archive's own, may be empty), group (patient or series, may be
@@ -80,7 +81,7 @@ def write_inventory(settings: dict, archive: str, target: str, jobs: int = 0) ->
             file=sys.stderr,
         )
 
-    workers = jobs or len(os.sched_getaffinity(0))
+    workers = threads or len(os.sched_getaffinity(0))
     with ProcessPoolExecutor(workers, initializer=open_in_worker, initargs=(archive,)) as pool:
         described = pool.map(_describe, matches, chunksize=32)
         rows = list(tqdm(described, total=len(matches), desc="inventory", unit="image", mininterval=1))
@@ -91,11 +92,25 @@ def write_inventory(settings: dict, archive: str, target: str, jobs: int = 0) ->
         found = group.search(row["path"]) if group else None
         row["group"] = found["group"] if found else ""
 
+    broken = [row for row in rows if row["error"]]
+    for row in broken[:10]:
+        print(f"medgrid: does not decode: {row['path']} ({row['error']})", file=sys.stderr)
+    limit = settings["max_undecodable"]
+    if len(broken) > limit * len(rows):
+        rejected = Path(target).with_suffix(".rejected.csv")
+        _write(rows, rejected)
+        raise MedgridError(
+            f"{len(broken)} of {len(rows)} images do not decode, more than {where}.max_undecodable = {limit:g} "
+            f"allows; they are listed with their errors in {rejected}"
+        )
+    _write(rows, Path(target))
+
+
+def _write(rows: list[dict], target: Path) -> None:
     with replacing(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.DictWriter(handle, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
-    _check_errors([row for row in rows if row["error"]], len(rows), settings["max_undecodable"], target, where)
 
 
 def _check_labels(found: set[str], declared: list[str], where: str) -> None:
@@ -104,15 +119,3 @@ def _check_labels(found: set[str], declared: list[str], where: str) -> None:
         raise MedgridError(f"{where}.classes lacks {', '.join(unknown)}, which the archive has")
     if missing:
         raise MedgridError(f"{where}.classes names {', '.join(missing)}, of which the archive has no image")
-
-
-def _check_errors(broken: list[dict], total: int, limit: float, target: str, where: str) -> None:
-    for row in broken[:10]:
-        print(f"medgrid: does not decode: {row['path']} ({row['error']})", file=sys.stderr)
-    if len(broken) > limit * total:
-        kept = Path(target).with_suffix(".rejected.csv")
-        Path(target).replace(kept)
-        raise MedgridError(
-            f"{len(broken)} of {total} images do not decode, more than {where}.max_undecodable = {limit:g} allows; "
-            f"they are listed with their errors in {kept}"
-        )

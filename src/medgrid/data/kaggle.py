@@ -1,21 +1,21 @@
 """Download from Kaggle with its own client, plus what that client leaves to its callers: retries and advice."""
 
+import errno
 import os
 import shutil
-import sys
-import time
+import tarfile
+import zipfile
 from pathlib import Path
 
 from medgrid.config import Kaggle
 from medgrid.errors import MedgridError
+from medgrid.retry import TryAgain, asked_pause, patiently
 
-ATTEMPTS = 6
-FIRST_PAUSE = 2.0  # seconds; doubles with each attempt
 CREDENTIALS = (
     "create a token on kaggle.com (Settings, API) and save it as ~/.kaggle/kaggle.json, "
     "or set KAGGLE_USERNAME and KAGGLE_KEY"
 )
-ELSEWHERE = "or point --config mirror=DIR at a folder that holds {slug}.zip"
+ELSEWHERE = "point --config mirror=DIR at a folder that holds {slug}.zip"
 
 
 def download(kaggle: Kaggle, cache: Path) -> Path:
@@ -29,45 +29,32 @@ def download(kaggle: Kaggle, cache: Path) -> Path:
     import requests
     from kagglehub.exceptions import DataCorruptionError, KaggleApiHTTPError, UnauthenticatedError
 
-    fetch = kagglehub.competition_download if kaggle.competition else kagglehub.dataset_download
+    get = kagglehub.competition_download if kaggle.competition else kagglehub.dataset_download
     elsewhere = ELSEWHERE.format(slug=kaggle.slug)
-    for attempt in range(1, ATTEMPTS + 1):
+
+    def fetch() -> Path:
         try:
-            return Path(fetch(kaggle.handle))
+            return Path(get(kaggle.handle))
         except UnauthenticatedError:
             raise MedgridError(
-                f"Kaggle gives the competition {kaggle.handle} to known users only: {CREDENTIALS}, {elsewhere}"
+                f"Kaggle gives the competition {kaggle.handle} to known users only: {CREDENTIALS}, or {elsewhere}"
             ) from None
         except KaggleApiHTTPError as error:
             status = error.response.status_code
             if status in (401, 403, 404):
                 raise MedgridError(_refusal(kaggle, status, elsewhere)) from None
-            reason = f"HTTP {status}"
-            wait = _retry_after(error.response)
-        except (requests.RequestException, DataCorruptionError, OSError) as error:
-            if isinstance(error, OSError) and error.errno == 28:
-                raise MedgridError(f"no space left on the disk of {cache}") from None
-            reason, wait = type(error).__name__, 0.0
-        except Exception as error:  # zip errors and the like: a damaged archive is fetched afresh
+            raise TryAgain(f"HTTP {status}", asked_pause(error.response)) from None
+        except (zipfile.BadZipFile, tarfile.TarError, ValueError) as error:  # a damaged archive is fetched afresh
             shutil.rmtree(cache, ignore_errors=True)
-            reason, wait = f"{type(error).__name__}: {error}", 0.0
-        if attempt < ATTEMPTS:
-            pause = max(FIRST_PAUSE * 2 ** (attempt - 1), wait)
-            print(
-                f"medgrid: Kaggle: {reason}; attempt {attempt + 1} in {pause:.0f} s",
-                file=sys.stderr,
-                flush=True,
-            )
-            time.sleep(pause)
-    raise MedgridError(
-        f"Kaggle could not be reached for {kaggle.handle} ({reason}, {ATTEMPTS} attempts). "
-        f"What has arrived is kept: run again to go on, {elsewhere}"
-    )
+            raise TryAgain(f"{type(error).__name__}: {error}") from None
+        except (requests.RequestException, DataCorruptionError) as error:
+            raise TryAgain(type(error).__name__) from None
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise MedgridError(f"no space left on the disk of {cache}") from None
+            raise TryAgain(str(error)) from None
 
-
-def _retry_after(response) -> float:
-    value = response.headers.get("Retry-After", "")
-    return min(float(value), 120.0) if value.isdigit() else 0.0
+    return patiently(fetch, f"Kaggle's {kaggle.handle}", elsewhere)
 
 
 def _refusal(kaggle: Kaggle, status: int, elsewhere: str) -> str:
@@ -76,9 +63,9 @@ def _refusal(kaggle: Kaggle, status: int, elsewhere: str) -> str:
     if kaggle.competition and status == 403:
         return (
             f"Kaggle refuses the competition {kaggle.handle} (HTTP 403): its rules must be accepted first, "
-            f"once, at https://www.kaggle.com/competitions/{kaggle.handle}/rules; {elsewhere}"
+            f"once, at https://www.kaggle.com/competitions/{kaggle.handle}/rules; or {elsewhere}"
         )
     return (
         f"Kaggle refuses {kaggle.handle} (HTTP {status}): wrong or expired credentials, or terms that must be "
-        f"accepted on its page first; {CREDENTIALS}, {elsewhere}"
+        f"accepted on its page first; {CREDENTIALS}, or {elsewhere}"
     )

@@ -37,7 +37,7 @@ def _fill(target: str, start: int, paths: list[str], size: int, interpolation: s
     return len(paths)
 
 
-def write_tensors(settings: dict, archive: str, inventory: str, target: str) -> None:
+def write_tensors(settings: dict, archive: str, inventory: str, target: str, threads: int = 0) -> None:
     """Write uint8 [N, size, size, 3] (rows as in the split's `row`, RGB, 0..255) as a memory-mappable .npy.
 
     Channels last, because that is how decoders deliver pixels and how convolutions want them: a view with
@@ -49,7 +49,7 @@ def write_tensors(settings: dict, archive: str, inventory: str, target: str) -> 
     with replacing(target) as temporary:
         np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(paths), size, size, 3)).flush()
         starts = range(0, len(paths), CHUNK)
-        workers = len(os.sched_getaffinity(0))
+        workers = threads or len(os.sched_getaffinity(0))
         with (
             ProcessPoolExecutor(workers, initializer=open_in_worker, initargs=(archive,)) as pool,
             tqdm(total=len(paths), desc="tensors", unit="image", mininterval=1) as bar,

@@ -1,4 +1,4 @@
-"""Which packs a study's tables show."""
+"""What a study's tables and page show."""
 
 import json
 from pathlib import Path
@@ -7,9 +7,9 @@ from medgrid.files import replacing
 
 
 def write_manifest(settings: dict, target: str) -> None:
-    """Note the exact packs that a study's tables show, in a file named after them.
+    """Note what a study's tables and page show (its packs, title, labels), in a file named after all that.
 
-    A pack that params no longer ask for then cannot linger in a table: another set of packs is another file.
+    Nothing that params no longer ask for can linger then: another set of packs is another file.
     """
     for earlier in Path(target).parent.glob("manifest-*.json"):
         earlier.unlink()

@@ -7,16 +7,17 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from medgrid.evaluation.metrics import PER_CLASS, SUMMARY, evaluate, interval
+from medgrid.data import HELD_OUT
+from medgrid.evaluation.metrics import PER_CLASS, SUMMARY, accuracy, cross_entropy, evaluate, interval
 from medgrid.files import replacing
 from medgrid.training import CHECKPOINTS, CURVES
 
 FLOATS = "%.6g"
 
 
-def _weights_label(backbone: dict) -> str:
-    weights = backbone["weights"]
-    return f"{weights['name']} ({weights['note']})" if weights["note"] else weights["name"]
+def _weights_label(backbone: dict, notes: dict[str, str]) -> str:
+    note = notes[backbone["model"]]
+    return f"{backbone['weights']} ({note})" if note else backbone["weights"]
 
 
 def _rows(folder: Path, provenance: dict) -> tuple[list[dict], list[dict], list[dict]]:
@@ -24,28 +25,25 @@ def _rows(folder: Path, provenance: dict) -> tuple[list[dict], list[dict], list[
     predictions = np.load(folder / "predictions.npz")
     classes = predictions["classes"].tolist()
     replicates, per_class, confusion = [], [], []
-    probabilities = {part: predictions[f"{part}_probabilities"] for part in ("validation", "test")}
+    probabilities = {part: predictions[f"{part}_probabilities"] for part in HELD_OUT}
     labels = {part: predictions[f"{part}_labels"] for part in probabilities}
     for i, cell in enumerate(predictions["cells"].tolist()):
         for j, seed in enumerate(predictions["seeds"].tolist()):
             diverged, best = int(predictions["diverged_at"][i, j]), int(predictions["best_epoch"][i, j])
             for k, checkpoint in enumerate(CHECKPOINTS):
                 key = {"cell": cell, "seed": seed, "checkpoint": checkpoint}
-                failed = diverged > 0 and (checkpoint == "last" or best == 0)
                 chosen = {part: values[i, j, k] for part, values in probabilities.items()}
-                summary, by_class, matrix = evaluate(
-                    np.full_like(chosen["test"], np.nan) if failed else chosen["test"], labels["test"]
-                )
-                validation, _, _ = evaluate(
-                    np.full_like(chosen["validation"], np.nan) if failed else chosen["validation"],
-                    labels["validation"],
-                )
+                summary, by_class, matrix = evaluate(chosen["test"], labels["test"])
+                validation = {
+                    "loss": cross_entropy(chosen["validation"], labels["validation"]),
+                    "accuracy": accuracy(chosen["validation"], labels["validation"]),
+                }
                 replicates.append(
                     key
                     | {"status": f"diverged in epoch {diverged}" if diverged else "ok"}
                     | ({"best_epoch": best} if checkpoint == "best" else {"best_epoch": ""})
                     | {f"test_{name}": value for name, value in summary.items()}
-                    | {f"validation_{name}": validation[name] for name in ("loss", "accuracy")}
+                    | {f"validation_{name}": value for name, value in validation.items()}
                     | provenance
                 )
                 for c, name in enumerate(classes):
@@ -86,8 +84,9 @@ def _write(table: pd.DataFrame, path: Path) -> None:
 def write_tables(settings: dict, folder: str) -> None:
     """Write a study's tables into `folder`, each row stamped with its weights and data.
 
-    `settings`: cells (id and axes), axes, packs (folder names), data (label). Written: `cells.csv` (means and
-    intervals), `replicates.csv` (every training), `per_class.csv`, `confusion.csv`, `curves.csv`.
+    `settings`: cells (id and axes), axes, packs (folder names), data (label), notes (on each model's weights).
+    Written: `cells.csv` (means and intervals), `replicates.csv` (every training), `per_class.csv`, `confusion.csv`,
+    `curves.csv`.
     """
     place = Path(folder)
     # settings as text: a float's shortest repr reads back as the same float, six digits need not
@@ -97,7 +96,7 @@ def write_tables(settings: dict, folder: str) -> None:
     for pack in tqdm(settings["packs"], desc="evaluate", unit="pack"):
         source = place / "packs" / pack
         backbone = json.loads((source / "pack.json").read_text())["backbone"]
-        provenance = {"weights": _weights_label(backbone), "data": settings["data"]}
+        provenance = {"weights": _weights_label(backbone, settings["notes"]), "data": settings["data"]}
         for table, rows in zip(tables, _rows(source, provenance), strict=True):
             table.extend({"cell": row["cell"], **axes[row["cell"]], **row} for row in rows)
         curves.append(mean_curves(pd.read_csv(source / "curves.csv")).assign(**provenance))

@@ -1,1 +1,1 @@
-"""Networks: weights and backbones."""
+"""Networks: weights, backbones, and the features that frozen backbones give."""

@@ -21,7 +21,11 @@ INITIAL_SEED = 0  # of random weights: a backbone is part of the data, not of a 
 def output_layer(model: nn.Module) -> tuple[str, nn.Linear, float]:
     """Name of the last linear layer, the layer itself, and the rate of a dropout just before it (else 0)."""
     modules = [(name, module) for name, module in model.named_modules() if not list(module.children())]
-    last = max(i for i, (_, module) in enumerate(modules) if isinstance(module, nn.Linear))
+    last = max((i for i, (_, module) in enumerate(modules) if isinstance(module, nn.Linear)), default=None)
+    if last is None:
+        raise MedgridError(
+            f"{type(model).__name__} ends in no linear layer that could be replaced; choose another model"
+        )
     before = modules[last - 1][1]
     return *modules[last], before.p if isinstance(before, nn.Dropout) else 0.0
 
@@ -52,6 +56,9 @@ class Backbone(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(INITIAL_SEED)
             network = torchvision.models.get_model(model, weights=None)
+        if hasattr(network, "transform_input"):
+            # torchvision's weights for the Inceptions were made for another normalisation, and it turns this on too
+            network.transform_input = weights is not None
         name, layer, self.dropout = output_layer(network)
         if weights is None:
             self._settle(network)

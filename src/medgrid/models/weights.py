@@ -3,8 +3,6 @@
 import hashlib
 import re
 import shutil
-import sys
-import time
 from pathlib import Path
 
 import requests
@@ -13,10 +11,9 @@ from tqdm import tqdm
 from medgrid.config import Weights
 from medgrid.errors import MedgridError
 from medgrid.files import exclusive, replacing
+from medgrid.retry import TryAgain, asked_pause, patiently
 
 TORCHVISION_FILES = "https://download.pytorch.org/models/"
-ATTEMPTS = 6
-FIRST_PAUSE = 2.0  # seconds; doubles with each attempt
 TIMEOUT = (10, 60)  # seconds to connect, and between bytes
 CHUNK = 1 << 20
 
@@ -60,28 +57,19 @@ def fetch_weights(settings: dict, target: str, mirror: str = "") -> None:
 
 def download(url: str, target: Path) -> None:
     """Fetch `url` to `target`, going on where an earlier attempt stopped; raises MedgridError at the end."""
-    for attempt in range(1, ATTEMPTS + 1):
+
+    def fetch() -> None:
         try:
-            return _transfer(url, target)
+            _transfer(url, target)
         except requests.HTTPError as error:
             status = error.response.status_code
             if status < 500 and status != 429:
                 raise MedgridError(f"{url} answers HTTP {status}; check it, or use --config mirror=DIR") from None
-            reason = f"HTTP {status}"
+            raise TryAgain(f"HTTP {status}", asked_pause(error.response)) from None
         except (requests.RequestException, ConnectionError) as error:
-            reason = type(error).__name__
-        if attempt < ATTEMPTS:
-            pause = FIRST_PAUSE * 2 ** (attempt - 1)
-            print(
-                f"medgrid: {url}: {reason}; attempt {attempt + 1} in {pause:.0f} s",
-                file=sys.stderr,
-                flush=True,
-            )
-            time.sleep(pause)
-    raise MedgridError(
-        f"{url} could not be fetched ({reason}, {ATTEMPTS} attempts). What has arrived is kept: run again to go "
-        f"on, or put {Path(target).stem} into a folder and name it with --config mirror=DIR"
-    )
+            raise TryAgain(type(error).__name__) from None
+
+    patiently(fetch, url, f"put {target.stem}.pth into a folder and name it with --config mirror=DIR")
 
 
 def _transfer(url: str, target: Path) -> None:

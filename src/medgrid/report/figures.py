@@ -14,7 +14,7 @@ from tqdm import tqdm
 from medgrid.data import PARTS
 from medgrid.evaluation.metrics import interval
 from medgrid.report import style
-from medgrid.report.study import Study, setting_name, setting_value
+from medgrid.report.study import Study, read, setting_name, setting_value
 
 SAMPLES = 2  # images per class and part
 RATES = np.linspace(0, 1, 201)  # common false-positive rates on which ROC curves are averaged
@@ -70,12 +70,12 @@ def samples(study: Study, split: pd.DataFrame, tensors: np.ndarray):
 
 def curves(study: Study, model: str | None):
     """Loss and accuracy by epoch: a column per setting of the middle axes, a colour per value of the last."""
-    table = study.of_model(pd.read_csv(study.folder / "curves.csv"), model)
+    table = study.of_model(read(study.folder / "curves.csv"), model)
     *rest, hue = study.axes
     middle = [axis for axis in rest if axis != "model"]
     cells = study.cells[study.cells["id"].isin(table["cell"])]
     panels = list(dict.fromkeys(cells[middle].itertuples(index=False, name=None))) if middle else [()]
-    colours = dict(zip(dict.fromkeys(cells[hue]), sns.color_palette(style.PALETTE), strict=False))
+    colours = style.colours(cells[hue])
     figure, grid = plt.subplots(
         2, len(panels), figsize=(1.2 + 3.6 * len(panels), 5.2), sharex=True, sharey="row", squeeze=False
     )
@@ -143,7 +143,7 @@ def ranking(study: Study):
     figure, axes = plt.subplots(figsize=(7, 1 + 0.26 * len(best)))
     places = np.arange(len(best))
     model = best["model"] if "model" in best else pd.Series("", best.index)
-    colours = dict(zip(dict.fromkeys(study.cells.get("model", [""])), sns.color_palette(style.PALETTE), strict=False))
+    colours = style.colours(study.cells.get("model", [""]))
     for name, colour in colours.items():
         mine = (model == name).to_numpy()
         mean, low, high = (100 * best.loc[mine, f"test_accuracy_{s}"].to_numpy() for s in ("mean", "low", "high"))
@@ -161,13 +161,13 @@ def ranking(study: Study):
 
 def confusion(study: Study):
     """For each model the cell that validation picks: shares of the true class, mean over seeds."""
-    counts = pd.read_csv(study.folder / "confusion.csv")
+    counts = read(study.folder / "confusion.csv")
     counts = counts[counts["checkpoint"] == "best"]
     figure, grid = plt.subplots(1, len(study.models), figsize=(0.6 + 3.5 * len(study.models), 3.6), squeeze=False)
     for axes, model in zip(grid[0], study.models, strict=True):
         cell = study.chosen(model)
         if cell is None:
-            axes.set_title(f"{model}: all diverged")
+            axes.set_title(f"{model}: replicates diverged in every cell")
             continue
         table = counts[counts["cell"] == cell].pivot_table("images", "class", "predicted", aggfunc="mean")
         table = table.loc[study.classes, study.classes]
@@ -195,7 +195,7 @@ def roc(study: Study, model: str | None):
         lines = [*zip(study.classes, by_class.transpose(1, 0, 2), strict=True)]
         lines += [("mean of classes (macro)", by_class.mean(1)), ("all pooled (micro)", pooled)]
         areas = study.replicates[(study.replicates["cell"] == cell) & (study.replicates["checkpoint"] == "best")]
-        per_class = pd.read_csv(study.folder / "per_class.csv")
+        per_class = read(study.folder / "per_class.csv")
         per_class = per_class[(per_class["cell"] == cell) & (per_class["checkpoint"] == "best")]
         values = [per_class.loc[per_class["class"] == name, "auc"] for name in study.classes]
         values += [areas["test_auc_macro"], areas["test_auc_micro"]]
@@ -206,7 +206,7 @@ def roc(study: Study, model: str | None):
             (drawn,) = axes.plot(RATES, line.mean(0), look, linewidth=1.3, label=label)
             axes.fill_between(RATES, line.min(0), line.max(0), color=drawn.get_color(), alpha=0.15, linewidth=0)
         axes.legend(fontsize=7, loc="lower right", title="95 % intervals over seeds", title_fontsize=7)
-    title = study.label(cell, study.axes) if cell else f"{model}: all diverged"
+    title = study.label(cell, study.axes) if cell else f"{model}: replicates diverged in every cell"
     axes.set(
         xlabel="false-positive rate",
         ylabel="true-positive rate",
@@ -229,7 +229,7 @@ def write_figures(settings: dict, folder: str, split: str, tensors: str) -> None
     """Draw every figure of a study as PNG into `folder`/figures, which appears whole or not at all."""
     style.use()
     study = Study(settings, Path(folder))
-    images = pd.read_csv(split)
+    images = read(Path(split))
     todo = {"class_counts": lambda: (class_counts(study, images), settings["data"])}
     if settings["show_images"]:
         pixels = np.load(tensors, mmap_mode="r")

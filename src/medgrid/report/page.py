@@ -11,16 +11,16 @@ from medgrid import __version__
 from medgrid.data import PARTS
 from medgrid.files import replacing
 from medgrid.fingerprint import VERSIONS
-from medgrid.report.study import Study, setting_name, setting_value
+from medgrid.report.study import Study, read, setting_name, setting_value
 
 CAPTIONS = {
     "class_counts": "How many images of each class train, validate and test.",
-    "samples": "Images of each class in each part, as the networks see them.",
+    "samples": "Images of each class in each part, resized as for the networks.",
     "ranking": "Every cell of the grid by mean test accuracy. The interval covers the randomness of training "
     "(seeds), not the sampling of test images.",
     "heatmap": "Mean test accuracy over the grid.",
-    "curves": "Loss (logarithmic) and accuracy after each epoch: mean over seeds, lowest to highest.",
-    "confusion": "Where the chosen cells err: the cell of each model that validation loss picks.",
+    "curves": "Loss (logarithmic) and accuracy after each epoch: mean over seeds, band from lowest to highest.",
+    "confusion": "Where the chosen cells err: the cell of each model that validation picks.",
     "roc": "Bands span the lowest to the highest replicate.",
 }
 ORDER = list(CAPTIONS)
@@ -74,7 +74,7 @@ def write_page(settings: dict, folder: str, inventory: str, split: str) -> None:
     study = Study(settings, place)
     images = pd.read_csv(inventory, keep_default_na=False)
     readable = images[images["error"] == ""]
-    parts = pd.read_csv(split)
+    parts = read(Path(split))
     packs = [json.loads((place / "packs" / pack / "pack.json").read_text()) for pack in settings["packs"]]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("medgrid.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True

@@ -18,6 +18,11 @@ def setting_value(given) -> str:
     return f"{given:g}" if isinstance(given, float) else str(given)
 
 
+def read(path: Path) -> pd.DataFrame:
+    """Read a table in which only an empty field is missing: a class may well be called `None`."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+
+
 class Study:
     """A study's settings and tables, as the figures want them."""
 
@@ -26,8 +31,8 @@ class Study:
         self.axes: list[str] = settings["axes"]
         self.cells = pd.DataFrame(settings["cells"]).set_index("id", drop=False)
         self.classes: list[str] = settings["classes"]
-        self.means = pd.read_csv(folder / "cells.csv")
-        self.replicates = pd.read_csv(folder / "replicates.csv")
+        self.means = read(folder / "cells.csv")
+        self.replicates = read(folder / "replicates.csv")
         self.models = list(dict.fromkeys(self.replicates["model"])) if "model" in self.axes else [None]
 
     def of_model(self, table: pd.DataFrame, model: str | None) -> pd.DataFrame:
@@ -44,10 +49,12 @@ class Study:
         )
 
     def chosen(self, model: str | None) -> str | None:
-        """The cell that validation picks for a model; None when all diverged."""
+        """The cell that validation picks for a model, among those without a diverged replicate, if any is left."""
         best = self.of_model(self.means[self.means["checkpoint"] == "best"], model)
-        best = best.dropna(subset=["validation_loss_mean"])
-        return None if best.empty else best.loc[best["validation_loss_mean"].idxmin(), "cell"]
+        score = best[f"{self.settings['select']}_mean"] * (-1 if self.settings["select"].endswith("accuracy") else 1)
+        # a mean over the replicates that survived would flatter a cell in which some diverged
+        score = score[(best["diverged"] == 0) & score.notna()]
+        return None if score.empty else best.loc[score.idxmin(), "cell"]
 
     def probabilities(self, cell: str) -> tuple[np.ndarray, np.ndarray]:
         """Test probabilities [seeds, n, C] at the best epoch, and labels [n]."""

@@ -15,6 +15,14 @@ NOTE_CHARACTERS = 19  # of small print per inch
 PALETTE = "colorblind"
 
 
+def colours(values) -> dict:
+    """A colour for each distinct value, in order of appearance."""
+    distinct = list(dict.fromkeys(values))
+    return dict(
+        zip(distinct, sns.color_palette(PALETTE if len(distinct) <= 10 else "husl", len(distinct)), strict=True)
+    )
+
+
 def use() -> None:
     sns.set_theme(style="whitegrid", palette=PALETTE, font_scale=0.9)
 

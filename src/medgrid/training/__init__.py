@@ -1,4 +1,4 @@
-"""Frozen features, heads trained in stacks, checkpoints."""
+"""Heads trained in stacks on features, with checkpoints."""
 
 # what is measured after each epoch
 CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")

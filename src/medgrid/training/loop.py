@@ -89,10 +89,22 @@ class StackRun:
         self.best_bias = torch.where(better[:, None], self.stack.bias.detach(), self.best_bias)
 
     def heads(self) -> dict[str, torch.Tensor]:
-        """Weights [M, 2, C, D] and biases [M, 2, C]: the best and the last epoch of every member."""
+        """Weights [M, 2, C, D] and biases [M, 2, C]: the best and the last epoch of every member.
+
+        NaN where there is none: the best of a member that diverged at once, the last of one that diverged.
+        """
+        never = (self.best_epoch == 0).to(self.best_weight.device)
+        lost = (self.diverged_at > 0).to(self.best_weight.device)
+        nan = float("nan")
+        best = (
+            self.best_weight.masked_fill(never[:, None, None], nan),
+            self.best_bias.masked_fill(never[:, None], nan),
+        )
+        last = self.stack.weight.detach(), self.stack.bias.detach()
+        last = last[0].masked_fill(lost[:, None, None], nan), last[1].masked_fill(lost[:, None], nan)
         return {
-            "weight": torch.stack([self.best_weight, self.stack.weight.detach()], 1),
-            "bias": torch.stack([self.best_bias, self.stack.bias.detach()], 1),
+            "weight": torch.stack([best[0], last[0]], 1),
+            "bias": torch.stack([best[1], last[1]], 1),
         }
 
     def state(self) -> dict:

@@ -14,10 +14,10 @@ import torch
 from tqdm import tqdm
 
 from medgrid.config import Training
-from medgrid.data import PARTS
+from medgrid.data import HELD_OUT, PARTS
 from medgrid.files import exclusive, replacing
+from medgrid.models import device as devices
 from medgrid.training import CURVES
-from medgrid.training import device as devices
 from medgrid.training.loop import Part, StackRun
 
 SAVE_EVERY = 20.0  # seconds between checkpoints of a running stack
@@ -99,7 +99,7 @@ def _train_stack(run: StackRun, parts: dict[str, Part], checkpoint: Path, bar: t
 
     run.run(parts["validation"], after_epoch)
     heads = run.heads()
-    probabilities = {part: _predict(heads, parts[part]).cpu() for part in PARTS[1:]}
+    probabilities = {part: _predict(heads, parts[part]).cpu() for part in HELD_OUT}
     own = {"curves": run.curves, "best_epoch": run.best_epoch, "diverged_at": run.diverged_at}
     return own | {name: value.cpu() for name, value in heads.items()} | probabilities
 
@@ -187,19 +187,17 @@ def _write(folder: Path, settings: dict, finished: dict, parts: dict[str, Part],
         "best_epoch": gather("best_epoch").numpy(),
         "diverged_at": gather("diverged_at").numpy(),
     }
-    for part in PARTS[1:]:
+    for part in HELD_OUT:
         predictions[f"{part}_probabilities"] = gather(part).numpy()
         predictions[f"{part}_images"] = np.array(ids[part])
         predictions[f"{part}_labels"] = parts[part].labels.cpu().numpy()
     _save({"weight": gather("weight"), "bias": gather("bias")}, folder / "heads.pt")
-    curves = gather("curves").numpy()
     with replacing(folder / "curves.csv") as temporary, temporary.open("w", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(("cell", "seed", "epoch", *CURVES))
         for i, name in enumerate(names):
-            for j, seed in enumerate(seeds):
-                length = settings["cells"][i]["training"]["epochs"]
-                for epoch in range(length):
-                    writer.writerow((name, seed, epoch + 1, *(f"{value:.7g}" for value in curves[i, j, epoch])))
+            for seed in seeds:
+                for epoch, values in enumerate(finished[i, seed]["curves"].tolist(), 1):
+                    writer.writerow((name, seed, epoch, *(f"{value:.7g}" for value in values)))
     with replacing(folder / "predictions.npz") as temporary:
         np.savez(temporary, **predictions)

@@ -9,9 +9,9 @@ import torch
 from tqdm import tqdm
 
 from medgrid.files import replacing
+from medgrid.models import device as devices
 from medgrid.models.backbones import Backbone
 from medgrid.models.weights import sha256_of
-from medgrid.training import device as devices
 
 BATCH = {"cpu": 16, "cuda": 256}  # images; measured: larger batches fall out of a CPU's cache
 
@@ -27,7 +27,7 @@ def write_features(
 ) -> None:
     """Write float32 [N, D] to `target` (.npy), rows as in `tensors`, and to `stamp` (JSON) how they came about.
 
-    `settings`: model, normalisation, weights (name and note). Without a `weights` file the backbone is random.
+    `settings`: model, normalisation, weights (name). Without a `weights` file the backbone is random.
     """
     chosen = devices.choose(device, threads)
     backbone = Backbone(settings["model"], Path(weights) if weights else None, settings["normalisation"]).to(chosen)
@@ -45,7 +45,7 @@ def write_features(
         seconds = time.perf_counter() - began
         description = {
             **settings,
-            "weights": {**settings["weights"], "sha256": sha256_of(Path(weights)) if weights else None},
+            "sha256": sha256_of(Path(weights)) if weights else None,
             "dropout": backbone.dropout,
             "images_per_second": round(len(images) / seconds, 1),
             **devices.stamp(chosen),

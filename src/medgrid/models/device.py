@@ -21,6 +21,10 @@ def choose(wanted: str, threads: int) -> torch.device:
         torch.set_num_threads(threads)
     if device.type == "cpu":
         keep_memory()
+    else:
+        # results are stamped float32, and mean it: cuDNN would round convolutions' inputs to 10 bits
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.deterministic = True
     print(f"medgrid: device {describe(device)}", file=sys.stderr, flush=True)
     return device
 
