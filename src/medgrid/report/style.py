@@ -1,5 +1,6 @@
 """One look for all figures, and the line under each that says what data and weights it shows."""
 
+import io
 import textwrap
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+import PIL.Image
 import seaborn as sns
 
 DPI = 110
+COLOURS = 128
 NOTE_CHARACTERS = 19  # of small print per inch
 PALETTE = "colorblind"
 
@@ -33,6 +36,10 @@ def save(figure, path: Path, note: str) -> None:
     note = textwrap.fill(note, int(width * NOTE_CHARACTERS))
     below = figure.get_tightbbox().y0 - 0.08  # inches
     figure.text(0.01, below / height, note, fontsize=7, color="0.4", ha="left", va="top")
-    # no software version or date inside: the same numbers give the same bytes
-    figure.savefig(path, dpi=DPI, bbox_inches="tight", metadata={"Software": None})
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI, bbox_inches="tight")
     plt.close(figure)
+    # a palette is enough for a chart and makes pages less than half as large; no software version or date inside,
+    # so that the same numbers give the same bytes
+    with PIL.Image.open(drawn) as image:
+        image.convert("RGB").quantize(COLOURS, dither=PIL.Image.Dither.NONE).save(path, "PNG", optimize=True)
