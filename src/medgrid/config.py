@@ -37,7 +37,7 @@ def _unique(values: list[T]) -> list[T]:
 
 
 def _amount(value: int | float) -> int | float:
-    if not (value >= 1 if isinstance(value, int) else 0 < value < 1):
+    if isinstance(value, bool) or not (value >= 1 if isinstance(value, int) else 0 < value < 1):
         raise ValueError("expected a count of images (a whole number from 1) or a share of them (between 0 and 1)")
     return value
 
@@ -70,7 +70,7 @@ Amount = Annotated[int | float, AfterValidator(_amount)]
 
 
 class Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class Kaggle(Settings):
@@ -101,7 +101,7 @@ class Synthetic(Settings):
     duplicates: Annotated[float, Field(ge=0, lt=0.5)] = Field(0.05, description="share of exact copies")
     per_subject: PositiveInt = Field(2, description="images of one subject")
     undecodable: Annotated[int, Field(ge=0)] = Field(0, description="damaged files among them")
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
     def _whole(self):
@@ -109,7 +109,7 @@ class Synthetic(Settings):
             raise ValueError(f"the shares in splits add up to {sum(self.splits.values()):g}, not 1")
         try:
             self.template.format(split="", label="", subject="", n=0)
-        except (KeyError, IndexError, ValueError):
+        except (AttributeError, KeyError, IndexError, ValueError):
             raise ValueError("template may use {split}, {label}, {subject} and {n} only") from None
         return self
 
@@ -140,7 +140,7 @@ class Split(Settings):
 
     test: Amount
     validation: Amount
-    seed: int = 42
+    seed: Annotated[int, Field(ge=0)] = 42
 
     @model_validator(mode="after")
     def _leaves_some(self):
@@ -261,8 +261,10 @@ class Params(Settings):
     source: Literal["real", "synthetic"] = "real"
     mirror: str | None = Field(None, description="folder that stands in for every download")
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    results: str = Field("results", description="folder of the outputs")
-    data: str = Field("data", description="folder of downloads, tensors, features, checkpoints and logs")
+    results: str = Field("results", min_length=1, description="folder of the outputs")
+    data: str = Field(
+        "data", min_length=1, description="folder of downloads, tensors, features, checkpoints and logs"
+    )
     run: Annotated[list[Key], Field(min_length=1), AfterValidator(_unique)] = Field(
         description="studies that a run without a named target builds"
     )

@@ -138,5 +138,8 @@ def test_a_mirror_stands_in(archive, tmp_path):
     with pytest.raises(MedgridError, match="is not what params.yaml declares"):
         fetch(settings(archive, sha256="0" * 64), str(tmp_path / "b.zip"), str(mirror))
     assert not (tmp_path / "b.zip").exists()
+    (mirror / "phantoms.zip").write_bytes(archive.read_bytes()[:5000])
+    with pytest.raises(MedgridError, match=r"mirror/phantoms.zip is not a zip archive, or was cut off"):
+        fetch(settings(archive), str(tmp_path / "b.zip"), str(mirror))
     with pytest.raises(MedgridError, match="is not a folder"):
         fetch(settings(archive), str(tmp_path / "b.zip"), str(tmp_path / "nowhere"))

@@ -124,6 +124,16 @@ def test_a_killed_job_goes_on_to_the_same_numbers(moment, inputs, undisturbed, t
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
+def test_damaged_checkpoints_are_trained_anew(inputs, undisturbed, tmp_path, capfd):
+    work = tmp_path / "work" / "pack"
+    (work / "running").mkdir(parents=True)
+    for path in (work / "seed0-cells2_3.pt", work / "running" / "seed1-cells0_1.pt"):
+        path.write_bytes(b"PK not whole")
+    train_pack(SETTINGS, *inputs, str(tmp_path / "predictions.npz"), str(work), "cpu", 1)
+    same(tmp_path, undisturbed)
+    assert capfd.readouterr().err.count("is damaged") == 2
+
+
 def test_cells_of_different_lengths(inputs, tmp_path):
     cells = [{"id": f"c{e}", "training": training(epochs=e).model_dump()} for e in (2, 5)]
     settings = SETTINGS | {"cells": cells}

@@ -4,7 +4,8 @@ TABLES = ["cells.csv", "replicates.csv", "per_class.csv", "confusion.csv", "curv
 
 
 def pack_files(study):
-    return [f"{RESULTS}/{study}/packs/{pack}/predictions.npz" for pack in PLAN.packs_of[study]]
+    names = ["predictions.npz", "curves.csv", "heads.pt", "pack.json"]
+    return [f"{RESULTS}/{study}/packs/{pack}/{name}" for pack in PLAN.packs_of[study] for name in names]
 
 
 def manifest(study):

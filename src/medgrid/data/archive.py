@@ -37,19 +37,19 @@ def _members(path: Path) -> list[str]:
     return sorted(names, key=os.fsencode)
 
 
-def content_digest(path: str | Path) -> str:
+def content_digest(path: str | Path, called: str = "") -> str:
     """Digest of what a zip or a folder contains: the sha256 of `sha256sum`'s listing in byte order of paths.
 
     For a folder, the same as
     `find . -type f -printf '%P\\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum`.
 
-    Raises MedgridError for a file that is neither a folder nor a whole zip.
+    Raises MedgridError, which names the file as `called` if given, for what is neither a folder nor a whole zip.
     """
-    path = Path(path)
+    path, called = Path(path), called or str(path)
     if not path.exists():
-        raise MedgridError(f"{path} does not exist")
+        raise MedgridError(f"{called} does not exist")
     if path.is_file() and not zipfile.is_zipfile(path):
-        raise MedgridError(f"{path} is not a zip archive, or was cut off; fetch it again")
+        raise MedgridError(f"{called} is not a zip archive, or was cut off; fetch it again")
     listing = hashlib.sha256()
     archive = None if path.is_dir() else zipfile.ZipFile(path)
     try:
@@ -60,7 +60,7 @@ def content_digest(path: str | Path) -> str:
                     digest.update(chunk)
             listing.update(os.fsencode(f"{digest.hexdigest()}  {name}\n"))
     except zipfile.BadZipFile as error:
-        raise MedgridError(f"{path} is damaged: {error}; fetch it again") from None
+        raise MedgridError(f"{called} is damaged: {error}; fetch it again") from None
     finally:
         if archive:
             archive.close()

@@ -48,7 +48,7 @@ def _copy(mirror: Path, slug: str, target: Path) -> None:
 
 
 def _verify(path: Path, settings: dict, source: str) -> None:
-    digest = content_digest(path)
+    digest = content_digest(path, called=source)
     if digest != settings["sha256"]:
         raise MedgridError(
             f"{source} is not what params.yaml declares: its content has the digest\n  {digest}, declared is\n"

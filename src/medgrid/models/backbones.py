@@ -35,8 +35,8 @@ def load_state(path: Path) -> dict[str, torch.Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise MedgridError(f"{path} is not a state dict that can be read safely: {reason}") from None
+        reason = type(error).__name__
+        raise MedgridError(f"{path} is not a state dict that can be read safely ({reason})") from None
     if not isinstance(state, dict) or not state or not all(torch.is_tensor(value) for value in state.values()):
         raise MedgridError(f"{path} holds no plain state dict (names to tensors); save model.state_dict()")
     return state

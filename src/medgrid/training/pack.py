@@ -68,7 +68,14 @@ def _save(content: dict, path: Path) -> None:
 
 
 def _load(path: Path, device: torch.device) -> dict | None:
-    return torch.load(path, map_location=device, weights_only=True) if path.exists() else None
+    """What was saved at `path`; None where nothing was, or where a disk's fault left it unreadable."""
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        return None
+    except Exception as error:
+        print(f"medgrid: {path} is damaged ({type(error).__name__}); training it anew", file=sys.stderr, flush=True)
+        return None
 
 
 @torch.no_grad()
