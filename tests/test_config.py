@@ -23,7 +23,6 @@ def test_the_project_s_own_params_are_valid(params):
     [
         ("studies.brain_tumor_lr_batch.axes.lr", [1e-3, -1], "studies.brain_tumor_lr_batch.axes.lr[1]: "),
         ("studies.brain_tumor_lr_batch.axes.lr", [float("inf")], "axes.lr[0]: "),
-        ("studies.brain_tumor_lr_batch.split.test", True, "expected a count of images"),
         ("studies.brain_tumor_lr_batch.split.seed", -1, "split.seed: "),
         ("results", "", "results: "),
         ("studies.brain_tumor_lr_batch.axes.lr", [], "studies.brain_tumor_lr_batch.axes.lr: "),

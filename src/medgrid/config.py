@@ -37,7 +37,7 @@ def _unique(values: list[T]) -> list[T]:
 
 
 def _amount(value: int | float) -> int | float:
-    if isinstance(value, bool) or not (value >= 1 if isinstance(value, int) else 0 < value < 1):
+    if not (value >= 1 if isinstance(value, int) else 0 < value < 1):
         raise ValueError("expected a count of images (a whole number from 1) or a share of them (between 0 and 1)")
     return value
 
