@@ -1,8 +1,8 @@
 """Procedural phantoms that stand in for scans: no patient, no download, something to learn.
 
 A subject is a head: an ellipse of skull, tissue with texture, two ventricles. Its class decides the lesion (one
-class in four has none, the others differ in place, size and brightness) and the tissue's grain. Images of one subject
-share the anatomy and differ by slice, noise and gain. Some files are exact copies of others, also across the
+class in four has none, the others differ in place, size and brightness) and how bright the tissue is. Images of one
+subject share the anatomy and differ by slice, noise and gain. Some files are exact copies of others, also across the
 archive's own splits, as in real collections.
 """
 
@@ -20,8 +20,8 @@ from medgrid.config import Synthetic
 
 QUALITY = 90
 # per class, in turn: distance of the lesion from the centre, its radius (both in half-widths of the head),
-# its brightness above tissue (0: no lesion), and the grain of the tissue (in widths of the image). The grain is
-# there for networks with random weights, which see texture but hardly see place
+# its brightness above tissue (0: no lesion), and the brightness of the tissue. The last is there for networks with
+# random weights, which see brightness but hardly see place
 CLASSES = (
     (0.45, 0.30, 0.45, 0.25),
     (0.78, 0.22, 0.30, 0.35),
