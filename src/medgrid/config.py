@@ -6,7 +6,7 @@ Everything here is cheap to import: every Snakemake process and every cluster jo
 import difflib
 import json
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -42,9 +42,9 @@ def _amount(value: int | float) -> int | float:
     return value
 
 
-def _torchvision_name(name: str) -> str:
-    if name not in TORCHVISION:
-        near = difflib.get_close_matches(name, TORCHVISION, n=3)
+def _torchvision_name(name: str, others: Iterable[str] = ()) -> str:
+    if name not in TORCHVISION and name not in others:
+        near = difflib.get_close_matches(name, [*TORCHVISION, *others], n=3)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise ValueError(f"torchvision has no classifier named '{name}'{hint}")
     return name
@@ -92,10 +92,20 @@ class Kaggle(Settings):
 class Synthetic(Settings):
     """Procedural stand-in images in the layout of the real archive (see `medgrid.data.synthetic`)."""
 
-    template: str = Field(description="member path with {split}, {label}, {subject} and {n}")
-    splits: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
-        min_length=1, description="name of each original split and its share of the images"
+    template: str | dict[str, str] = Field(
+        description="member path with {split}, {label}, {subject}, {n} and {id}; or one for each class"
     )
+    splits: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
+        {"": 1.0}, min_length=1, description="name of each original split and its share of the images"
+    )
+    formats: list[Literal["jpeg", "png", "rgba", "palette", "tiff", "grey"]] = Field(
+        ["grey"],
+        min_length=1,
+        description="files in turn: jpeg and grey are JPEG in colour and grey, tiff is colour, the rest PNG",
+    )
+    litter: bool = Field(False, description="add what archivers leave behind: .DS_Store, __MACOSX")
+    unlabelled: Annotated[int, Field(ge=0)] = Field(0, description="further images without a label")
+    unlabelled_template: str = Field("test/{id}.tif", description="member path of those, with {n} and {id}")
     images: Annotated[int, Field(ge=20)] = 240
     size: Annotated[int, Field(ge=32)] = Field(96, description="side in pixels")
     duplicates: Annotated[float, Field(ge=0, lt=0.5)] = Field(0.05, description="share of exact copies")
@@ -107,24 +117,47 @@ class Synthetic(Settings):
     def _whole(self):
         if abs(sum(self.splits.values()) - 1) > 1e-6:
             raise ValueError(f"the shares in splits add up to {sum(self.splits.values()):g}, not 1")
+        templates = self.template.values() if isinstance(self.template, dict) else [self.template]
         try:
-            self.template.format(split="", label="", subject="", n=0)
+            for template in templates:
+                template.format(split="", label="", subject="", n=0, id="")
+            self.unlabelled_template.format(n=0, id="")
         except (AttributeError, KeyError, IndexError, ValueError):
-            raise ValueError("template may use {split}, {label}, {subject} and {n} only") from None
+            raise ValueError("template may use {split}, {label}, {subject}, {n} and {id} only") from None
         return self
+
+
+class LabelTable(Settings):
+    """A CSV inside the archive that names the class of each image."""
+
+    file: str
+    id: str = Field("id", description="column that holds what the group `id` of `images` matches")
+    label: str = Field("label", description="column of the class")
+    values: dict[str, str] = Field({}, description="class that a value of this column stands for, if not itself")
 
 
 class Dataset(Settings):
     """Images with labels and, where known, groups."""
 
     title: str
-    kaggle: Kaggle
-    sha256: Sha256 = Field(description="digest of the archive's content, as `medgrid digest` prints it")
-    license: str
+    kaggle: Kaggle | None = None
+    folder: str | None = Field(None, description="a folder or zip of one's own, in place of Kaggle")
+    sha256: Sha256 | None = Field(
+        None, description="digest of the archive's content, as `medgrid digest` prints it; may be left out for Kaggle"
+    )
+    license: str = "unknown"
+    note: str = Field("", description="what sets this copy apart, shown wherever results are")
     show_images: bool = Field(False, description="the licence allows sample images in reports")
     classes: Annotated[list[str], Field(min_length=2), AfterValidator(_unique)]
-    images: Annotated[str, _regex_with("label")] = Field(
-        description="regular expression for image paths, with named groups label and, optionally, split"
+    images: Annotated[str, _regex_with()] = Field(
+        r"^(?P<label>[^/]+)/.+\.\w+$",
+        description="regular expression for image paths, with a named group label (or id, where a table holds the "
+        "labels) and, optionally, split",
+    )
+    labels: LabelTable | None = None
+    ids: Literal["sha1"] | None = Field(None, description="what ids are made from: the sha1 of the pixels")
+    unlabelled: Annotated[str, _regex_with("id")] | None = Field(
+        None, description="regular expression for images to predict, without a label, as competitions have them"
     )
     group: Annotated[str, _regex_with("group")] | None = Field(
         None, description="regular expression whose group `group` names the patient or series of a path"
@@ -134,12 +167,28 @@ class Dataset(Settings):
     )
     synthetic: Synthetic | None = None
 
+    @model_validator(mode="after")
+    def _complete(self):
+        if (self.kaggle is None) == (self.folder is None):
+            raise ValueError("names where its images are: either kaggle or folder")
+        if self.folder is not None and self.sha256 is None:
+            raise ValueError(f"a folder needs its sha256, so that results name their data: medgrid digest {self.folder}")
+        needed = "id" if self.labels else "label"
+        if needed not in re.compile(self.images).groupindex:
+            raise ValueError(f"images lacks the named group (?P<{needed}>…)")
+        if self.ids and "id" not in re.compile(self.images).groupindex:
+            raise ValueError("ids: images lacks the named group (?P<id>…)")
+        return self
+
 
 class Split(Settings):
     """Sizes of the held-out parts, as counts or shares; the rest trains."""
 
     test: Amount
-    validation: Amount
+    validation: Amount | Literal["test"] = Field(
+        description="`test`: the test images validate too, a flaw that some studies have"
+    )
+    balanced: bool = Field(False, description="leave out images until every class has as many as the smallest")
     seed: Annotated[int, Field(ge=0)] = 42
 
     @model_validator(mode="after")
@@ -153,8 +202,86 @@ class Split(Settings):
 class Image(Settings):
     """How an image becomes a tensor."""
 
-    size: Annotated[int, Field(ge=32, le=1024)] = Field(224, description="side in pixels")
-    interpolation: Literal["nearest", "bilinear", "bicubic", "box", "lanczos"] = "bilinear"
+    size: Annotated[int, Field(ge=8, le=1024)] = Field(224, description="side in pixels")
+    interpolation: Literal["nearest", "bilinear", "bicubic", "box", "lanczos", "area"] = Field(
+        "bilinear", description="area is OpenCV's INTER_AREA, the others are Pillow's"
+    )
+    colour: Literal["rgb", "grey"] = "rgb"
+
+
+class Augmentation(Settings):
+    """Random changes to a training image, each drawn anew for every image and epoch."""
+
+    rotation: Annotated[float, Field(ge=0, le=180)] = Field(0.0, description="degrees at most, either way, uniform")
+    horizontal_flip: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="how often")
+    vertical_flip: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="how often")
+    zoom: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="share at most, in or out, uniform")
+    brightness: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="share at most, either way, uniform")
+
+    @model_validator(mode="after")
+    def _does_something(self):
+        if not any(self.model_dump().values()):
+            raise ValueError("changes nothing; leave it out, and say augmentation: none")
+        return self
+
+
+class Layer(Settings):
+    """One layer of a head or of a plain network: the operation, then activation, batch_norm and dropout, in this order."""
+
+    conv: PositiveInt | None = Field(None, description="channels of a convolution with padding")
+    dense: PositiveInt | None = Field(None, description="units of a fully connected layer")
+    pool: Literal["max", "global_average", "flatten"] | None = Field(None, description="max halves the sides")
+    kernel: PositiveInt = Field(3, description="side of the convolution, odd")
+    activation: Literal["relu", "leaky_relu"] | None = None
+    batch_norm: bool = False
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    l1: Annotated[float, Field(ge=0)] = Field(0.0, description="penalty on the layer's weights, without its bias")
+    l2: Annotated[float, Field(ge=0)] = Field(0.0, description="likewise: factor of the sum of squares, as in Keras")
+
+    @model_validator(mode="after")
+    def _one_operation(self):
+        operations = [name for name in ("conv", "dense", "pool") if getattr(self, name) is not None]
+        if len(operations) > 1:
+            raise ValueError(f"{' and '.join(operations)} are two layers")
+        if not operations and not (self.activation or self.batch_norm or self.dropout):
+            raise ValueError("is no layer: name conv, dense, pool, activation, batch_norm or dropout")
+        if (self.l1 or self.l2) and not (self.conv or self.dense):
+            raise ValueError("l1 and l2 need weights: a conv or dense layer")
+        if self.kernel % 2 == 0:
+            raise ValueError("kernel is even; padding then has no middle")
+        return self
+
+
+class Model(Settings):
+    """A network: a torchvision base, a list of layers, or both. An output layer for the classes always follows."""
+
+    base: Annotated[str, AfterValidator(_torchvision_name)] | None = Field(
+        None, description="torchvision classifier; without layers it keeps its own, with the output replaced"
+    )
+    layers: list[Layer] = Field(
+        [], description="on the base's last feature map, or on the image itself where there is no base"
+    )
+
+    @model_validator(mode="after")
+    def _flat(self):
+        if self.base is None and not self.layers:
+            raise ValueError("needs a base, layers, or both")
+        flat = False
+        for i, layer in enumerate(self.layers):
+            if layer.pool in ("global_average", "flatten"):
+                flat = True
+            elif flat and (layer.conv or layer.pool):
+                raise ValueError(f"layers[{i}] works on maps, which an earlier layer has made flat")
+            elif not flat and layer.dense:
+                raise ValueError(f"layers[{i}]: a dense layer needs {{pool: global_average}} or {{pool: flatten}} first")
+        if self.layers and not flat:
+            raise ValueError("layers need {pool: global_average} or {pool: flatten} before the output")
+        return self
+
+    @property
+    def dense(self) -> bool:
+        """Whether all layers but a first pooling work on flat features."""
+        return not any(layer.conv or layer.pool == "max" for layer in self.layers)
 
 
 class Weights(Settings):
@@ -172,24 +299,49 @@ class Weights(Settings):
         return self
 
 
-ModelName = Annotated[str, AfterValidator(_torchvision_name)]
-
-
 class Training(Settings):
     """Everything that shapes one training, but for data, weights and seed: a point of the grid.
 
     The order of the fields is the order of the axes in tables and figures.
     """
 
-    model: ModelName
-    mode: Literal["head_only"]
-    loss: Literal["cross_entropy"]
+    model: Key = Field(description="a torchvision classifier, or one of the study's models")
+    mode: Literal["head_only", "full", "scratch", "last_layers", "last_blocks"] = Field(
+        description="what trains: the head; everything; everything from random weights; the head and the last "
+        "`unfrozen` Keras layers or convolution blocks of the base"
+    )
+    unfrozen: Annotated[int, Field(ge=0)] = 0
+    augmentation: Key = Field("none", description="one of the augmentations named at the top")
+    views: Annotated[int, Field(ge=0)] = Field(
+        0, description="0: augmented anew in every epoch; else so many augmented views of each image, made once"
+    )
+    normalisation: Literal["imagenet", "symmetric", "unit"] = Field(
+        "imagenet", description="torchvision's mean and deviation; -1 to 1; 0 to 1"
+    )
+    loss: Literal["cross_entropy", "binary_cross_entropy"] = "cross_entropy"
     optimizer: Literal["adamw", "adam", "sgd", "rmsprop"]
-    weight_decay: Annotated[float, Field(ge=0)]
-    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="of sgd and rmsprop")
+    scheduler: Literal["none", "step", "multistep", "cosine", "plateau"] = "none"
+    step_size: PositiveInt | None = Field(None, description="epochs between steps, or a plateau's patience")
+    milestones: tuple[PositiveInt, ...] | None = Field(None, description="epochs after which multistep steps")
+    gamma: Annotated[float, Field(gt=0, lt=1)] = Field(0.1, description="factor of the rate at each step")
+    patience: Annotated[int, Field(ge=0)] = Field(
+        0, description="epochs without a better score after which training stops; 0: never early"
+    )
     epochs: PositiveInt
     batch_size: PositiveInt
     lr: Annotated[float, Field(gt=0)]
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the base stays as it is."""
+        return self.mode == "head_only" or (self.mode in ("last_layers", "last_blocks") and self.unfrozen == 0)
+
+    @property
+    def outputs(self) -> int | None:
+        """Logits that the loss fixes; None: one for each class."""
+        return 1 if self.loss == "binary_cross_entropy" else None
 
 
 def _one(field: FieldInfo) -> Any:
@@ -212,47 +364,109 @@ Axes = create_model(
     __doc__="Settings of `Training` that vary: the grid is the product of the lists.",
     **{name: (_many(field) | None, None) for name, field in Training.model_fields.items()},
 )
+Extra = create_model(
+    "Extra",
+    __base__=Settings,
+    __doc__="Further cells: settings that differ from `fixed`, as values or as lists whose product is taken.",
+    **{name: (_many(field) | _one(field) | None, None) for name, field in Training.model_fields.items()},
+)
+
+
+class AsPublished(Settings):
+    """What the published protocol does otherwise, flaws included."""
+
+    split: Split | None = None
+    fixed: Fixed = Fixed()
+
+
+class Published(Settings):
+    """Figures that a document prints, to stand beside ours."""
+
+    source: str = Field(description="table, figure or page of the document")
+    by: list[str] = Field(min_length=1, description="settings (or class) that pick the cell: a row's first fields")
+    metrics: list[str] = Field(min_length=1, description="columns of our tables: a row's other fields, as shares")
+    rows: list[list[float | int | str | None]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _rectangular(self):
+        width = len(self.by) + len(self.metrics)
+        for i, row in enumerate(self.rows):
+            if len(row) != width:
+                raise ValueError(f"rows[{i}] has {len(row)} fields; by and metrics name {width}")
+        return self
 
 
 class Study(Settings):
     """Dataset, protocol, grid and fixed settings of one published study."""
 
     title: str
-    document: str = Field(description="what is being re-run: authors, title, place")
+    document: str = Field("", description="what is being re-run: authors, title, place")
     dataset: Key
     protocol: Literal["clean", "published"] = "clean"
     split: Split
+    as_published: AsPublished = AsPublished()
     image: Image = Image()
-    normalisation: Literal["imagenet", "none"] = "imagenet"
+    models: dict[Key, Model] = Field({}, description="networks of this study beside torchvision's own classifiers")
     fixed: Fixed
     axes: Axes = Field(description="at least one")
+    extra: list[Extra] = Field([], description="cells beside the product of the axes")
     replicates: Annotated[int, Field(ge=1, le=1000)] = Field(5, description="seeds 0, 1, 2, …")
     select: Literal["validation_loss", "validation_accuracy"] = Field(
         "validation_loss", description="what picks the best epoch of a training"
     )
-    weights: dict[ModelName, Weights | Literal["random"]] = Field(
+    weights: dict[Key, Weights | Literal["random", "settled"]] = Field(
         {}, description="in place of the weights named at the top, per model"
     )
+    pack: Literal["replicate", "cell", "model"] = Field(
+        "cell", description="what one job trains, where whole networks are trained"
+    )
+    keep_weights: Literal["first", "all", "none"] = Field(
+        "first", description="of which replicates the trained weights are kept beside the predictions"
+    )
+    published: list[Published] = []
 
     @model_validator(mode="after")
     def _each_setting_once(self):
         if not self.axis_names:
             raise ValueError("axes is empty: a study varies something, if only one value of it")
-        for name in Training.model_fields:
-            fixed, axis = getattr(self.fixed, name), getattr(self.axes, name)
-            if fixed is None and axis is None:
+        for name, field in Training.model_fields.items():
+            fixed, axis = getattr(self.constants, name), getattr(self.axes, name)
+            if fixed is None and axis is None and field.is_required():
                 raise ValueError(f"'{name}' stands neither in fixed nor in axes")
             if fixed is not None and axis is not None:
                 raise ValueError(f"'{name}' stands both in fixed and in axes")
+        for name in self.model_names:
+            _torchvision_name(name, self.models)
         return self
+
+    @property
+    def constants(self) -> Settings:
+        """What is fixed under the protocol that is chosen."""
+        if self.protocol == "clean":
+            return self.fixed
+        return self.fixed.model_copy(update=self.as_published.fixed.model_dump(exclude_none=True))
+
+    @property
+    def parting(self) -> Split:
+        """The split under the protocol that is chosen."""
+        return (self.protocol == "published" and self.as_published.split) or self.split
 
     @property
     def axis_names(self) -> list[str]:
         return [name for name in Training.model_fields if getattr(self.axes, name) is not None]
 
     @property
-    def models(self) -> list[str]:
-        return self.axes.model or [self.fixed.model]
+    def model_names(self) -> list[str]:
+        """Names of the networks, in order of appearance."""
+        names = list(self.axes.model or [self.constants.model])
+        for extra in self.extra:
+            if extra.model is not None:
+                names += extra.model if isinstance(extra.model, list) else [extra.model]
+        return list(dict.fromkeys(names))
+
+    def model(self, name: str) -> Model:
+        """What a name stands for."""
+        return self.models.get(name) or Model(base=name)
 
 
 class Params(Settings):
@@ -268,7 +482,10 @@ class Params(Settings):
     run: Annotated[list[Key], Field(min_length=1), AfterValidator(_unique)] = Field(
         description="studies that a run without a named target builds"
     )
-    weights: dict[ModelName, Weights | Literal["random"]] = Field(description="per model, for every study")
+    weights: dict[Key, Weights | Literal["random", "settled"]] = Field(
+        description="per torchvision model, for every study; random: as torchvision initialises, settled: made usable"
+    )
+    augmentations: dict[Key, Augmentation] = {}
     datasets: dict[Key, Dataset]
     studies: dict[Key, Study]
 
@@ -282,13 +499,19 @@ class Params(Settings):
                 raise ValueError(f"studies.{key}.dataset: no data set is named '{study.dataset}'")
             if self.source == "synthetic" and self.datasets[study.dataset].synthetic is None:
                 raise ValueError(f"datasets.{study.dataset}: source is synthetic, but it has no synthetic block")
-            for name in study.models:
-                if name not in self.weights and name not in study.weights:
-                    raise ValueError(f"studies.{key}: no weights are named for {name}; add weights.{name}")
+            for name in study.model_names:
+                base = study.model(name).base
+                if base is not None and {name, base}.isdisjoint(self.weights) and name not in study.weights:
+                    raise ValueError(f"studies.{key}: no weights are named for {base}; add weights.{base}")
         return self
 
-    def weights_of(self, study: str, model: str) -> Weights | Literal["random"]:
-        return self.studies[study].weights.get(model) or self.weights[model]
+    def weights_of(self, study: str, model: str) -> Weights | str:
+        """Weight file of a model's base, `random` or `settled`; what has no base is random."""
+        base = self.studies[study].model(model).base
+        if base is None:
+            return "random"
+        own = self.studies[study].weights
+        return own.get(model) or own.get(base) or self.weights.get(model) or self.weights[base]
 
 
 def _place(location: tuple) -> str:

@@ -6,17 +6,24 @@ a new path instead of trusting an old one.
 """
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from medgrid.config import Params, Study, Training, Weights
+from pydantic import ValidationError
+
+from medgrid.config import Model, Params, Study, Training, Weights
 from medgrid.errors import MedgridError
 from medgrid.fingerprint import VERSIONS, fingerprint
+from medgrid.tails import last_blocks, last_layers
+
+# settings whose values say by themselves what they are
+SPEAKING = ("model", "mode", "loss", "optimizer")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One point of a study's grid."""
+    """One point of a study's grid: `axes` is what varies within the study."""
 
     id: str
     axes: dict[str, Any]
@@ -47,19 +54,77 @@ class Plan:
     manifest_of: dict[str, str] = field(default_factory=dict)
 
 
-def cells(study: Study) -> list[Cell]:
-    """The product of the study's axes, in the order in which they are written down."""
-    names = study.axis_names
-    fixed = study.fixed.model_dump(exclude_none=True)
-    result = []
-    for point in itertools.product(*(getattr(study.axes, name) for name in names)):
-        axes = dict(zip(names, point, strict=True))
+def _points(study: Study) -> Iterator[dict[str, Any]]:
+    """Settings of each cell: the product of the axes, then each extra's own product, in the order written down."""
+    constants = study.constants.model_dump(exclude_none=True)
+    for values in itertools.product(*(getattr(study.axes, name) for name in study.axis_names)):
+        yield constants | dict(zip(study.axis_names, values, strict=True))
+    for extra in study.extra:
+        given = extra.model_dump(exclude_none=True)
+        lists = [value if isinstance(value, list) else [value] for value in given.values()]
+        for values in itertools.product(*lists):
+            yield constants | dict(zip(given, values, strict=True))
+
+
+def _id(axes: dict[str, Any]) -> str:
+    parts = []
+    for name, value in axes.items():
+        if value is None:
+            continue
         # repr of a float is the shortest text that reads back as the same float, so ids cannot collide
-        cell_id = "_".join(value if isinstance(value, str) else f"{axis}={value!r}" for axis, value in axes.items())
-        result.append(Cell(cell_id, axes, Training(**fixed, **axes)))
-    if len({cell.id for cell in result}) != len(result):
-        raise MedgridError("two cells of one study have the same id; name their axes' values apart")
+        text = "-".join(map(repr, value)) if isinstance(value, tuple) else value if isinstance(value, str) else repr(value)
+        parts.append(text if name in SPEAKING else f"{name}={text}")
+    return "_".join(parts)
+
+
+def cells(study: Study, called: str = "study") -> list[Cell]:
+    """All cells of a study; raises MedgridError that names the cell whose settings do not fit together."""
+    trainings = []
+    for point in _points(study):
+        try:
+            trainings.append(Training(**point))
+        except ValidationError as error:
+            missing = error.errors()[0]["loc"][0]
+            raise MedgridError(f"studies.{called}.extra: a cell {point} lacks '{missing}'") from None
+    varied = [
+        name
+        for name in Training.model_fields
+        if name in study.axis_names or len({getattr(training, name) for training in trainings}) > 1
+    ]
+    result = []
+    for training in trainings:
+        axes = {name: getattr(training, name) for name in varied}
+        result.append(Cell(_id(axes), axes, training))
+        if fault := _fault(training, study.model(training.model), study.image.colour):
+            raise MedgridError(f"studies.{called}: cell {result[-1].id}: {fault}")
+    ids = [cell.id for cell in result]
+    if twice := {cell_id for cell_id in ids if ids.count(cell_id) > 1}:
+        raise MedgridError(f"studies.{called}: the cell {min(twice)} stands there twice")
     return result
+
+
+def _fault(training: Training, model: Model, colour: str) -> str | None:
+    """Why these settings do not go together, if they do not."""
+    if model.base is None and training.mode != "scratch":
+        return f"{training.model} has no base with weights, so its mode can only be scratch"
+    if model.base is not None and colour == "grey":
+        return f"{model.base} wants colour images; set image.colour to rgb"
+    if training.views and (training.augmentation == "none" or not training.frozen):
+        return "views are cached features of augmented images: they need an augmentation and a frozen base"
+    if training.scheduler == "step" and training.step_size is None:
+        return "scheduler step needs a step_size"
+    if training.scheduler == "plateau" and training.step_size is None:
+        return "scheduler plateau needs a step_size: the epochs it waits"
+    if training.scheduler == "multistep" and not training.milestones:
+        return "scheduler multistep needs milestones"
+    try:
+        if training.mode == "last_layers" and training.unfrozen:
+            last_layers(model.base, training.unfrozen)
+        if training.mode == "last_blocks" and training.unfrozen:
+            last_blocks(model.base, training.unfrozen)
+    except MedgridError as error:
+        return str(error)
+    return None
 
 
 def _weights_name(weights: Weights | str) -> str:
@@ -67,6 +132,10 @@ def _weights_name(weights: Weights | str) -> str:
         return weights
     stem = weights.file.rsplit("/", 1)[-1].removesuffix(".pth")
     return f"{stem}.pth" if weights.sha256 is None else f"{stem}-{weights.sha256[:8]}.pth"
+
+
+def _identity(weights: Weights | str) -> str:
+    return weights if isinstance(weights, str) else weights.sha256 or weights.file
 
 
 def _name_of_data(params: Params, study: Study) -> str:
@@ -78,24 +147,28 @@ def _add_dataset(plan: Plan, params: Params, study: Study) -> tuple[str, str]:
     """Archive and inventory of a study's data set; returns the inventory's name and what its data are."""
     key, dataset = study.dataset, params.datasets[study.dataset]
     synthetic = dataset.synthetic if params.source == "synthetic" else None
+    reading = dataset.model_dump(mode="json", include={"images", "group", "classes", "labels", "ids", "unlabelled"})
     if synthetic:
         made_from = synthetic.model_dump(mode="json")
-        origin = fingerprint(made_from, dataset.classes, VERSIONS["data"])
+        origin = fingerprint(made_from, dataset.classes, reading["labels"], VERSIONS["data"])
         label = "synthetic images"
     else:
-        made_from, origin = None, dataset.sha256[:12]
-        label = f"{dataset.title} ({dataset.kaggle.handle})"
+        made_from = None
+        source = dataset.kaggle.handle if dataset.kaggle else dataset.folder
+        # Kaggle's pinned versions do not change; what is declared by its digest is what the digest says
+        origin = dataset.sha256[:12] if dataset.sha256 else fingerprint(source)
+        label = f"{dataset.title} ({source}{f'; {dataset.note}' if dataset.note else ''})"
     archive = f"{_name_of_data(params, study)}-{origin}"
     plan.archives[archive] = Step(
         {
             "dataset": key,
-            "kaggle": dataset.kaggle.model_dump(mode="json"),
+            "kaggle": dataset.kaggle.model_dump(mode="json") if dataset.kaggle else None,
+            "folder": dataset.folder,
             "sha256": dataset.sha256,
             "synthetic": made_from,
         }
-        | ({"classes": dataset.classes} if synthetic else {})
+        | ({"classes": dataset.classes, "labels": reading["labels"]} if synthetic else {})
     )
-    reading = {"images": dataset.images, "group": dataset.group, "classes": dataset.classes}
     inventory = f"{_name_of_data(params, study)}-{fingerprint(origin, reading, VERSIONS['data'])}"
     plan.inventories[inventory] = Step(
         reading | {"dataset": key, "max_undecodable": dataset.max_undecodable}, {"archive": archive}
@@ -103,19 +176,97 @@ def _add_dataset(plan: Plan, params: Params, study: Study) -> tuple[str, str]:
     return inventory, label
 
 
-def _add_features(plan: Plan, params: Params, key: str, model: str, tensors: str) -> str:
-    study, weights = params.studies[key], params.weights_of(key, model)
+def _add_weights(plan: Plan, params: Params, key: str, model: str) -> dict[str, str]:
+    """The weight file that a model's base starts from, as a Step's inputs."""
+    weights = params.weights_of(key, model)
+    if isinstance(weights, str):
+        return {}
     name = _weights_name(weights)
-    inputs = {"tensors": tensors}
-    if isinstance(weights, Weights):
-        plan.weights[name] = Step(weights.model_dump(mode="json", exclude={"note"}))
-        inputs["weights"] = name
-    settings = {"model": model, "normalisation": study.normalisation, "weights": name}
-    identity = weights if isinstance(weights, str) else weights.sha256 or weights.file
-    made_from = (tensors, model, study.normalisation, identity, VERSIONS["models"])
-    features = f"{_name_of_data(params, study)}-{model}-{fingerprint(*made_from)}"
-    plan.features[features] = Step(settings, inputs)
+    plan.weights[name] = Step(weights.model_dump(mode="json", exclude={"note"}))
+    return {"weights": name}
+
+
+def _cut(model: Model) -> str:
+    """Where a frozen base ends: before its output layer, or at its last feature map, averaged or whole."""
+    if not model.layers:
+        return "output"
+    return "pooled" if model.layers[0].pool == "global_average" else "map"
+
+
+def _add_features(plan: Plan, params: Params, key: str, training: Training, tensors: str) -> str:
+    study, model = params.studies[key], params.studies[key].model(training.model)
+    weights = params.weights_of(key, training.model)
+    augmentation = params.augmentations[training.augmentation].model_dump() if training.views else None
+    settings = {
+        "model": model.base,
+        "normalisation": training.normalisation,
+        "weights": _weights_name(weights),
+        "cut": _cut(model),
+        "augmentation": augmentation,
+        "views": training.views,
+    }
+    made_from = (tensors, settings | {"weights": _identity(weights)}, VERSIONS["models"])
+    features = f"{_name_of_data(params, study)}-{model.base}-{fingerprint(*made_from)}"
+    plan.features[features] = Step(settings, {"tensors": tensors} | _add_weights(plan, params, key, training.model))
     return features
+
+
+def _groups(study: Study, grid: list[Cell]) -> dict[tuple, tuple[list[Cell], list[int]]]:
+    """Cells and seeds of each job, by what they share."""
+    seeds = list(range(study.replicates))
+    groups: dict[tuple, tuple[list[Cell], list[int]]] = {}
+    for cell in grid:
+        training, model = cell.training, study.model(cell.training.model)
+        cached = model.base is not None and training.frozen and (training.augmentation == "none" or training.views > 0)
+        if cached:
+            # heads on one backbone's features
+            shared = ("features", training.model, training.augmentation, training.views, training.normalisation)
+        elif model.base is None and model.dense and training.augmentation == "none":
+            # dense networks that see the same batches of pixels
+            shared = ("pixels", training.model, training.normalisation, training.batch_size, training.loss)
+        elif study.pack == "model":
+            shared = ("images", training.model)
+        else:
+            shared = ("images", cell.id)
+        if shared[0] == "images" and study.pack == "replicate":
+            for seed in seeds:
+                groups[*shared, seed] = ([cell], [seed])
+        else:
+            groups.setdefault(shared, ([], seeds))[0].append(cell)
+    return groups
+
+
+def _add_packs(plan: Plan, params: Params, key: str, grid: list[Cell], tensors: str, split: str) -> None:
+    study = params.studies[key]
+    plan.packs_of[key] = []
+    for shared, (members, seeds) in _groups(study, grid).items():
+        first = members[0].training
+        model = study.model(first.model)
+        weights = params.weights_of(key, first.model)
+        settings = {
+            "cells": [{"id": cell.id, "training": cell.training.model_dump(mode="json")} for cell in members],
+            "seeds": seeds,
+            "select": study.select,
+            "classes": params.datasets[study.dataset].classes,
+            "model": model.model_dump(mode="json"),
+            "weights": _weights_name(weights),
+            "augmentations": {
+                cell.training.augmentation: params.augmentations[cell.training.augmentation].model_dump()
+                for cell in members
+                if cell.training.augmentation != "none"
+            },
+            "keep_weights": study.keep_weights,
+        }
+        if shared[0] == "features":
+            source = {"features": _add_features(plan, params, key, first, tensors)}
+        else:
+            source = {"tensors": tensors} | _add_weights(plan, params, key, first.model)
+        made_from = (source | {"weights": _identity(weights)}, split, settings, VERSIONS["models"], VERSIONS["training"])
+        name = members[0].id if len(members) == 1 else first.model
+        name += f"_seed={seeds[0]}" if len(seeds) < study.replicates else ""
+        pack = f"{name}-{fingerprint(*made_from)}"
+        plan.packs[f"{key}/{pack}"] = Step(settings, source | {"split": split})
+        plan.packs_of[key].append(pack)
 
 
 def _add_study(plan: Plan, params: Params, key: str) -> None:
@@ -124,7 +275,7 @@ def _add_study(plan: Plan, params: Params, key: str) -> None:
     data = _name_of_data(params, study)
     inventory, label = _add_dataset(plan, params, study)
 
-    parting = {"protocol": study.protocol, **study.split.model_dump(mode="json")}
+    parting = {"protocol": study.protocol, **study.parting.model_dump(mode="json")}
     split = f"{data}-{study.protocol}-{fingerprint(inventory, parting, VERSIONS['data'])}"
     plan.splits[split] = Step(parting, {"inventory": inventory})
 
@@ -134,43 +285,42 @@ def _add_study(plan: Plan, params: Params, key: str) -> None:
         image, {"inventory": inventory, "archive": plan.inventories[inventory].inputs["archive"]}
     )
 
-    grid = cells(study)
-    plan.packs_of[key] = []
-    # replicates that share a backbone's features train in one job
-    for model in study.models:
-        features = _add_features(plan, params, key, model, tensors)
-        settings = {
-            "cells": [
-                {"id": cell.id, "training": cell.training.model_dump(mode="json")}
-                for cell in grid
-                if cell.training.model == model
-            ],
-            "seeds": list(range(study.replicates)),
-            "select": study.select,
-            "classes": dataset.classes,
-        }
-        pack = f"{model}-{fingerprint(features, split, settings, VERSIONS['training'])}"
-        plan.packs[f"{key}/{pack}"] = Step(settings, {"features": features, "split": split})
-        plan.packs_of[key].append(pack)
+    grid = cells(study, key)
+    for cell in grid:
+        if cell.training.augmentation not in ("none", *params.augmentations):
+            raise MedgridError(f"studies.{key}: no augmentation is named '{cell.training.augmentation}'")
+    _add_packs(plan, params, key, grid, tensors, split)
     plan.studies[key] = Step(
         {
             "study": key,
             "title": study.title,
             "document": study.document,
             "protocol": study.protocol,
-            "axes": study.axis_names,
+            "axes": list(grid[0].axes),
             "cells": [{"id": cell.id, **cell.axes} for cell in grid],
+            "trainings": {cell.id: cell.training.model_dump(mode="json") for cell in grid},
+            "models": {name: study.model(name).model_dump(mode="json") for name in study.model_names},
+            "weights": {name: _weights_name(params.weights_of(key, name)) for name in study.model_names},
+            "notes": {name: getattr(params.weights_of(key, name), "note", "") for name in study.model_names},
             "classes": dataset.classes,
+            "image": image,
             "select": study.select,
+            "published": [each.model_dump(mode="json") for each in study.published],
             "synthetic": params.source == "synthetic",
             "data": label,
             "license": dataset.license,
+            "competition": dataset.kaggle.slug if dataset.kaggle and dataset.kaggle.competition else None,
+            "submission": bool(dataset.unlabelled),
             # synthetic images belong to nobody
             "show_images": dataset.show_images or params.source == "synthetic",
             "packs": plan.packs_of[key],
-            "notes": {model: getattr(params.weights_of(key, model), "note", "") for model in study.models},
         },
-        {"inventory": inventory, "split": split, "tensors": tensors},
+        {"inventory": inventory, "split": split, "tensors": tensors}
+        | {
+            f"weights_{name}": file["weights"]
+            for name in study.model_names
+            if (file := _add_weights(plan, params, key, name))
+        },
     )
     plan.manifest_of[key] = fingerprint(plan.studies[key].settings, VERSIONS["evaluation"], VERSIONS["report"])
 
