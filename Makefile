@@ -14,7 +14,7 @@ help:  ## list the targets
 
 demo: .venv/ready  ## run the first study on synthetic images, small, on the CPU; prints the path of its page
 	@medgrid run --workflow-profile demo
-	@echo "$(CURDIR)/results/demo/brain_tumor_lr_batch/index.html"
+	@echo "$(CURDIR)/results/demo/index.html"
 
 test: .venv/ready  ## run the tests
 	@pytest -n auto

@@ -58,6 +58,7 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
+        f"{RESULTS}/index.html",
         [study_files(study) for study in PARAMS.run],
     localrule: True
 

@@ -7,6 +7,7 @@ import argparse
 import importlib
 import json
 import sys
+from pathlib import Path
 
 from medgrid import __version__
 from medgrid.errors import MedgridError
@@ -22,8 +23,10 @@ JOBS = {
     "train": ("medgrid.training.pack:train_pack", "features stamp split target checkpoints"),
     "manifest": ("medgrid.evaluation.manifest:write_manifest", "target"),
     "evaluate": ("medgrid.evaluation.tables:write_tables", "folder"),
+    "submissions": ("medgrid.evaluation.submissions:write_submissions", "folder"),
     "figures": ("medgrid.report.figures:write_figures", "folder split tensors"),
     "page": ("medgrid.report.page:write_page", "folder inventory split"),
+    "front": ("medgrid.report.front:write_front", "target"),
 }
 OPTIONS = {
     "fetch": ("mirror",),
@@ -32,8 +35,9 @@ OPTIONS = {
     "weights": ("mirror",),
     "features": ("weights", "device", "threads"),
     "train": ("device", "threads"),
+    "page": ("front",),
 }
-DEFAULTS = {"mirror": "", "weights": "", "device": "auto", "threads": 0}
+DEFAULTS = {"mirror": "", "weights": "", "device": "auto", "threads": 0, "front": ""}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("schema", help="print the JSON schema of params.yaml")
     for name, (_, files) in JOBS.items():
         job = commands.add_parser(name, help="a job of the pipeline")
-        job.add_argument("settings", help="JSON")
+        job.add_argument("settings", help="JSON, or @ and the path of a file that holds it")
         for file in files.split():
             job.add_argument(file)
         for option in OPTIONS.get(name, ()):
@@ -60,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _job(name: str, arguments: dict) -> None:
     module, function = JOBS[name][0].split(":")
-    settings = json.loads(arguments.pop("settings"))
+    text = arguments.pop("settings")
+    settings = json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
     getattr(importlib.import_module(module), function)(settings, **arguments)
 
 

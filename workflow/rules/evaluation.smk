@@ -1,10 +1,10 @@
 """From predictions to tables."""
 
-TABLES = ["cells.csv", "replicates.csv", "per_class.csv", "confusion.csv", "curves.csv"]
+TABLES = ["cells.csv", "replicates.csv", "per_class.csv", "confusion.csv", "curves.csv", "published.csv"]
 
 
 def pack_files(study):
-    names = ["predictions.npz", "curves.csv", "heads.pt", "pack.json"]
+    names = ["predictions.npz", "curves.csv", "weights.pt", "pack.json"]
     return [f"{RESULTS}/{study}/packs/{pack}/{name}" for pack in PLAN.packs_of[study] for name in names]
 
 
@@ -13,23 +13,23 @@ def manifest(study):
 
 
 rule manifest:
+    # what it holds is longer than a command line may be; the jobs below read it from the file
     output:
         f"{RESULTS}/{{study}}/manifest-{{name}}.json",
-    log:
-        f"{DATA}/logs/manifest/{{study}}-{{name}}.log",
     benchmark:
         f"{DATA}/benchmarks/manifest/{{study}}-{{name}}.tsv"
     localrule: True
-    params:
-        settings=lambda w: as_json(PLAN.studies[w.study].settings),
-    shell:
-        "medgrid manifest {params.settings:q} {output:q} 2>&1 | tee {log:q}"
+    run:
+        from medgrid.evaluation.manifest import write_manifest
+
+        write_manifest(PLAN.studies[wildcards.study].settings, output[0])
 
 
 rule evaluate:
     input:
         packs=lambda w: pack_files(w.study),
         manifest=lambda w: manifest(w.study),
+        models=f"{RESULTS}/{{study}}/models.csv",
     output:
         report(
             f"{RESULTS}/{{study}}/cells.csv",
@@ -46,14 +46,33 @@ rule evaluate:
         f"{RESULTS}/{{study}}/per_class.csv",
         f"{RESULTS}/{{study}}/confusion.csv",
         f"{RESULTS}/{{study}}/curves.csv",
+        report(
+            f"{RESULTS}/{{study}}/published.csv",
+            caption="../report/published.rst",
+            category="{study}",
+            subcategory="Tables",
+        ),
     log:
         f"{DATA}/logs/evaluate/{{study}}.log",
     benchmark:
         f"{DATA}/benchmarks/evaluate/{{study}}.tsv"
     params:
-        settings=lambda w: as_json(
-            {name: PLAN.studies[w.study].settings[name] for name in ("cells", "axes", "data", "packs", "notes")}
-        ),
         folder=f"{RESULTS}/{{study}}",
     shell:
-        "medgrid evaluate {params.settings:q} {params.folder:q} 2>&1 | tee {log:q}"
+        "medgrid evaluate @{input.manifest:q} {params.folder:q} 2>&1 | tee {log:q}"
+
+
+rule submissions:
+    input:
+        packs=lambda w: pack_files(w.study),
+        manifest=lambda w: manifest(w.study),
+    output:
+        directory(f"{RESULTS}/{{study}}/submissions"),
+    log:
+        f"{DATA}/logs/submissions/{{study}}.log",
+    benchmark:
+        f"{DATA}/benchmarks/submissions/{{study}}.tsv"
+    params:
+        folder=f"{RESULTS}/{{study}}",
+    shell:
+        "medgrid submissions @{input.manifest:q} {params.folder:q} 2>&1 | tee {log:q}"

@@ -1,4 +1,10 @@
-"""Figures and the page."""
+"""Figures, a page for each study, and one that leads to them."""
+
+
+def beside(study):
+    """What the page shows beside tables and figures."""
+    folders = [f"{RESULTS}/{study}/models", f"{RESULTS}/{study}/explanations"]
+    return folders + [f"{RESULTS}/{study}/submissions"] * PLAN.studies[study].settings["submission"]
 
 
 def study_files(study):
@@ -6,7 +12,8 @@ def study_files(study):
     return [
         f"{RESULTS}/{study}/index.html",
         f"{RESULTS}/{study}/figures",
-        *(f"{RESULTS}/{study}/{table}" for table in TABLES),
+        *(f"{RESULTS}/{study}/{table}" for table in [*TABLES, "models.csv"]),
+        *beside(study),
         *pack_files(study),
     ]
 
@@ -24,7 +31,7 @@ rule figures:
     input:
         unpack(study_inputs),
         manifest=lambda w: manifest(w.study),
-        tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=TABLES),
+        tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, "models.csv"]),
     output:
         report(
             directory(f"{RESULTS}/{{study}}/figures"),
@@ -38,17 +45,17 @@ rule figures:
     benchmark:
         f"{DATA}/benchmarks/figures/{{study}}.tsv"
     params:
-        settings=lambda w: as_json(PLAN.studies[w.study].settings),
         folder=f"{RESULTS}/{{study}}",
     shell:
-        "medgrid figures {params.settings:q} {params.folder:q} {input.split:q} {input.tensors:q} 2>&1 | tee {log:q}"
+        "medgrid figures @{input.manifest:q} {params.folder:q} {input.split:q} {input.tensors:q} 2>&1 | tee {log:q}"
 
 
 rule page:
     input:
         unpack(study_inputs),
         manifest=lambda w: manifest(w.study),
-        tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=TABLES),
+        tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, "models.csv"]),
+        beside=lambda w: beside(w.study),
         figures=f"{RESULTS}/{{study}}/figures",
     output:
         report(
@@ -62,7 +69,25 @@ rule page:
     benchmark:
         f"{DATA}/benchmarks/page/{{study}}.tsv"
     params:
-        settings=lambda w: as_json(PLAN.studies[w.study].settings),
         folder=f"{RESULTS}/{{study}}",
+        front=lambda w: "../index.html" if w.study in PARAMS.run else "",
     shell:
-        "medgrid page {params.settings:q} {params.folder:q} {input.inventory:q} {input.split:q} 2>&1 | tee {log:q}"
+        "medgrid page @{input.manifest:q} {params.folder:q} {input.inventory:q} {input.split:q}"
+        " --front={params.front:q} 2>&1 | tee {log:q}"
+
+
+rule front:
+    input:
+        tables=expand(f"{RESULTS}/{{study}}/{{table}}", study=PARAMS.run, table=["cells.csv", "replicates.csv"]),
+        manifests=[manifest(study) for study in PARAMS.run],
+    output:
+        f"{RESULTS}/index.html",
+    log:
+        f"{DATA}/logs/front.log",
+    benchmark:
+        f"{DATA}/benchmarks/front.tsv"
+    localrule: True
+    params:
+        settings=lambda w, input: as_json({"manifests": list(input.manifests)}),
+    shell:
+        "medgrid front {params.settings:q} {output:q} 2>&1 | tee {log:q}"

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,10 +10,24 @@ from tqdm import tqdm
 
 from medgrid.data import HELD_OUT
 from medgrid.evaluation.metrics import PER_CLASS, SUMMARY, accuracy, cross_entropy, evaluate, interval
+from medgrid.evaluation.published import compare
 from medgrid.files import replacing
 from medgrid.training import CHECKPOINTS, CURVES
 
 FLOATS = "%.6g"
+EXACT = "%.12g"  # numbers of parameters, to the last one
+# what a training's curves say about the epoch of each checkpoint
+FITTED = ("train_loss", "train_accuracy")
+MEASURED = (
+    *(f"test_{name}" for name in SUMMARY),
+    "test_loss_with_penalty", "validation_loss", "validation_accuracy", *FITTED, "penalty",
+)  # fmt: skip
+COSTS = ("epochs", "seconds")
+
+
+def as_text(value: Any) -> str:
+    """A setting as text: a float's shortest repr reads back as the same float, six digits need not."""
+    return "" if value is None else "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _weights_label(backbone: dict, notes: dict[str, str]) -> str:
@@ -20,30 +35,36 @@ def _weights_label(backbone: dict, notes: dict[str, str]) -> str:
     return f"{backbone['weights']} ({note})" if note else backbone["weights"]
 
 
-def _rows(folder: Path, provenance: dict) -> tuple[list[dict], list[dict], list[dict]]:
-    """Replicates, classes and confusion counts of one pack's folder."""
+def _rows(folder: Path, curves: pd.DataFrame, provenance: dict) -> tuple[list[dict], list[dict], list[dict]]:
+    """Replicates, classes and confusion counts of one pack's folder; `curves` by cell, seed and epoch."""
     predictions = np.load(folder / "predictions.npz")
     classes = predictions["classes"].tolist()
     replicates, per_class, confusion = [], [], []
     probabilities = {part: predictions[f"{part}_probabilities"] for part in HELD_OUT}
     labels = {part: predictions[f"{part}_labels"] for part in probabilities}
+    epochs = {"best": predictions["best_epoch"], "last": predictions["epochs"]}
+    diverged, seconds, penalty = (predictions[name] for name in ("diverged_at", "seconds", "penalty"))
+    fitted = curves[list(FITTED)]
     for i, cell in enumerate(predictions["cells"].tolist()):
         for j, seed in enumerate(predictions["seeds"].tolist()):
-            diverged, best = int(predictions["diverged_at"][i, j]), int(predictions["best_epoch"][i, j])
             for k, checkpoint in enumerate(CHECKPOINTS):
                 key = {"cell": cell, "seed": seed, "checkpoint": checkpoint}
                 chosen = {part: values[i, j, k] for part, values in probabilities.items()}
                 summary, by_class, matrix = evaluate(chosen["test"], labels["test"])
-                validation = {
-                    "loss": cross_entropy(chosen["validation"], labels["validation"]),
-                    "accuracy": accuracy(chosen["validation"], labels["validation"]),
-                }
+                # no such epoch: 0, where a training diverged before any was best
+                place = (cell, seed, int(epochs[checkpoint][i, j]))
+                known = fitted.loc[place].to_dict() if place in fitted.index else dict.fromkeys(FITTED, np.nan)
                 replicates.append(
                     key
-                    | {"status": f"diverged in epoch {diverged}" if diverged else "ok"}
-                    | ({"best_epoch": best} if checkpoint == "best" else {"best_epoch": ""})
+                    | {"status": f"diverged in epoch {diverged[i, j]}" if diverged[i, j] else "ok"}
+                    | {"best_epoch": place[2] if checkpoint == "best" else ""}
+                    | {"epochs": int(epochs["last"][i, j]), "seconds": float(seconds[i, j])}
                     | {f"test_{name}": value for name, value in summary.items()}
-                    | {f"validation_{name}": value for name, value in validation.items()}
+                    | {"test_loss_with_penalty": summary["loss"] + penalty[i, j, k]}
+                    | {"validation_loss": cross_entropy(chosen["validation"], labels["validation"])}
+                    | {"validation_accuracy": accuracy(chosen["validation"], labels["validation"])}
+                    | known
+                    | {"penalty": float(penalty[i, j, k])}
                     | provenance
                 )
                 for c, name in enumerate(classes):
@@ -56,53 +77,68 @@ def _rows(folder: Path, provenance: dict) -> tuple[list[dict], list[dict], list[
 
 
 def summarise(replicates: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
-    """One row per cell and checkpoint: mean and 95 % interval over seeds of every test metric."""
-    metrics = [f"test_{name}" for name in SUMMARY] + ["validation_loss", "validation_accuracy"]
+    """One row per cell and checkpoint: mean and 95 % interval over seeds of every metric, mean of the costs."""
     rows = []
     for (cell, checkpoint), group in replicates.groupby(["cell", "checkpoint"], sort=False):
         row = {"cell": cell, **{axis: group[axis].iloc[0] for axis in axes}, "checkpoint": checkpoint}
         row |= {"replicates": len(group), "diverged": int((group["status"] != "ok").sum())}
-        for metric in metrics:
+        for metric in MEASURED:
             mean, low, high = interval(group[metric].to_numpy(float))
             row |= {f"{metric}_mean": mean, f"{metric}_low": low, f"{metric}_high": high}
+        row |= {f"{cost}_mean": group[cost].mean() for cost in COSTS}
         rows.append(row | {name: group[name].iloc[0] for name in ("weights", "data")})
     return pd.DataFrame(rows)
 
 
 def mean_curves(curves: pd.DataFrame) -> pd.DataFrame:
-    """Per cell and epoch: mean, lowest and highest over seeds of each curve."""
+    """Per cell and epoch: over how many seeds, and their mean, lowest and highest value of each curve.
+
+    Trainings that stop early leave: later epochs are the mean of those that go on.
+    """
     grouped = curves.groupby(["cell", "epoch"], sort=False)[list(CURVES)].agg(["mean", "min", "max"])
     grouped.columns = [f"{curve}_{statistic}" for curve, statistic in grouped.columns]
+    grouped.insert(0, "seeds", curves.groupby(["cell", "epoch"], sort=False).size())
     return grouped.reset_index()
 
 
-def _write(table: pd.DataFrame, path: Path) -> None:
+def _write(table: pd.DataFrame, path: Path, floats: str = FLOATS) -> None:
     with replacing(path) as temporary:
-        table.to_csv(temporary, index=False, float_format=FLOATS)
+        table.to_csv(temporary, index=False, float_format=floats)
 
 
 def write_tables(settings: dict, folder: str) -> None:
     """Write a study's tables into `folder`, each row stamped with its weights and data.
 
-    `settings`: cells (id and axes), axes, packs (folder names), data (label), notes (on each model's weights).
-    Written: `cells.csv` (means and intervals), `replicates.csv` (every training), `per_class.csv`, `confusion.csv`,
-    `curves.csv`.
+    `settings`: the study's, as its manifest holds them. Read are the packs below `folder`, which may hold a cell's
+    seeds apart, and its `models.csv`. Written: `cells.csv` (means and intervals), `replicates.csv` (every training),
+    `per_class.csv`, `confusion.csv`, `curves.csv`, `published.csv` (ours beside what the document prints).
     """
     place = Path(folder)
-    # settings as text: a float's shortest repr reads back as the same float, six digits need not
-    axes = {cell["id"]: {axis: str(cell[axis]) for axis in settings["axes"]} for cell in settings["cells"]}
+    axes = {cell["id"]: {axis: as_text(cell[axis]) for axis in settings["axes"]} for cell in settings["cells"]}
     tables: tuple[list, list, list] = ([], [], [])
-    curves = []
+    curves, provenances = [], {}
     for pack in tqdm(settings["packs"], desc="evaluate", unit="pack"):
         source = place / "packs" / pack
         backbone = json.loads((source / "pack.json").read_text())["backbone"]
         provenance = {"weights": _weights_label(backbone, settings["notes"]), "data": settings["data"]}
-        for table, rows in zip(tables, _rows(source, provenance), strict=True):
+        curves.append(pd.read_csv(source / "curves.csv"))
+        by_epoch = curves[-1].set_index(["cell", "seed", "epoch"])
+        for table, rows in zip(tables, _rows(source, by_epoch, provenance), strict=True):
             table.extend({"cell": row["cell"], **axes[row["cell"]], **row} for row in rows)
-        curves.append(mean_curves(pd.read_csv(source / "curves.csv")).assign(**provenance))
+        provenances |= dict.fromkeys(curves[-1]["cell"], provenance)
+    # cells as the settings list them, whatever pack each seed comes from; Python's sort keeps the rest in order
+    place_of = {cell: i for i, cell in enumerate(axes)}
+    for table in tables:
+        table.sort(key=lambda row: (place_of[row["cell"]], row["seed"]))
     replicates, per_class, confusion = map(pd.DataFrame, tables)
+    ordered = pd.concat(curves, ignore_index=True)
+    ordered = ordered.iloc[np.lexsort((ordered["epoch"], ordered["seed"], ordered["cell"].map(place_of)))]
+    means = mean_curves(ordered)
+    stamps = pd.DataFrame([provenances[cell] for cell in means["cell"]], index=means.index)
+    cells = summarise(replicates, settings["axes"])
     _write(replicates, place / "replicates.csv")
-    _write(summarise(replicates, settings["axes"]), place / "cells.csv")
+    _write(cells, place / "cells.csv")
     _write(per_class, place / "per_class.csv")
     _write(confusion, place / "confusion.csv")
-    _write(pd.concat(curves), place / "curves.csv")
+    _write(means.join(stamps), place / "curves.csv")
+    _write(compare(settings, cells, per_class, pd.read_csv(place / "models.csv")), place / "published.csv", EXACT)

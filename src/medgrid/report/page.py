@@ -1,102 +1,109 @@
 """A study's page: one HTML file that needs nothing beside it."""
 
 import base64
-import json
 from pathlib import Path
 
 import jinja2
 import pandas as pd
 
 from medgrid import __version__
-from medgrid.data import PARTS
+from medgrid.evaluation.wording import setting_name
 from medgrid.files import replacing
 from medgrid.fingerprint import VERSIONS
-from medgrid.report.study import Study, read, setting_name, setting_value
+from medgrid.report import sections
+from medgrid.report.study import Study, read
 
 CAPTIONS = {
     "class_counts": "How many images of each class train, validate and test.",
     "samples": "Images of each class in each part, resized as for the networks.",
     "ranking": "Every cell of the grid by mean test accuracy. The interval covers the randomness of training "
     "(seeds), not the sampling of test images.",
-    "heatmap": "Mean test accuracy over the grid.",
-    "curves": "Loss (logarithmic) and accuracy after each epoch: mean over seeds, band from lowest to highest.",
+    "heatmap": "Mean test accuracy over the grid, at the best epoch by validation. Grey: no such cell; div.: every "
+    "replicate diverged; *: some did, and are left out of the mean.",
+    "published": "What the document prints beside our mean over seeds and its 95 % interval. The interval is of the "
+    "mean: a single run, as most published numbers are, scatters more widely.",
+    "auc_batch_size": "Area under the ROC curve on the test set, at the best epoch by validation. Hollow marks: what "
+    "the document prints.",
+    "best_worst": "Of each model, the cells that validation ranks first and last, without cells of which a replicate "
+    "diverged; bars: 95 % interval over seeds.",
+    "accuracy_parameters": "The cell of each model that validation picks; bars: 95 % interval over seeds. Hollow: "
+    "parameters that train in that cell.",
+    "speed": "Wall time of training, validation included. Frozen bases learn from features that were computed once: "
+    "that time is not in here.",
+    "curves": "Loss and accuracy after each epoch: mean over seeds, band from lowest to highest. Where some seeds "
+    "have stopped early, the mean of those left goes on in a fainter line.",
     "confusion": "Where the chosen cells err: the cell of each model that validation picks.",
-    "roc": "Bands span the lowest to the highest replicate.",
+    "roc": "The cell of each model that validation picks. Bands span the lowest to the highest replicate.",
 }
-ORDER = list(CAPTIONS)
-SHOWN = {
-    "test_accuracy": "accuracy %", "test_f1_macro": "F1 macro %", "test_kappa": "kappa %",
-    "test_auc_macro": "AUC macro %", "test_loss": "loss",
-}  # fmt: skip
+HEADINGS = {"curves": "learning curves", "roc": "ROC curves", "published": "published beside ours"}
+EXPLAINED = {
+    "lime": "LIME: superpixels that speak for (green) and against (red) the class that each network names.",
+    "gradcam": "Grad-CAM: where in the image each network's last feature map speaks for the class that it names.",
+}
+OPEN = 4  # figures of one kind that are shown; the rest unfold
 
 
-def _cell_rows(study: Study) -> list[dict]:
-    best = study.means[study.means["checkpoint"] == "best"].sort_values("test_accuracy_mean", ascending=False)
-    chosen = {study.chosen(model) for model in study.models}
-    rows = []
-    for _, row in best.iterrows():
-        values = []
-        for metric in SHOWN:
-            scale, digits = (1, 3) if metric == "test_loss" else (100, 2)
-            mean, low, high = (scale * row[f"{metric}_{s}"] for s in ("mean", "low", "high"))
-            text = "diverged" if pd.isna(mean) else f"{mean:.{digits}f}"
-            values.append((text, "" if pd.isna(low) else f"{low:.{digits}f} to {high:.{digits}f}"))
-        rows.append(
-            {
-                "axes": [setting_value(row[axis]) for axis in study.axes],
-                "values": values,
-                "replicates": row["replicates"],
-                "diverged": row["diverged"],
-                "chosen": row["cell"] in chosen,
-            }
-        )
-    return rows
+def _embedded(path: Path, caption: str, photo: bool) -> dict:
+    source = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    return {"name": path.stem, "caption": caption, "photo": photo, "source": source}
 
 
-def _figures(folder: Path) -> list[dict]:
-    def place(path: Path) -> tuple[int, str]:
-        return ORDER.index(path.stem.split("-")[0]), path.stem
-
-    return [
-        {
-            "name": path.stem,
-            "caption": CAPTIONS[path.stem.split("-")[0]],
-            "photo": path.stem == "samples",
-            "source": "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode(),
-        }
-        for path in sorted((folder / "figures").glob("*.png"), key=place)
-    ]
+def figure_groups(folder: Path) -> list[dict]:
+    """The figures by kind, in the order of the captions."""
+    groups = []
+    for kind, caption in CAPTIONS.items():
+        paths = sorted(path for path in (folder / "figures").glob("*.png") if path.stem.split("-")[0] == kind)
+        figures = [_embedded(path, caption, kind == "samples") for path in paths]
+        if figures:
+            heading = HEADINGS.get(kind, kind.replace("_", " "))
+            groups.append({"heading": heading, "open": figures[:OPEN], "more": figures[OPEN:]})
+    return groups
 
 
-def write_page(settings: dict, folder: str, inventory: str, split: str) -> None:
-    """Write `folder`/index.html: figures embedded, no script, no network."""
-    place = Path(folder)
-    study = Study(settings, place)
-    images = pd.read_csv(inventory, keep_default_na=False)
-    readable = images[images["error"] == ""]
-    parts = read(Path(split))
-    packs = [json.loads((place / "packs" / pack / "pack.json").read_text()) for pack in settings["packs"]]
+def explanations(folder: Path) -> list[dict]:
+    found = {path.stem: path for path in sorted((folder / "explanations").glob("*.png"))}
+    paths = [found[name] for name in dict.fromkeys([*EXPLAINED, *found]) if name in found]
+    return [_embedded(path, EXPLAINED.get(path.stem, path.stem.replace("_", " ")), True) for path in paths]
+
+
+def render(template: str, **values) -> str:
+    """A page from a template of this room."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("medgrid.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    page = environment.get_template("study.html").render(
+    return environment.get_template(template).render(version=__version__, rooms=VERSIONS, **values)
+
+
+def write_page(settings: dict, folder: str, inventory: str, split: str, front: str = "") -> None:
+    """Write `folder`/index.html: figures embedded, no script, no network.
+
+    `front`: address of the page of all studies, seen from this one; none by default.
+    """
+    place = Path(folder)
+    study = Study(settings, place)
+    header, networks = sections.networks(study)
+    page = render(
+        "study.html",
         study=settings,
-        shown=list(SHOWN.values()),
-        rows=_cell_rows(study),
+        front=front,
+        open=sections.OPEN,
+        shown=list(sections.shown(study).values()),
+        rows=sections.cell_rows(study),
         axes=[setting_name(name) for name in study.axes],
-        figures=_figures(place),
-        data={
-            "images": len(images),
-            "undecodable": images.loc[images["error"] != "", ["path", "error"]].to_dict("records"),
-            "duplicates": int(readable["pixels_sha256"].duplicated().sum()),
-            "groups": int(readable.loc[readable["group"] != "", "group"].nunique()),
-            "parts": {part: int((parts["part"] == part).sum()) for part in PARTS},
-            "formats": readable.groupby(["format", "mode"]).size().to_dict(),
-        },
-        packs=packs,
+        varied=[setting_name(name) for name in study.varied],
+        groups=figure_groups(place),
+        # a licence that keeps the images to oneself keeps their explanations, too
+        explanations=explanations(place) if settings["show_images"] else [],
+        data=sections.data(pd.read_csv(inventory, keep_default_na=False), read(Path(split))),
+        machines=sections.machines(study),
+        published=sections.published(study),
+        network_header=header,
+        networks=networks,
+        diagrams=sections.diagrams(place),
+        reports=sections.classification(study),
+        header=study.header(),
+        submissions=sections.submissions(study) if settings["submission"] else [],
         replicates=int(study.means["replicates"].max()),
-        version=__version__,
-        rooms=VERSIONS,
     )
     with replacing(place / "index.html") as temporary:
         temporary.write_text(page, encoding="utf-8")

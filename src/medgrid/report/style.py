@@ -13,7 +13,7 @@ import PIL.Image
 import seaborn as sns
 
 DPI = 110
-COLOURS = 128
+COLOURS = 256
 NOTE_CHARACTERS = 19  # of small print per inch
 PALETTE = "colorblind"
 
@@ -32,6 +32,11 @@ def use() -> None:
 
 def save(figure, path: Path, note: str) -> None:
     """Write a PNG with `note` in small print below it."""
+    # a constrained layout moves things whenever it is drawn: once is enough, and the note is no part of it
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for legend in figure.legends:
+        legend.set_bbox_to_anchor((0, 0, 1, 1), figure.transFigure)
     width, height = figure.get_size_inches()
     note = textwrap.fill(note, int(width * NOTE_CHARACTERS))
     below = figure.get_tightbbox().y0 - 0.08  # inches
@@ -40,6 +45,7 @@ def save(figure, path: Path, note: str) -> None:
     figure.savefig(drawn, format="png", dpi=DPI, bbox_inches="tight")
     plt.close(figure)
     # a palette is enough for a chart and makes pages less than half as large; no software version or date inside,
-    # so that the same numbers give the same bytes
+    # so that the same numbers give the same bytes. Median cut would merge the hues of thin lines, which name things
     with PIL.Image.open(drawn) as image:
-        image.convert("RGB").quantize(COLOURS, dither=PIL.Image.Dither.NONE).save(path, "PNG", optimize=True)
+        palette = {"method": PIL.Image.Quantize.MAXCOVERAGE, "dither": PIL.Image.Dither.NONE}
+        image.convert("RGB").quantize(COLOURS, **palette).save(path, "PNG", optimize=True)

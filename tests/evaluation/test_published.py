@@ -1,0 +1,173 @@
+"""Published numbers find the cells that they belong to."""
+
+import fake
+import numpy as np
+import pandas as pd
+import pytest
+
+from medgrid.errors import MedgridError
+from medgrid.evaluation.published import compare, sizes
+from medgrid.evaluation.tables import write_tables
+
+AXES = {"optimizer": ["sgd", "adam"], "lr": [0.1, 0.001]}
+
+
+def entry(by, metrics, *rows, source="a table"):
+    return {"source": source, "by": by, "metrics": metrics, "rows": [list(row) for row in rows]}
+
+
+def compared(folder, *entries, axes=AXES, replicates=3, diverged=(), **study):
+    params = fake.small(axes, replicates=replicates, published=list(entries), **study)
+    settings, packs = fake.settings_of(params, "odd")
+    fake.write_study(folder, settings, packs, diverged)
+    write_tables(settings, str(folder))
+    return pd.read_csv(folder / "published.csv", keep_default_na=False, na_values=[""])
+
+
+def test_a_number_stands_beside_the_cell_with_its_settings(tmp_path):
+    """Settings that are fixed in this study pick cells as well as its axes do."""
+    table = compared(tmp_path, entry(["mode", "optimizer", "lr"], ["test_accuracy"], ["full", "adam", 0.1, 0.9]))
+    (row,) = table.to_dict("records")
+    cells = pd.read_csv(tmp_path / "cells.csv").set_index(["cell", "checkpoint"])
+    best, last = (cells.loc[("adam_lr=0.1", checkpoint)] for checkpoint in ("best", "last"))
+    assert row["cell"] == "adam_lr=0.1"
+    assert row["setting"] == "full, adam, learning rate 0.1"
+    assert row["ours"] == pytest.approx(best["test_accuracy_mean"], rel=1e-5)
+    assert [row["low"], row["high"]] == pytest.approx(
+        [best["test_accuracy_low"], best["test_accuracy_high"]], rel=1e-5
+    )
+    assert row["difference"] == pytest.approx(row["ours"] - 0.9)
+    assert row["ours_last"] == pytest.approx(last["test_accuracy_mean"], rel=1e-5)
+    assert row["status"] == "ok"
+    assert row["weights"] == "random"
+    assert row["data"] == "synthetic images"
+
+
+def test_inside_says_whether_the_interval_holds_the_number(tmp_path):
+    first = compared(tmp_path / "1", entry(["optimizer", "lr"], ["test_accuracy"], ["sgd", 0.1, 0.5]))
+    low, high = first.loc[0, ["low", "high"]]
+    numbers = [(low + high) / 2, low - 0.001, high + 0.001]
+    rows = [["sgd", 0.1, float(number)] for number in numbers]
+    table = compared(tmp_path / "2", entry(["optimizer", "lr"], ["test_accuracy"], *rows))
+    assert table["inside"].tolist() == ["yes", "no", "no"]
+
+
+def test_without_an_interval_nothing_is_inside_or_outside(tmp_path):
+    table = compared(tmp_path, entry(["optimizer", "lr"], ["test_accuracy"], ["sgd", 0.1, 0.5]), replicates=1)
+    assert table["inside"].isna().all()
+    assert table["ours"].notna().all()
+
+
+def test_what_was_not_run_or_not_printed(tmp_path):
+    """A cell outside of the grid keeps its row, a number that the document lacks does not."""
+    rows = ["rmsprop", 0.1, 0.7, None], ["sgd", 0.1, None, 0.4]
+    table = compared(tmp_path, entry(["optimizer", "lr"], ["test_accuracy", "test_kappa"], *rows))
+    assert table[["setting", "metric", "status"]].to_numpy().tolist() == [
+        ["rmsprop, learning rate 0.1", "test_accuracy", "not run"],
+        ["sgd, learning rate 0.1", "test_kappa", "ok"],
+    ]
+    assert np.isnan(table.loc[0, "ours"])
+    assert np.isnan(table.loc[0, "difference"])
+    assert table.loc[0, "published"] == 0.7
+
+
+def test_settings_that_several_cells_share_give_a_row_for_each(tmp_path):
+    table = compared(tmp_path, entry(["optimizer"], ["test_accuracy"], ["sgd", 0.5]))
+    assert table["cell"].tolist() == ["sgd_lr=0.1", "sgd_lr=0.001"]
+
+
+def test_an_absent_setting_picks_the_cells_without_it(tmp_path):
+    axes = {"scheduler": ["step"], "step_size": [2, 3]}
+    rows = [["step", 3, 0.5], ["cosine", None, 0.6]]
+    table = compared(
+        tmp_path, entry(["scheduler", "step_size"], ["test_accuracy"], *rows), axes=axes,
+        extra=[{"scheduler": "cosine"}],
+    )  # fmt: skip
+    assert table["cell"].tolist() == ["scheduler=step_step_size=3", "scheduler=cosine"]
+    assert table["setting"].tolist() == ["scheduler step, step size 3", "scheduler cosine"]
+
+
+def test_numbers_of_a_class(tmp_path):
+    table = compared(
+        tmp_path, entry(["optimizer", "lr", "class"], ["precision", "support"], ["sgd", 0.1, "b", 0.5, 20])
+    )
+    per_class = pd.read_csv(tmp_path / "per_class.csv")
+    own = per_class[(per_class["cell"] == "sgd_lr=0.1") & (per_class["class"] == "b")]
+    own = own[own["checkpoint"] == "best"]
+    assert table["class"].tolist() == ["b", "b"]
+    assert table.loc[0, "ours"] == pytest.approx(own["precision"].mean(), rel=1e-5)
+    assert table.loc[1, "ours"] == 20
+    absent = compared(tmp_path / "2", entry(["optimizer", "class"], ["f1"], ["sgd", "no such class", 0.5]))
+    assert absent["status"].tolist() == ["not run"]
+
+
+def test_sizes_of_networks_are_exact_and_said_once(tmp_path):
+    """All cells share a network: its size stands there once, to the last parameter, without an interval."""
+    table = compared(tmp_path, entry(["model"], ["parameters", "conv"], ["resnet18", 15244177, 13]))
+    models = pd.read_csv(tmp_path / "models.csv")
+    assert table["metric"].tolist() == ["parameters", "conv"]
+    assert table["published"].tolist() == [15244177, 13]
+    assert table.loc[0, "ours"] == models.loc[0, "parameters"] > 1e6
+    assert table.loc[1, "difference"] == 0
+    assert table[["cell", "low", "inside"]].isna().all(axis=None)
+
+
+def test_the_network_of_a_training_is_found_by_mode_depth_and_outputs():
+    models = pd.DataFrame(
+        {
+            "model": ["a"] * 4, "mode": ["full", "last_layers", "last_layers", "full"], "unfrozen": [0, 3, 12, 0],
+            "outputs": [2, 2, 2, 1], "parameters": [1, 2, 3, 4],
+        }
+    )  # fmt: skip
+    training = {"model": "a", "mode": "last_layers", "unfrozen": 12, "loss": "cross_entropy"}
+    assert sizes(models, training, ["x", "y"])["parameters"] == 3
+    one_logit = {"model": "a", "mode": "full", "unfrozen": 0, "loss": "binary_cross_entropy"}
+    assert sizes(models, one_logit, ["x", "y"])["parameters"] == 4
+    assert sizes(models, one_logit | {"model": "b"}, ["x", "y"]) is None
+
+
+def test_a_diverged_cell_says_so(tmp_path):
+    failed = tuple(("sgd_lr=0.1", seed) for seed in range(3))
+    table = compared(
+        tmp_path, entry(["optimizer", "lr"], ["test_accuracy"], ["sgd", 0.1, 0.5]), diverged=failed
+    )  # fmt: skip
+    assert table["status"].tolist() == ["diverged"]
+    assert table[["ours", "difference", "inside"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("by", "metric", "said"),
+    [
+        (["optimiser"], "test_accuracy", "no setting is named 'optimiser'"),
+        (["optimizer"], "accuracy", "cells.csv or models.csv has no metric 'accuracy'"),
+        (["class"], "test_accuracy", "per_class.csv has no metric 'test_accuracy'"),
+    ],
+)
+def test_a_misspelt_name_is_an_error(by, metric, said, tmp_path):
+    with pytest.raises(MedgridError, match=said):
+        compared(tmp_path, entry(by, [metric], ["sgd", 0.5]))
+
+
+def test_every_study_of_params_finds_what_it_prints(params):
+    """The documents' own numbers: each belongs to a cell of its study's full grid."""
+    params = params | {"source": "synthetic"}
+    for key in params["studies"]:
+        settings, _ = fake.settings_of(params, key)
+        ids = [cell["id"] for cell in settings["cells"]]
+        metrics = {metric for entry in settings["published"] for metric in entry["metrics"]}
+        cells = pd.DataFrame({"cell": ids * 2, "checkpoint": ["best"] * len(ids) + ["last"] * len(ids)})
+        cells = cells.assign(weights="", **{f"{metric}_mean": 0.5 for metric in metrics})
+        names = [
+            (cell, name, checkpoint)
+            for cell in ids
+            for name in settings["classes"]
+            for checkpoint in ("best", "last")
+        ]
+        per_class = pd.DataFrame(names, columns=["cell", "class", "checkpoint"])
+        per_class = per_class.assign(weights="", precision=0.5, recall=0.5, f1=0.5)
+        models = pd.DataFrame([{"model": name} | dict.fromkeys(fake.SIZES, 1) for name in settings["models"]])
+        table = compare(settings, cells, per_class, models)
+        assert table.empty == (not settings["published"])
+        # the first studies of a block hold the document's whole grid, the variants parts of it
+        if key in ("brain_tumor_transfer", "histopathology_batch", "stroke_transfer", "pneumonia_loss"):
+            assert (table["status"] == "ok").all(), key

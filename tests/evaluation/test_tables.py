@@ -1,0 +1,158 @@
+"""Tables from packs: what they say is in the packs, wherever a cell's seeds lie."""
+
+import fake
+import numpy as np
+import pandas as pd
+import pytest
+
+from medgrid.data import HELD_OUT
+from medgrid.evaluation.metrics import interval
+from medgrid.evaluation.tables import mean_curves, write_tables
+
+AXES = {"optimizer": ["sgd", "adam"], "lr": [0.1, 0.001]}
+
+
+def tables_of(folder, params, **options):
+    settings, packs = fake.settings_of(params, "odd")
+    fake.write_study(folder, settings, packs, **options)
+    write_tables(settings, str(folder))
+    return settings, packs
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A study with a penalty whose trainings stop early."""
+    folder = tmp_path_factory.mktemp("tables")
+    models = {"plain": {"base": "resnet18", "layers": [{"pool": "global_average"}, {"dense": 8, "l2": 0.01}]}}
+    fixed = {"model": "plain", "mode": "full", "loss": "cross_entropy", "epochs": 10, "batch_size": 32, "patience": 3}
+    params = fake.small(AXES, models=("resnet18",), replicates=4) | {"run": ["odd"]}
+    params["studies"]["odd"] |= {"models": models, "fixed": fixed}
+    return folder, *tables_of(folder, params)
+
+
+def test_replicates_name_what_the_training_measured(written):
+    folder, _, packs = written
+    table = pd.read_csv(folder / "replicates.csv")
+    assert len(table) == 4 * 4 * 2
+    for name in packs:
+        predictions = np.load(folder / "packs" / name / "predictions.npz")
+        curves = pd.read_csv(folder / "packs" / name / "curves.csv")
+        for i, cell in enumerate(predictions["cells"]):
+            for j, seed in enumerate(predictions["seeds"]):
+                epochs = {"best": predictions["best_epoch"][i, j], "last": predictions["epochs"][i, j]}
+                for k, (checkpoint, epoch) in enumerate(epochs.items()):
+                    chosen = (table["cell"] == cell) & (table["seed"] == seed) & (table["checkpoint"] == checkpoint)
+                    (row,) = table[chosen].to_dict("records")
+                    at = (curves["cell"] == cell) & (curves["seed"] == seed) & (curves["epoch"] == epoch)
+                    (curve,) = curves[at].to_dict("records")
+                    assert row["train_loss"] == pytest.approx(curve["train_loss"], rel=1e-5)
+                    assert row["train_accuracy"] == pytest.approx(curve["train_accuracy"], rel=1e-5)
+                    assert row["epochs"] == epochs["last"]
+                    assert row["seconds"] == pytest.approx(predictions["seconds"][i, j], rel=1e-5)
+                    assert row["penalty"] == predictions["penalty"][i, j, k] == 0.25
+                    assert row["test_loss_with_penalty"] == pytest.approx(row["test_loss"] + 0.25, rel=1e-5)
+
+
+def test_cells_are_means_and_intervals_of_the_replicates(written):
+    folder, *_ = written
+    replicates, cells = pd.read_csv(folder / "replicates.csv"), pd.read_csv(folder / "cells.csv")
+    for row in cells.to_dict("records"):
+        own = replicates[(replicates["cell"] == row["cell"]) & (replicates["checkpoint"] == row["checkpoint"])]
+        for metric in ("test_accuracy", "test_loss_with_penalty", "train_loss", "train_accuracy", "penalty"):
+            wanted = interval(own[metric].to_numpy())
+            found = [row[f"{metric}_{statistic}"] for statistic in ("mean", "low", "high")]
+            assert found == pytest.approx(wanted, rel=1e-4), metric
+        assert row["epochs_mean"] == pytest.approx(own["epochs"].mean())
+        assert row["seconds_mean"] == pytest.approx(own["seconds"].mean(), rel=1e-5)
+        assert "seconds_low" not in row
+
+
+def test_curves_say_how_many_seeds_go_on(written):
+    folder, *_ = written
+    replicates, curves = pd.read_csv(folder / "replicates.csv"), pd.read_csv(folder / "curves.csv")
+    assert replicates.groupby("cell")["epochs"].nunique().max() > 1
+    for cell, own in curves.groupby("cell"):
+        lengths = replicates[(replicates["cell"] == cell) & (replicates["checkpoint"] == "best")]["epochs"]
+        assert own["epoch"].tolist() == list(range(1, lengths.max() + 1))
+        assert own["seeds"].tolist() == [(lengths >= epoch).sum() for epoch in own["epoch"]]
+
+
+def test_a_mean_curve_by_hand():
+    rows = [("a", 0, 1, 1.0), ("a", 1, 1, 3.0), ("a", 1, 2, 5.0)]
+    curves = pd.DataFrame(rows, columns=["cell", "seed", "epoch", "train_loss"])
+    for name in ("train_accuracy", "validation_loss", "validation_accuracy"):
+        curves[name] = curves["train_loss"]
+    means = mean_curves(curves)
+    assert means["seeds"].tolist() == [2, 1]
+    assert means["train_loss_mean"].tolist() == [2, 5]
+    assert means["train_loss_min"].tolist() == [1, 5]
+
+
+def test_seeds_in_packs_of_their_own_give_the_same_tables(tmp_path):
+    """`pack: replicate` cuts the work, not the results; the packs come in any order."""
+    params = fake.small(AXES, replicates=3)
+    for pack in ("cell", "replicate"):
+        params["studies"]["odd"]["pack"] = pack
+        settings, packs = fake.settings_of(params, "odd")
+        assert len(packs) == {"cell": 4, "replicate": 12}[pack]
+        fake.write_study(tmp_path / pack, settings, packs)
+        write_tables(settings | {"packs": settings["packs"][::-1]}, str(tmp_path / pack))
+    for table in ("cells", "replicates", "per_class", "confusion", "curves"):
+        one, other = (pd.read_csv(tmp_path / pack / f"{table}.csv") for pack in ("cell", "replicate"))
+        pd.testing.assert_frame_equal(one, other)
+        assert one["cell"].drop_duplicates().tolist() == [cell["id"] for cell in settings["cells"]]
+
+
+def test_cells_and_their_settings_stand_as_the_grid_lists_them(tmp_path):
+    rates = [1e-5, 1.0000001e-5, 0.1]
+    settings, _ = tables_of(tmp_path, fake.small({"lr": rates}))
+    cells = pd.read_csv(tmp_path / "cells.csv", dtype=str)
+    assert cells["cell"].drop_duplicates().tolist() == [cell["id"] for cell in settings["cells"]]
+    # rates that six digits do not tell apart
+    assert cells["lr"].drop_duplicates().tolist() == ["1e-05", "1.0000001e-05", "0.1"]
+
+
+def test_a_setting_that_a_cell_lacks_is_an_empty_field(tmp_path):
+    extra = [{"scheduler": "multistep", "milestones": [2, 3]}]
+    params = fake.small({"scheduler": ["step"], "step_size": [2, 3]}, extra=[*extra, {"scheduler": "cosine"}])
+    params["studies"]["odd"]["extra"][0]["milestones"] = [[2, 3]]
+    tables_of(tmp_path, params)
+    cells = pd.read_csv(tmp_path / "cells.csv", dtype=str, keep_default_na=False)
+    cells = cells[cells["checkpoint"] == "best"]
+    assert cells["step_size"].tolist() == ["2", "3", "", ""]
+    assert cells["milestones"].tolist() == ["", "", "2-3", ""]
+
+
+def test_what_diverged_has_no_numbers(tmp_path):
+    params = fake.small({"lr": [0.1, 0.001]}, replicates=3)
+    tables_of(tmp_path, params, diverged=(("lr=0.1", 0), ("lr=0.1", 2)))
+    replicates = pd.read_csv(tmp_path / "replicates.csv")
+    failed = (replicates["cell"] == "lr=0.1") & replicates["seed"].isin([0, 2])
+    assert (replicates.loc[failed, "status"] == "diverged in epoch 1").all()
+    assert (replicates.loc[~failed, "status"] == "ok").all()
+    for name in ("test_accuracy", "train_loss", "test_loss_with_penalty"):
+        assert replicates.loc[failed, name].isna().all()
+        assert replicates.loc[~failed, name].notna().all()
+    cells = pd.read_csv(tmp_path / "cells.csv")
+    assert cells["diverged"].tolist() == [2, 2, 0, 0]
+    survivor = replicates[(replicates["cell"] == "lr=0.1") & (replicates["seed"] == 1)]["test_accuracy"].iloc[0]
+    assert cells["test_accuracy_mean"].iloc[0] == pytest.approx(survivor)
+
+
+def test_one_replicate_has_no_interval(tmp_path):
+    tables_of(tmp_path, fake.small({"lr": [0.1, 0.01]}, replicates=1))
+    cells = pd.read_csv(tmp_path / "cells.csv")
+    assert cells["test_accuracy_low"].isna().all()
+    assert cells["test_accuracy_mean"].notna().all()
+
+
+def test_fake_packs_hold_what_real_ones_do(written):
+    """A reader's check of the contract: names and shapes."""
+    folder, _, packs = written
+    predictions = np.load(folder / "packs" / next(iter(packs)) / "predictions.npz")
+    cells, seeds = len(predictions["cells"]), len(predictions["seeds"])
+    for name in ("best_epoch", "diverged_at", "epochs", "seconds"):
+        assert predictions[name].shape == (cells, seeds)
+    assert predictions["penalty"].shape == (cells, seeds, 2)
+    for part in HELD_OUT:
+        assert predictions[f"{part}_probabilities"].shape[:3] == (cells, seeds, 2)

@@ -1,0 +1,171 @@
+"""A study as if it had been trained: packs with made-up predictions, for any study that params.yaml could hold."""
+
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from medgrid.config import load
+from medgrid.data import HELD_OUT, PARTS
+from medgrid.evaluation.submissions import write_submissions
+from medgrid.evaluation.tables import write_tables
+from medgrid.grid import plan
+from medgrid.report.figures import write_figures
+from medgrid.report.page import write_page
+
+IMAGES = 60
+SIZES = ["parameters", "trainable", "frozen", "conv", "dense", "activation", "normalisation", "other"]
+
+
+def settings_of(params: dict, key: str) -> tuple[dict, dict[str, dict]]:
+    """A study's settings as its jobs get them, and those of its packs."""
+    laid_out = plan(load(params))
+    packs = {name: laid_out.packs[f"{key}/{name}"].settings for name in laid_out.packs_of[key]}
+    return laid_out.studies[key].settings, packs
+
+
+def small(
+    axes: dict,
+    models=("resnet18",),
+    classes=("a", "b", "c"),
+    replicates: int = 2,
+    dataset: dict | None = None,
+    **study,
+) -> dict:
+    """Parameters with one study, `odd`; what is not an axis is fixed."""
+    fixed = {
+        "model": models[0], "mode": "full", "optimizer": "adam", "loss": "cross_entropy", "epochs": 4,
+        "batch_size": 32, "lr": 0.001,
+    }  # fmt: skip
+    return {
+        "run": ["odd"],
+        "source": "synthetic",
+        "weights": dict.fromkeys(models, "random"),
+        "datasets": {
+            "phantoms": {
+                "title": "Phantoms", "folder": "x", "sha256": "0" * 64, "classes": list(classes),
+                "synthetic": {"template": "{label}/{n}.png"},
+            }
+            | (dataset or {})
+        },
+        "studies": {
+            "odd": {
+                "title": "Odd", "document": "x", "dataset": "phantoms", "split": {"test": 0.2, "validation": 0.2},
+                "fixed": {name: value for name, value in fixed.items() if name not in axes}, "axes": axes,
+                "replicates": replicates, **study,
+            }
+        },
+    }  # fmt: skip
+
+
+def _skill(cell: str) -> float:
+    """How good a cell is: any number will do, but always the same one."""
+    return 0.4 + 2.2 * (zlib.crc32(cell.encode()) % 1000) / 1000
+
+
+def write_pack(folder: Path, pack: dict, unlabelled: int = 0, diverged: tuple = (), patience: int = 0) -> None:
+    """What a training leaves behind. `diverged`: (cell, seed) that did in epoch 1."""
+    folder.mkdir(parents=True)
+    cells, seeds, classes = pack["cells"], pack["seeds"], pack["classes"]
+    count, shape = len(classes), (len(cells), len(seeds))
+    labels = np.arange(IMAGES) % count
+    values = {part: np.empty((*shape, 2, IMAGES, count), np.float32) for part in HELD_OUT}
+    loose = np.empty((*shape, unlabelled, count), np.float32)
+    best, epochs, failed = (np.zeros(shape, int) for _ in range(3))
+    rows = []
+    for i, cell in enumerate(cells):
+        for j, seed in enumerate(seeds):
+            rng = np.random.default_rng([seed, zlib.crc32(cell["id"].encode())])
+            most = cell["training"]["epochs"]
+            fails = (cell["id"], seed) in diverged
+            epochs[i, j] = 1 if fails else most - (rng.integers(0, most // 2 + 1) if patience else 0)
+            best[i, j], failed[i, j] = (0, 1) if fails else (max(1, epochs[i, j] - 1), 0)
+            for target in (*values.values(), loose):
+                truth = labels if target is not loose else np.arange(unlabelled) % count
+                pull = _skill(cell["id"]) + 0.1 * rng.normal()
+                logits = rng.normal(size=target[i, j].shape) + pull * np.eye(count)[truth]
+                target[i, j] = np.nan if fails else np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+            for epoch in range(1, epochs[i, j] + 1):
+                loss = 1.5 * np.exp(-_skill(cell["id"]) * epoch / most) + 0.05 * rng.random()
+                curve = [loss, 1 - loss / 2, 1.1 * loss, 1 - loss / 1.8]
+                rows.append([cell["id"], seed, epoch, *([np.nan] * 4 if fails else curve), 0.001])
+    pace = 20 * _skill(cells[0]["id"][:5])  # seconds per epoch
+    penalised = any(layer["l1"] or layer["l2"] for layer in pack["model"]["layers"])
+    files = {
+        "cells": [cell["id"] for cell in cells], "seeds": seeds, "classes": classes, "best_epoch": best,
+        "diverged_at": failed, "epochs": epochs, "seconds": epochs * pace * np.linspace(1, 2, shape[0])[:, None],
+        "penalty": np.full((*shape, 2), 0.25 * penalised),
+    }  # fmt: skip
+    for part in HELD_OUT:
+        files |= {
+            f"{part}_probabilities": values[part],
+            f"{part}_labels": labels,
+            f"{part}_images": [f"{i}.png" for i in range(IMAGES)],
+        }
+    if unlabelled:
+        images = [f"test/{i:040x}.tif" for i in range(unlabelled)]
+        files |= {"unlabelled_probabilities": loose, "unlabelled_images": images}
+    np.savez(folder / "predictions.npz", **{name: np.asarray(value) for name, value in files.items()})
+    names = ["cell", "seed", "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "lr"]
+    pd.DataFrame(rows, columns=names).to_csv(folder / "curves.csv", index=False)
+    stamp = {"device": "cpu", "precision": "float32", "torch": "2"}
+    model = cells[0]["training"]["model"]
+    backbone = {"model": model, "base": pack["model"]["base"], "weights": pack["weights"], "sha256": None}
+    backbone |= dict.fromkeys(stamp)
+    (folder / "pack.json").write_text(json.dumps({"backbone": backbone, "training": stamp, "source": "images"}))
+
+
+def write_models(settings: dict, folder: Path) -> None:
+    """Sizes of the networks, as the rooms on the left of the report write them."""
+    rows = {}
+    for training in settings["trainings"].values():
+        outputs = 1 if training["loss"] == "binary_cross_entropy" else len(settings["classes"])
+        key = training["model"], training["mode"], training["unfrozen"], outputs
+        size = zlib.crc32(training["model"].encode()) % 40_000_000
+        rows[key] = [*key, size, size // 4, size - size // 4, 13, 2, 0, 0, 7, "all"]
+    names = ["model", "mode", "unfrozen", "outputs", *SIZES, "trains"]
+    pd.DataFrame(rows.values(), columns=names).to_csv(folder / "models.csv", index=False)
+    (folder / "models").mkdir()
+    for model in settings["models"]:
+        (folder / "models" / f"{model}.txt").write_text(f"{model} <layers>\n")
+
+
+def write_images(settings: dict, folder: Path, unlabelled: int) -> None:
+    """Inventory, split and tensors."""
+    classes = settings["classes"]
+    images = pd.DataFrame(
+        {
+            "path": [f"{i}.png" for i in range(IMAGES + unlabelled)], "row": range(IMAGES + unlabelled),
+            "label": [classes[i % len(classes)] for i in range(IMAGES)] + [""] * unlabelled,
+            "part": [PARTS[i // len(classes) % 3] for i in range(IMAGES)] + ["unlabelled"] * unlabelled,
+            "error": "", "pixels_sha256": range(IMAGES + unlabelled), "group": "", "format": "PNG", "mode": "L",
+        }
+    )  # fmt: skip
+    images.to_csv(folder / "images.csv", index=False)
+    channels = 1 if settings["image"]["colour"] == "grey" else 3
+    pixels = np.random.default_rng(0).integers(0, 255, (IMAGES + unlabelled, 24, 24, channels))
+    np.save(folder / "tensors.npy", pixels.astype(np.uint8))
+
+
+def write_study(folder: Path, settings: dict, packs: dict[str, dict], diverged: tuple = ()) -> None:
+    """Everything that lies in a study's folder before it is evaluated."""
+    unlabelled = 10 if settings["submission"] else 0
+    for name, pack in packs.items():
+        patience = max(cell["training"]["patience"] for cell in pack["cells"])
+        write_pack(folder / "packs" / name, pack, unlabelled, diverged, patience)
+    write_models(settings, folder)
+    write_images(settings, folder, unlabelled)
+
+
+def finish(folder: Path, settings: dict, figures: bool = True, front: str = "") -> str:
+    """Tables, figures and page, as the rules make them; returns the page."""
+    images, tensors = str(folder / "images.csv"), str(folder / "tensors.npy")
+    write_tables(settings, str(folder))
+    if settings["submission"]:
+        write_submissions(settings, str(folder))
+    if figures:
+        write_figures(settings, str(folder), images, tensors)
+    write_page(settings, str(folder), images, images, front)
+    return (folder / "index.html").read_text()
