@@ -95,6 +95,9 @@ def assert_readable(figure, smallest: float = 6.5) -> None:
             assert above.y0 >= below.y1 - 1, [label.get_text() for label in ticks]
         for label in [*ticks, *(each for each in axes.get_xticklabels() if each.get_text()), axes.title]:
             assert label.get_fontsize() >= smallest
+        for other in itertools.chain.from_iterable(part.axes for part in subfigures):
+            if other is not axes and axes.get_title() and other.get_title():
+                assert not axes.title.get_window_extent().overlaps(other.title.get_window_extent()), axes.get_title()
         for legend in figure.legends:
             assert not legend.get_window_extent().overlaps(axes.get_window_extent())
 
@@ -223,6 +226,13 @@ def test_figures_are_readable(which, request):
         figure, note = todo[name]()
         assert_readable(figure)
         assert "synthetic images" in note
+
+
+def test_long_titles_of_neighbours_are_wrapped(tmp_path, params):
+    key = "pneumonia_loss_published_cells"
+    study = evaluated(tmp_path, shortened(params, key), key)
+    (cells, hue) = curve_figures(study)["curves"]
+    assert_readable(curves(study, cells, hue)[0])
 
 
 # what figures show

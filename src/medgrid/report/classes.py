@@ -54,7 +54,8 @@ def confusion(study: Study):
         axes.set_title("\n".join(textwrap.wrap(study.label(cell), 30)), fontsize=8)
         axes.tick_params(axis="x", rotation=30, labelsize=8)
         axes.tick_params(axis="y", rotation=0, labelsize=8)
-    figure.suptitle("Confusion in % of the true class, mean over seeds", fontsize=11)
+    title = ("Confusion in % of the true class, mean over seeds", study.header())
+    figure.suptitle("\n".join(filter(None, title)), fontsize=11)
     return figure, study.note(study.means)
 
 
@@ -96,7 +97,7 @@ def roc(study: Study, model: str | None):
             (drawn,) = axes.plot(RATES, line.mean(0), looks.get(name, "-"), linewidth=1.3, label=label)
             axes.fill_between(RATES, line.min(0), line.max(0), color=drawn.get_color(), alpha=0.15, linewidth=0)
         axes.legend(fontsize=7, loc="lower right", title="95 % intervals over seeds", title_fontsize=7)
-    title = f"ROC: {study.label(cell)}" if cell else f"{model or ''} replicates diverged in every cell"
+    title = f"ROC: {study.described(cell)}" if cell else f"{model or ''} replicates diverged in every cell"
     axes.set(
         xlabel="false-positive rate", ylabel="true-positive rate", xlim=(-0.01, 1), ylim=(0, 1.01), aspect="equal"
     )

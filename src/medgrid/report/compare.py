@@ -49,10 +49,13 @@ def heatmap(study: Study):
     panels = _combinations(study, study.cells, panel_axes)
     insides = [where(study.cells, panel_axes, panel) for panel in panels]
     shapes = [(len(_combinations(study, c, rows)), len(_combinations(study, c, columns))) for c in insides]
-    terse = len(columns) > 1
-    side, tall = (0.85 if terse else 0.75), 0.36  # inches of a cell
-    lengths = [len(" · ".join(row)) for cells in insides for row in _combinations(study, cells, rows)]
-    beside, below = 0.6 + 0.07 * max(lengths), 1.5 if terse else 0.95  # inches for labels
+    side, tall = (0.85 if len(columns) > 1 else 0.75), 0.36  # inches of a cell
+
+    def longest(axes: list[str]) -> int:
+        return max(len(" · ".join(each)) for cells in insides for each in _combinations(study, cells, axes))
+
+    slanted = longest(columns) * 0.07 > side
+    beside, below = 0.6 + 0.07 * longest(rows), 1.5 if slanted else 0.95  # inches for labels
     spans = [side * wide + beside for _, wide in shapes]
     lines: list[list[int]] = [[]]
     for i, span in enumerate(spans):
@@ -84,11 +87,13 @@ def heatmap(study: Study):
             axes.set_xlabel(" · ".join(map(setting_name, columns)), fontsize=9)
             called = " · ".join(map(setting_name, rows))
             # a small panel has no room for it; its neighbours have
-            axes.set_ylabel(called if len(called) * 0.075 < count * tall else "", fontsize=9)
+            axes.set_ylabel(called if len(called) * 0.07 < count * tall else "", fontsize=9)
             axes.set_title(panels[i][0] if panel_axes else "", fontsize=10)
             axes.tick_params(axis="y", rotation=0, labelsize=8)
             axes.tick_params(axis="x", labelsize=8)
-            if terse:
+            # upright or slanted as they fit; seaborn would turn them on their heads
+            plt.setp(axes.get_xticklabels(), rotation=0)
+            if slanted:
                 plt.setp(axes.get_xticklabels(), rotation=35, ha="right", rotation_mode="anchor")
         top -= height
     figure.suptitle("Test accuracy in %, mean over seeds", fontsize=11, y=1 - 0.05 / total[1])

@@ -1,5 +1,7 @@
 """Learning curves: a figure per model, or several where one would hold too many panels."""
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -110,7 +112,8 @@ def curves(study: Study, cells: pd.DataFrame, hue: str | None):
                 for axes, quantity in zip(grid[:, place], ("loss", "accuracy"), strict=True):
                     for part, look in (("train", ":"), ("validation", "-")):
                         _line(axes, of_cell, f"{part}_{quantity}", look, colour)
-            grid[0, place].set_title(called(dict(zip(varied, panels[i], strict=True))), fontsize=9)
+            title = called(dict(zip(varied, panels[i], strict=True)))
+            grid[0, place].set_title(textwrap.fill(title, int(12 * width)), fontsize=9)
             grid[1, place].set_xlabel("epoch")
         grid[0, 0].set(ylabel="loss", yscale=loss_scale)
         grid[1, 0].set(ylabel="accuracy")

@@ -11,7 +11,7 @@ import pandas as pd
 from medgrid.evaluation.published import sizes
 from medgrid.evaluation.wording import SPEAKING, called, setting_name, setting_value
 
-LONG = 45  # characters of a label, above which values stand without the names of their settings
+LONG = 60  # characters of a label, above which values stand without the names of their settings
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -108,6 +108,10 @@ class Study:
             # values hold together with the dot behind them where a label is wrapped
             return "\u00a0· ".join(row)
         return called(dict(row))
+
+    def described(self, cell: str) -> str:
+        """A cell's settings in words, however long."""
+        return called(dict(self.cells.loc[cell, self.varied]))
 
     def header(self, axes: list[str] | None = None) -> str:
         """What the values of a terse label are."""
