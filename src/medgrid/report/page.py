@@ -28,8 +28,8 @@ CAPTIONS = {
     "diverged; bars: 95 % interval over seeds.",
     "accuracy_parameters": "The cell of each model that validation picks; bars: 95 % interval over seeds. Hollow: "
     "parameters that train in that cell.",
-    "speed": "Wall time of training, validation included. Frozen bases learn from features that were computed once: "
-    "that time is not in here.",
+    "speed": "Wall time of training, validation included. Heads that trained together, in one stack, share its time "
+    "evenly. Features of frozen bases were computed once: that time is not in here.",
     "curves": "Loss and accuracy after each epoch: mean over seeds, band from lowest to highest. Where some seeds "
     "have stopped early, the mean of those left goes on in a fainter line.",
     "confusion": "Where the chosen cells err: the cell of each model that validation picks.",
