@@ -19,7 +19,7 @@ JOBS = {
     "tensors": ("medgrid.data.tensors:write_tensors", "archive inventory target"),
     "weights": ("medgrid.models.weights:fetch_weights", "target"),
     "features": ("medgrid.models.features:write_features", "tensors target stamp"),
-    "train": ("medgrid.training.pack:train_pack", "features stamp split target checkpoints"),
+    "train": ("medgrid.training.pack:train_pack", "split target checkpoints"),
     "manifest": ("medgrid.evaluation.manifest:write_manifest", "target"),
     "evaluate": ("medgrid.evaluation.tables:write_tables", "folder"),
     "figures": ("medgrid.report.figures:write_figures", "folder split tensors"),
@@ -31,9 +31,9 @@ OPTIONS = {
     "tensors": ("threads",),
     "weights": ("mirror",),
     "features": ("weights", "device", "threads"),
-    "train": ("device", "threads"),
+    "train": ("features", "stamp", "tensors", "weights", "device", "threads"),
 }
-DEFAULTS = {"mirror": "", "weights": "", "device": "auto", "threads": 0}
+DEFAULTS = {"device": "auto", "threads": 0}  # others: no such file
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         for file in files.split():
             job.add_argument(file)
         for option in OPTIONS.get(name, ()):
-            job.add_argument(f"--{option}", type=type(DEFAULTS[option]), default=DEFAULTS[option])
+            default = DEFAULTS.get(option, "")
+            job.add_argument(f"--{option}", type=type(default), default=default)
     return parser
 
 

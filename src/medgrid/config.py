@@ -172,7 +172,9 @@ class Dataset(Settings):
         if (self.kaggle is None) == (self.folder is None):
             raise ValueError("names where its images are: either kaggle or folder")
         if self.folder is not None and self.sha256 is None:
-            raise ValueError(f"a folder needs its sha256, so that results name their data: medgrid digest {self.folder}")
+            raise ValueError(
+                f"a folder needs its sha256, so that results name their data: medgrid digest {self.folder}"
+            )
         needed = "id" if self.labels else "label"
         if needed not in re.compile(self.images).groupindex:
             raise ValueError(f"images lacks the named group (?P<{needed}>…)")
@@ -226,7 +228,7 @@ class Augmentation(Settings):
 
 
 class Layer(Settings):
-    """One layer of a head or of a plain network: the operation, then activation, batch_norm and dropout, in this order."""
+    """One layer of a head or a plain network: an operation, then activation, batch_norm, dropout, in this order."""
 
     conv: PositiveInt | None = Field(None, description="channels of a convolution with padding")
     dense: PositiveInt | None = Field(None, description="units of a fully connected layer")
@@ -273,7 +275,9 @@ class Model(Settings):
             elif flat and (layer.conv or layer.pool):
                 raise ValueError(f"layers[{i}] works on maps, which an earlier layer has made flat")
             elif not flat and layer.dense:
-                raise ValueError(f"layers[{i}]: a dense layer needs {{pool: global_average}} or {{pool: flatten}} first")
+                raise ValueError(
+                    f"layers[{i}]: a dense layer needs {{pool: global_average}} or {{pool: flatten}} first"
+                )
         if self.layers and not flat:
             raise ValueError("layers need {pool: global_average} or {pool: flatten} before the output")
         return self

@@ -4,7 +4,7 @@ TABLES = ["cells.csv", "replicates.csv", "per_class.csv", "confusion.csv", "curv
 
 
 def pack_files(study):
-    names = ["predictions.npz", "curves.csv", "heads.pt", "pack.json"]
+    names = ["predictions.npz", "curves.csv", "weights.pt", "pack.json"]
     return [f"{RESULTS}/{study}/packs/{pack}/{name}" for pack in PLAN.packs_of[study] for name in names]
 
 
