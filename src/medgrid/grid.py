@@ -73,13 +73,7 @@ def _id(axes: dict[str, Any]) -> str:
         if value is None:
             continue
         # repr of a float is the shortest text that reads back as the same float, so ids cannot collide
-        text = (
-            "-".join(map(repr, value))
-            if isinstance(value, tuple)
-            else value
-            if isinstance(value, str)
-            else repr(value)
-        )
+        text = value if isinstance(value, str) else "-".join(map(repr, value if isinstance(value, tuple) else [value]))
         parts.append(text if name in SPEAKING else f"{name}={text}")
     return "_".join(parts)
 
