@@ -537,7 +537,8 @@ def _message(error: dict) -> str:
         text = "unknown key"
         fields = {name for model in Settings.__subclasses__() for name in model.model_fields}
         near = difflib.get_close_matches(str(error["loc"][-1]), fields, n=1)
-        text += f"; did you mean '{near[0]}'?" if near else ""
+        if near:
+            text += "; it belongs elsewhere" if near[0] == error["loc"][-1] else f"; did you mean '{near[0]}'?"
     elif error["type"] == "missing":
         text = "this key is missing"
     elif isinstance(error["input"], str | int | float | bool | None):

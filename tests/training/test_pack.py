@@ -176,6 +176,22 @@ def test_finished_stacks_are_not_trained_again(inputs, undisturbed, tmp_path, mo
     same(tmp_path, undisturbed)
 
 
+def test_training_needs_no_workflow_tools(inputs, undisturbed, tmp_path):
+    """A GPU machine without Snakemake, DVC and Kaggle's client, and without what only tables and pages need."""
+    absent = ("snakemake", "dvc", "kagglehub", "pandas", "sklearn", "matplotlib", "seaborn", "captum", "cv2")
+    code = (
+        "import sys, json\n"
+        f"sys.modules.update(dict.fromkeys({absent!r}))\n"
+        "import medgrid.models.features, medgrid.training.trained\n"
+        "from medgrid.training.pack import train_pack\n"
+        "train_pack(json.loads(sys.argv[1]), **json.loads(sys.argv[2]))\n"
+    )
+    files = inputs | {"target": str(tmp_path / "predictions.npz"), "checkpoints": str(tmp_path / "work" / "pack")}
+    files |= {"device": "cpu", "threads": 1}
+    subprocess.run([sys.executable, "-c", code, json.dumps(SETTINGS), json.dumps(files)], check=True)
+    same(tmp_path, undisturbed)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
 def test_cuda_that_is_not_there_is_an_error():
     with pytest.raises(MedgridError, match="torch sees no CUDA device"):
