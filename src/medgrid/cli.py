@@ -26,14 +26,14 @@ JOBS = {
     "page": ("medgrid.report.page:write_page", "folder inventory split"),
 }
 OPTIONS = {
-    "fetch": ("mirror",),
+    "fetch": ("mirror", "folder"),
     "inventory": ("threads",),
     "tensors": ("threads",),
     "weights": ("mirror",),
     "features": ("weights", "device", "threads"),
     "train": ("device", "threads"),
 }
-DEFAULTS = {"mirror": "", "weights": "", "device": "auto", "threads": 0}
+DEFAULTS = {"mirror": "", "folder": "", "weights": "", "device": "auto", "threads": 0}
 
 
 def _parser() -> argparse.ArgumentParser:
