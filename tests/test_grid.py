@@ -43,7 +43,10 @@ FULL = {
     "brain_tumor_lr_batch": (16, 2),  # a job per backbone
     "brain_tumor_transfer": (10, 10),  # augmented anew: a job per cell
     "histopathology_batch": (24, 24),
-    "stroke_transfer": (128 + 8 + 3, 16 // 16 * 4 + 4 * 16 + 4 * 12 + 8 + 3),  # frozen without augmentation: one per base
+    "stroke_transfer": (
+        128 + 8 + 3,
+        16 // 16 * 4 + 4 * 16 + 4 * 12 + 8 + 3,
+    ),  # frozen without augmentation: one per base
     "pneumonia_loss": (48 + 3, 2 * 3),  # a job per loss and batch size
 }
 
@@ -83,7 +86,10 @@ def test_the_grids_are_the_documents(params):
     loss = points("pneumonia_loss", "loss", "batch_size", "scheduler", "step_size", "lr")
     losses = ("binary_cross_entropy", "cross_entropy")
     product = set(itertools.product(losses, (32, 64, 128), ("step",), (3, 5, 10, 20), (1e-3, 1e-6)))
-    more = {("cross_entropy", 32, name, size, 1e-3) for name, size in (("cosine", None), ("multistep", None), ("plateau", 5))}
+    more = {
+        ("cross_entropy", 32, name, size, 1e-3)
+        for name, size in (("cosine", None), ("multistep", None), ("plateau", 5))
+    }
     assert set(loss) == product | more
 
 

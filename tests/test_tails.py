@@ -110,9 +110,7 @@ def test_lists_name_modules_that_exist_and_blocks_cover_a_base_once(base):
 
 
 def test_the_last_three_blocks_of_vgg16():
-    assert sorted(last_blocks("vgg16", 3)) == sorted(
-        f"features.{i}" for i in (10, 12, 14, 17, 19, 21, 24, 26, 28)
-    )
+    assert sorted(last_blocks("vgg16", 3)) == sorted(f"features.{i}" for i in (10, 12, 14, 17, 19, 21, 24, 26, 28))
 
 
 def test_what_no_list_knows_is_refused():

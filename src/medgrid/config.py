@@ -190,6 +190,7 @@ class Split(Settings):
     validation: Amount | Literal["test"] = Field(
         description="`test`: the test images validate too, a flaw that some studies have"
     )
+    use: Amount | None = Field(None, description="how many of the images, or what share; all by default")
     balanced: bool = Field(False, description="leave out images until every class has as many as the smallest")
     seed: Annotated[int, Field(ge=0)] = 42
 
