@@ -31,7 +31,11 @@ CASES = {
     "full": ("resnet18", {"mode": "full"}, lambda name: True),
     "scratch": ("resnet18", {"mode": "scratch"}, lambda name: True),
     "head only, augmented anew": ("resnet18", {"mode": "head_only"}, lambda name: False),
-    "last 3 layers": ("resnet50", {"mode": "last_layers", "unfrozen": 3}, lambda name: name.startswith("layer4.2.bn3")),
+    "last 3 layers": (
+        "resnet50",
+        {"mode": "last_layers", "unfrozen": 3},
+        lambda name: name.startswith("layer4.2.bn3"),
+    ),
     "last 12 layers": (
         "resnet50",
         {"mode": "last_layers", "unfrozen": 12},

@@ -76,8 +76,8 @@ def assign(images: pd.DataFrame, settings: dict) -> pd.DataFrame:
     training image is never tested; the parts' sizes then scatter around the wanted ones by a few images.
 
     use, balanced: images left out have no row. They are drawn one by one under either protocol, and before anything
-    is dealt out; images that a left-out one ties together stay in one cluster. Under the clean protocol, where clusters
-    differ in size, each part's classes are therefore equal up to a few images.
+    is dealt out; images that a left-out one ties together stay in one cluster. Under the clean protocol, where
+    clusters differ in size, each part's classes are therefore equal up to a few images.
     validation test: a test image has a second row, as a validation image.
     Images with an empty label get part `unlabelled` and never train.
     """
