@@ -28,7 +28,7 @@ JOBS = {
     "page": ("medgrid.report.page:write_page", "folder inventory split"),
 }
 OPTIONS = {
-    "fetch": ("mirror",),
+    "fetch": ("mirror", "folder"),
     "inventory": ("threads",),
     "tensors": ("threads",),
     "weights": ("mirror",),

@@ -190,6 +190,7 @@ class Split(Settings):
     validation: Amount | Literal["test"] = Field(
         description="`test`: the test images validate too, a flaw that some studies have"
     )
+    use: Amount | None = Field(None, description="how many of the images, or what share; all by default")
     balanced: bool = Field(False, description="leave out images until every class has as many as the smallest")
     seed: Annotated[int, Field(ge=0)] = 42
 
@@ -537,7 +538,8 @@ def _message(error: dict) -> str:
         text = "unknown key"
         fields = {name for model in Settings.__subclasses__() for name in model.model_fields}
         near = difflib.get_close_matches(str(error["loc"][-1]), fields, n=1)
-        text += f"; did you mean '{near[0]}'?" if near else ""
+        if near:
+            text += "; it belongs elsewhere" if near[0] == error["loc"][-1] else f"; did you mean '{near[0]}'?"
     elif error["type"] == "missing":
         text = "this key is missing"
     elif isinstance(error["input"], str | int | float | bool | None):

@@ -8,6 +8,7 @@ a new path instead of trusting an old one.
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 from pydantic import ValidationError
@@ -74,11 +75,7 @@ def _id(axes: dict[str, Any]) -> str:
             continue
         # repr of a float is the shortest text that reads back as the same float, so ids cannot collide
         text = (
-            "-".join(map(repr, value))
-            if isinstance(value, tuple)
-            else value
-            if isinstance(value, str)
-            else repr(value)
+            value if isinstance(value, str) else "-".join(map(repr, value if isinstance(value, tuple) else [value]))
         )
         parts.append(text if name in SPEAKING else f"{name}={text}")
     return "_".join(parts)
@@ -161,7 +158,7 @@ def _add_dataset(plan: Plan, params: Params, study: Study) -> tuple[str, str]:
         label = "synthetic images"
     else:
         made_from = None
-        source = dataset.kaggle.handle if dataset.kaggle else dataset.folder
+        source = dataset.kaggle.handle if dataset.kaggle else PurePath(dataset.folder).name
         # Kaggle's pinned versions do not change; what is declared by its digest is what the digest says
         origin = dataset.sha256[:12] if dataset.sha256 else fingerprint(source)
         label = f"{dataset.title} ({source}{f'; {dataset.note}' if dataset.note else ''})"
@@ -170,7 +167,6 @@ def _add_dataset(plan: Plan, params: Params, study: Study) -> tuple[str, str]:
         {
             "dataset": key,
             "kaggle": dataset.kaggle.model_dump(mode="json") if dataset.kaggle else None,
-            "folder": dataset.folder,
             "sha256": dataset.sha256,
             "synthetic": made_from,
         }

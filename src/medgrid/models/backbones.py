@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 import torchvision
 from torch import nn
+from torch.fx import symbolic_trace
 from torch.fx.experimental.optimization import fuse
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
@@ -117,14 +118,14 @@ class Trunk(nn.Module):
             everything = _plain(model, drawn=False).state_dict()
         unexpected = [name for name in state if name not in everything]
         missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
-        if missing or unexpected:
-            lacks = f"lacks {missing[0]}" if missing else f"has {unexpected[0]}, which it should not"
-            raise MedgridError(f"{path} does not fit {model}: it {lacks}")
         try:
             self.network.load_state_dict({name: value for name, value in state.items() if name in own}, strict=False)
         except RuntimeError as error:
             reason = str(error).splitlines()[1].strip()
             raise MedgridError(f"{path} does not fit {model}: {reason}") from None
+        if missing or unexpected:
+            lacks = f"lacks {missing[0]}" if missing else f"has {unexpected[0]}, which it should not"
+            raise MedgridError(f"{path} does not fit {model}: it {lacks}")
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         result = self.network(images)
@@ -184,7 +185,8 @@ class Backbone(nn.Module):
         super().__init__()
         trunk = Trunk(model, "output" if cut == "output" else "map", weights, normalisation).eval()
         self.dropout, self.cut = trunk.dropout, cut
-        trunk.network = fuse(trunk.network.eval())
+        # in place: a copy of a cut network forgets that it is in eval mode
+        trunk.network = fuse(symbolic_trace(trunk.network).eval(), inplace=True)
         self.trunk = trunk.to(memory_format=torch.channels_last)
         scale, shift = normalising(normalisation, 3)
         self.register_buffer("scale", scale)

@@ -117,7 +117,8 @@ class Run:
                 loss, right = measure(self.learner, self.train)
             else:
                 loss, right = loss / len(self.train), right / len(self.train)
-            self._note_epoch(torch.stack([loss, right, *measure(self.learner, validation)], 1).cpu(), rates)
+            measured = torch.stack([loss, right, *measure(self.learner, validation)], 1)
+            self._note_epoch(measured.float().cpu(), rates)
             self.seconds += time.perf_counter() - began
             after_epoch()
 

@@ -183,7 +183,7 @@ def train_pack(
     once the results are safe.
     """
     folder, scratch = Path(target).parent, Path(checkpoints)
-    with exclusive(scratch.with_suffix(".lock"), "an earlier job that still trains this pack"):
+    with exclusive(f"{checkpoints}.lock", "an earlier job that still trains this pack"):
         chosen = devices.choose(device, threads)
         cells = [Training.model_validate(cell["training"]) for cell in settings["cells"]]
         model = Model.model_validate(settings["model"])

@@ -50,7 +50,7 @@ class Single:
     def _logits(self, inputs: torch.Tensor) -> torch.Tensor:
         with self.autocast:
             made = self.network(inputs)
-        return made.float()[:, None]
+        return (made.float() if made.dtype == torch.bfloat16 else made)[:, None]
 
     @torch.no_grad()
     def logits(self, inputs: torch.Tensor) -> torch.Tensor:
