@@ -19,10 +19,12 @@ JOBS = {
     "tensors": ("medgrid.data.tensors:write_tensors", "archive inventory target"),
     "weights": ("medgrid.models.weights:fetch_weights", "target"),
     "features": ("medgrid.models.features:write_features", "tensors target stamp"),
+    "summary": ("medgrid.models.summary:write_summary", "target"),
     "train": ("medgrid.training.pack:train_pack", "split target checkpoints"),
     "manifest": ("medgrid.evaluation.manifest:write_manifest", "target"),
     "evaluate": ("medgrid.evaluation.tables:write_tables", "folder"),
     "figures": ("medgrid.report.figures:write_figures", "folder split tensors"),
+    "explain": ("medgrid.report.explain:write_explanations", "folder split tensors weights"),
     "page": ("medgrid.report.page:write_page", "folder inventory split"),
 }
 OPTIONS = {
@@ -32,6 +34,7 @@ OPTIONS = {
     "weights": ("mirror",),
     "features": ("weights", "device", "threads"),
     "train": ("features", "stamp", "tensors", "weights", "device", "threads"),
+    "explain": ("threads",),
 }
 DEFAULTS = {"device": "auto", "threads": 0}  # others: no such file
 
