@@ -37,7 +37,7 @@ RIDGE = 1.0
 PANELS = 12  # at most
 COLUMNS = 4
 FOR, AGAINST = (0.0, 0.75, 0.2), (0.9, 0.1, 0.1)
-TOLERANCE = 0.1  # of probabilities that a rebuilt network repeats: a GPU's bfloat16 rounds coarsely
+TOLERANCE = 0.05  # of probabilities that a rebuilt network repeats: a GPU's bfloat16 rounds coarsely
 
 
 @dataclass
@@ -257,7 +257,7 @@ def _draw(panels: list[Panel], image: np.ndarray, truth: str, title: str, show: 
             lines += [f"predicted: {panel.guess}", f"true: {truth}{f'; {remark}' if remark else ''}"]
         axes.set_title("\n".join(lines), fontsize=8)
     figure.suptitle(textwrap.fill(title, int(26 * columns)), fontsize=10)
-    figure.tight_layout()
+    figure.tight_layout(h_pad=2)
     return figure
 
 
