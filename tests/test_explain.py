@@ -90,6 +90,11 @@ def test_superpixels_follow_the_image():
     assert explain.superpixels(image[:, :, :1]).shape == (SIDE, SIDE)
 
 
+def test_noise_has_superpixels_too():
+    noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3)).astype(np.uint8)
+    assert 40 < len(np.unique(explain.superpixels(noise))) < 160
+
+
 def colours(outputs: int) -> Network:
     """Sees red for class 0 and blue for class 1, on a map of 8 x 8; all frozen, as in head_only."""
     trunk = nn.Sequential(nn.Conv2d(3, 2, 1, bias=False), nn.AvgPool2d(4))

@@ -28,7 +28,8 @@ from medgrid.report.study import read
 from medgrid.training.trained import trained_network
 
 SUPERPIXELS = 80  # wanted; SLIC finds about as many
-COMPACTNESS = 10  # of SLIC: weight of nearness against likeness of colour (in CIELAB)
+COMPACTNESS = 20  # of SLIC: weight of nearness against likeness of colour (in CIELAB)
+SMOOTHING = 1  # pixels, before SLIC: noise would otherwise tear its segments, and few large ones be left
 SHOWN = 10  # superpixels, those with the greatest weight either way
 PERTURBATIONS = 300  # images of which LIME learns, each with half of the superpixels at random
 BATCH = 25  # of them at once
@@ -67,7 +68,7 @@ def class_logits(network: Network) -> Callable[[torch.Tensor], torch.Tensor]:
 def superpixels(image: np.ndarray) -> np.ndarray:
     """Segments of uint8 [H, W, C] as numbers [H, W] from 0 without a gap."""
     colour = np.broadcast_to(image, (*image.shape[:2], 3))
-    found = slic(colour, SUPERPIXELS, compactness=COMPACTNESS, start_label=0, channel_axis=-1)
+    found = slic(colour, SUPERPIXELS, compactness=COMPACTNESS, sigma=SMOOTHING, start_label=0, channel_axis=-1)
     return np.unique(found, return_inverse=True)[1].reshape(found.shape)
 
 
