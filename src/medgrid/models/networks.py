@@ -41,9 +41,16 @@ class Network(nn.Module):
 
 
 def build(
-    model: Model, outputs: int, normalisation: str, weights: Path | str, channels: int, size: int, seed: int
+    model: Model,
+    outputs: int,
+    normalisation: str,
+    weights: Path | str,
+    channels: int,
+    size: int,
+    seed: int,
+    base_seed: int = INITIAL_SEED,
 ) -> Network:
-    """A network for images of `size` pixels and 1 or 3 `channels`; `seed` draws what `weights` does not bring.
+    """A network for images of `size` pixels and 1 or 3 `channels`; `seed` draws the head, `base_seed` a random base.
 
     `weights`: a file for the base, `random` (as torchvision initialises it) or `settled` (see `backbones.settle`).
     Raises MedgridError when the file does not fit or the images are too small.
@@ -57,8 +64,7 @@ def build(
             trunk: nn.Module = nn.Identity()
             shape, dropout = (channels, size), 0.0
         else:
-            drawn = seed if weights == "random" else INITIAL_SEED
-            trunk = Trunk(model.base, "map" if model.layers else "output", weights, normalisation, drawn)
+            trunk = Trunk(model.base, "map" if model.layers else "output", weights, normalisation, base_seed)
             shape, dropout = trunk.shape(size), trunk.dropout
         torch.manual_seed(seed)
         head = build_layers(model.layers, *shape, outputs)

@@ -104,8 +104,11 @@ class Job:
                 torch.manual_seed(seed)
                 head = build_layers(self.model.layers, shape[0], shape[-1], outputs)
             return Network(nn.Identity(), head, None, shape[0])
-        weights = "random" if training.mode == "scratch" else self.weights
-        return build(self.model, outputs, training.normalisation, weights, shape[-1], shape[0], seed)
+        # a base that trains from nothing is the replicate's own; a random one that stays frozen is part of the data
+        own = {"weights": "random", "base_seed": seed} if training.mode == "scratch" else {"weights": self.weights}
+        return build(
+            self.model, outputs, training.normalisation, channels=shape[-1], size=shape[0], seed=seed, **own
+        )
 
     def _augmentation(self, training: Training) -> Augmentation | None:
         if training.augmentation == "none" or training.views:
