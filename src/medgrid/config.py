@@ -277,7 +277,7 @@ class Model(Settings):
                 raise ValueError(f"layers[{i}] works on maps, which an earlier layer has made flat")
             elif not flat and layer.dense:
                 raise ValueError(
-                    f"layers[{i}]: a dense layer needs {{pool: global_average}} or {{pool: flatten}} first"
+                    f"layers[{i}]: dense needs {{pool: global_average}} or {{pool: flatten}} before it"
                 )
         if self.layers and not flat:
             raise ValueError("layers need {pool: global_average} or {pool: flatten} before the output")
@@ -496,6 +496,8 @@ class Params(Settings):
 
     @model_validator(mode="after")
     def _references(self):
+        if "none" in self.augmentations:
+            raise ValueError("augmentations.none: this name means that there is none; take another")
         for key in self.run:
             if key not in self.studies:
                 raise ValueError(f"run: no study is named '{key}'")
@@ -522,7 +524,7 @@ class Params(Settings):
 def _place(location: tuple) -> str:
     # pydantic puts the name of a union's branch or a validator into the location; keys and indices remain
     parts = [part for part in location if isinstance(part, int) or re.fullmatch(r"[\w.-]+", part)]
-    branches = {"int", "float", "Weights"}
+    branches = {"int", "float", "str", "Weights", "constrained-int", "constrained-float", "constrained-str"}
     text = ""
     for part in parts:
         if isinstance(part, int):
@@ -555,14 +557,18 @@ def load(config: dict) -> Params:
     try:
         return Params.model_validate(config)
     except ValidationError as error:
-        lines: dict[str, None] = {}
+        complaints: dict[str, list[dict]] = {}
         for fault in error.errors():
-            # where a word or a block may stand, both branches complain; the block's complaint is the useful one
-            branch = str(fault["loc"][-1]) if fault["loc"] else ""
-            if branch.startswith("literal[") and isinstance(fault["input"], dict):
+            complaints.setdefault(_place(fault["loc"]), []).append(fault)
+        lines = []
+        for place, faults in complaints.items():
+            # where a value, a list or a block may stand, every branch complains: what was given tells which was meant
+            if any(other.startswith((f"{place}.", f"{place}[")) for other in complaints) and place:
                 continue
-            place = _place(fault["loc"])
-            lines[f"  {place}: {_message(fault)}" if place else f"  {_message(fault)}"] = None
+            wrong = ("list_type", "dict_type", "model_type")
+            meant = [f for f in faults if f["type"] not in wrong and not isinstance(f["input"], dict)]
+            texts = dict.fromkeys(_message(fault) for fault in meant or faults)
+            lines.append(f"  {place}: {'; or: '.join(texts)}" if place else f"  {'; '.join(texts)}")
         found = "a fault" if len(lines) == 1 else f"{len(lines)} faults"
         raise MedgridError(f"params.yaml, with its overrides, has {found}:\n" + "\n".join(lines)) from None
 
