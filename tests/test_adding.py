@@ -2,12 +2,13 @@
 
 import copy
 import re
+import subprocess
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, medgrid
+from conftest import ROOT, Project, medgrid
 from PIL import Image
 from snakemake.utils import update_config
 
@@ -118,3 +119,29 @@ def test_a_table_may_name_the_classes(added, tmp_path):
     (tmp_path / "slides/labels.csv").write_text("slide,result\none,1\ntwo,0\n")
     table = as_read(added, "my_slides", tmp_path / "slides")
     assert table[["id", "label"]].to_numpy().tolist() == [["one", "malignant"], ["two", "benign"]]
+
+
+@pytest.mark.slow
+def test_the_study_runs_to_its_page(tmp_path):
+    """From a folder of class folders to a page, by the page's own blocks; only made small."""
+    for i in range(60):
+        kind, side = ("ill", "well")[i % 2], 20 + i
+        path = tmp_path / f"scans/{kind}/p{i // 2:02d}_{i % 2}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((side, side), 30).point(lambda v, i=i: v // 2 + 100 * (i % 2)).save(path)
+    overrides: dict = {"weights": {"mobilenet_v2": "settled"}}
+    for block in BLOCKS:
+        update_config(overrides, block)
+    digest = medgrid("digest", str(tmp_path / "scans")).stdout.strip()
+    overrides["datasets"]["my_scans"] |= {"folder": str(tmp_path / "scans"), "sha256": digest}
+    update_config(overrides, {"studies": {"my_study": {"image": {"size": 48}, "fixed": {"epochs": 3}}}})
+    (tmp_path / "project").mkdir()
+    project = Project(tmp_path / "project", overrides)
+    command = [*project.command()[:-1], "my_study"]
+    result = subprocess.run(command, cwd=project.folder, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    results = project.folder / "results/my_study"
+    assert len(pd.read_csv(results / "replicates.csv")) == 6 * 3 * 2
+    page = (results / "index.html").read_text()
+    assert "Batch size and learning rate on my scans" in page
+    assert str(tmp_path) not in page

@@ -7,6 +7,7 @@ import argparse
 import importlib
 import json
 import sys
+from pathlib import Path
 
 from medgrid import __version__
 from medgrid.errors import MedgridError
@@ -53,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("schema", help="print the JSON schema of params.yaml")
     for name, (_, files) in JOBS.items():
         job = commands.add_parser(name, help="a job of the pipeline")
-        job.add_argument("settings", help="JSON")
+        job.add_argument("settings", help="JSON, or @FILE")
         for file in files.split():
             job.add_argument(file)
         for option in OPTIONS.get(name, ()):
@@ -62,9 +63,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _settings(text: str) -> dict:
+    """Settings as JSON, or as `@FILE`: a command line holds 128 KiB, which large grids outgrow."""
+    return json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
+
+
 def _job(name: str, arguments: dict) -> None:
     module, function = JOBS[name][0].split(":")
-    settings = json.loads(arguments.pop("settings"))
+    settings = _settings(arguments.pop("settings"))
     getattr(importlib.import_module(module), function)(settings, **arguments)
 
 

@@ -205,3 +205,22 @@ def test_a_gpu_gives_the_cpu_s_numbers(inputs, undisturbed, tmp_path):
     train(inputs, tmp_path / "predictions.npz", tmp_path / "work" / "pack", device="cuda")
     with np.load(tmp_path / "predictions.npz") as gpu, np.load(undisturbed / "predictions.npz") as cpu:
         assert np.abs(gpu["test_probabilities"] - cpu["test_probabilities"]).max() < 1e-3
+
+
+def test_test_images_may_validate_and_unlabelled_ones_are_predicted(inputs, tmp_path):
+    """A published split that selects on its test set, and a competition's images."""
+    split = pd.read_csv(inputs["split"])
+    tested = split[split["part"] == "test"]
+    unlabelled = split[split["part"] == "validation"].assign(part="unlabelled", label="")
+    twice = pd.concat([split[split["part"] != "validation"], tested.assign(part="validation"), unlabelled])
+    twice.to_csv(tmp_path / "split.csv", index=False)
+    train(inputs | {"split": str(tmp_path / "split.csv")}, tmp_path / "predictions.npz", tmp_path / "work" / "pack")
+    made = np.load(tmp_path / "predictions.npz")
+    assert made["validation_images"].tolist() == made["test_images"].tolist()
+    assert np.array_equal(made["validation_probabilities"], made["test_probabilities"])
+    assert made["unlabelled_images"].tolist() == [f"{i}.png" for i in range(150, 200)]
+    assert made["unlabelled_probabilities"].shape == (4, 2, 50, 4)
+    head = torch.load(tmp_path / "weights.pt", weights_only=True)["c1"][0]
+    features = torch.from_numpy(np.load(inputs["features"])[150:200])
+    expected = (features @ head["0.weight"].T + head["0.bias"]).softmax(1)
+    assert np.abs(made["unlabelled_probabilities"][1, 0] - expected.numpy()).max() < 1e-5
