@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: .venv/ready  ## run the first study on synthetic images, small, on the CPU; prints the path of its page
+demo: .venv/ready  ## run the five studies on synthetic images, small, on the CPU; prints the path of the front page
 	@medgrid run --workflow-profile demo
 	@echo "$(CURDIR)/results/demo/index.html"
 

@@ -78,4 +78,4 @@ onsuccess:
     for checkpoints in Path(DATA, "checkpoints").glob("*/*/"):
         if Path(RESULTS, checkpoints.parent.name, "packs", checkpoints.name, "pack.json").exists():
             shutil.rmtree(checkpoints)
-            checkpoints.with_suffix(".lock").unlink(missing_ok=True)
+            Path(f"{checkpoints}.lock").unlink(missing_ok=True)

@@ -97,7 +97,7 @@ def main() -> None:
         parts = dataset.parts(folder / f"data/splits/{inputs['split']}.csv")
         parts["test"] = torch.utils.data.Subset(parts["test"], range(64))  # an epoch does not test
 
-        paths = {model: mirror / params.weights_of(arguments.study, model).file for model in study.models}
+        paths = {model: mirror / params.weights_of(arguments.study, model).file for model in study.model_names}
         bare = {}
         for setting, prepare in (("as it is", None), ("keeping memory", keep_memory)):
             # a process of its own, because the allocator's setting cannot be taken back

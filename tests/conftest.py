@@ -37,7 +37,7 @@ def archive(tmp_path_factory) -> Path:
 
     target = tmp_path_factory.mktemp("archive") / "phantoms.zip"
     settings = Synthetic(
-        template="{split}/{label}/{subject}_{n:04d}.jpg",
+        template="{split}/{label}/s{subject}_{n:04d}.jpg",
         splits={"Training": 0.8, "Testing": 0.2},
         images=80,
         size=48,
@@ -53,6 +53,9 @@ READING = {
     "images": r"^(?P<split>Training|Testing)/(?P<label>[^/]+)/[^/]+\.jpg$",
     "group": r"(?P<group>s\d+)_\d+\.jpg$",
     "classes": CLASSES,
+    "labels": None,
+    "ids": None,
+    "unlabelled": None,
     "max_undecodable": 0.05,
 }
 

@@ -1,8 +1,12 @@
 import copy
+import itertools
 
 import pytest
+import yaml
+from conftest import ROOT
 
 from medgrid.config import load
+from medgrid.errors import MedgridError
 from medgrid.fingerprint import VERSIONS, fingerprint
 from medgrid.grid import cells, plan
 
@@ -29,15 +33,118 @@ def test_the_first_study_has_its_sixteen_cells(params):
     assert {(c.training.optimizer, c.training.epochs, c.training.loss) for c in grid} == {
         ("adamw", 100, "cross_entropy")
     }
-    assert load(params).studies["brain_tumor_lr_batch_mobilenet"].models == [
+    assert load(params).studies["brain_tumor_lr_batch_mobilenet"].model_names == [
         "efficientnet_b0", "mobilenet_v2", "resnet50",
     ]  # fmt: skip
 
 
-def test_a_pack_per_backbone_holds_every_replicate(params):
-    laid = plan(load(params))
-    held = [laid.packs[f"{STUDY}/{pack}"].settings for pack in laid.packs_of[STUDY]]
-    assert sum(len(pack["cells"]) * len(pack["seeds"]) for pack in held) == 16 * 5
+# cells of each document's full grid, and jobs that train them
+FULL = {
+    "brain_tumor_lr_batch": (16, 2),  # a job per backbone
+    "brain_tumor_transfer": (10, 10),  # augmented anew: a job per cell
+    "histopathology_batch": (24, 24),
+    "stroke_transfer": (
+        128 + 8 + 3,
+        16 // 16 * 4 + 4 * 16 + 4 * 12 + 8 + 3,
+    ),  # frozen without augmentation: one per base
+    "pneumonia_loss": (48 + 3, 2 * 3),  # a job per loss and batch size
+}
+
+
+@pytest.mark.parametrize("study", FULL)
+def test_every_replicate_of_every_cell_is_trained_once(params, study):
+    loaded = load(params)
+    laid = plan(loaded)
+    held = [laid.packs[f"{study}/{pack}"].settings for pack in laid.packs_of[study]]
+    trained = [(cell["id"], seed) for pack in held for cell in pack["cells"] for seed in pack["seeds"]]
+    count, jobs = FULL[study]
+    assert len(held) == jobs
+    assert len(trained) == len(set(trained)) == count * 5
+    assert {cell for cell, _ in trained} == {cell.id for cell in cells(loaded.studies[study])}
+
+
+def test_the_grids_are_the_documents(params):
+    studies = load(params).studies
+
+    def points(study: str, *names: str) -> list[tuple]:
+        return [tuple(getattr(cell.training, name) for name in names) for cell in cells(studies[study])]
+
+    transfer = points("brain_tumor_transfer", "model", "mode")
+    bases, modes = ("vgg16", "resnet50", "inception_v3"), ("scratch", "head_only", "full")
+    assert sorted(transfer) == sorted([*itertools.product(bases, modes), ("vgg16_deeper", "head_only")])
+    assert set(points("histopathology_batch", "batch_size", "optimizer", "lr")) == set(
+        itertools.product((16, 32, 64, 128, 256, 512), ("sgd", "adam"), (1e-3, 1e-4))
+    )
+    stroke = points("stroke_transfer", "model", "unfrozen", "lr", "optimizer", "augmentation")
+    families = ("vgg19", "resnet50", "inception_v3", "efficientnet_b0")
+    optimizers, switch = ("rmsprop", "adam"), ("none", "mild")
+    product = set(itertools.product(families, (0, 3, 12, 20), (1e-2, 1e-4), optimizers, switch))
+    plain = set(itertools.product(("cnn_simple", "cnn_improved"), (0,), (1e-5,), optimizers, switch))
+    named = {("vgg19", 3, 1e-5, "rmsprop", "none"), ("vgg19", 3, 1e-5, "adam", "none"),
+             ("vgg19", 3, 1e-5, "rmsprop", "mild")}  # fmt: skip
+    assert set(stroke) == product | plain | named
+    loss = points("pneumonia_loss", "loss", "batch_size", "scheduler", "step_size", "lr")
+    losses = ("binary_cross_entropy", "cross_entropy")
+    product = set(itertools.product(losses, (32, 64, 128), ("step",), (3, 5, 10, 20), (1e-3, 1e-6)))
+    more = {
+        ("cross_entropy", 32, name, size, 1e-3)
+        for name, size in (("cosine", None), ("multistep", None), ("plateau", 5))
+    }
+    assert set(loss) == product | more
+
+
+def test_every_published_row_has_its_cell(params):
+    """What a document prints belongs to a cell of its full grid, but for batch sizes that only one source has."""
+    loaded = load(params)
+    for study in FULL:
+        trainings = [cell.training for cell in cells(loaded.studies[study])]
+        for published in loaded.studies[study].published:
+            for row in published.rows:
+                wanted = {name: value for name, value in zip(published.by, row, strict=False) if name != "class"}
+                assert [t for t in trainings if all(getattr(t, n) == v for n, v in wanted.items())], (study, wanted)
+
+
+def test_jobs_of_whole_networks_can_be_cut_as_small_as_wanted(params):
+    jobs = {}
+    for pack in ("replicate", "cell", "model"):
+        changed = copy.deepcopy(params)
+        changed["studies"]["histopathology_batch"]["pack"] = pack
+        jobs[pack] = len(plan(load(changed)).packs_of["histopathology_batch"])
+    assert jobs == {"replicate": 24 * 5, "cell": 24, "model": 1}
+
+
+@pytest.mark.parametrize(
+    ("study", "change", "message"),
+    [
+        ("pneumonia_loss", {"fixed": {"mode": "full"}}, "perceptron has no base with weights"),
+        ("pneumonia_loss", {"extra": [{"scheduler": "multistep", "loss": "cross_entropy", "batch_size": 1, "lr": 1}]},
+         "multistep needs milestones"),
+        ("pneumonia_loss", {"extra": [{"loss": "cross_entropy"}]}, "lacks 'batch_size'"),
+        ("stroke_transfer", {"image": {"colour": "grey"}}, "wants colour images"),
+        ("stroke_transfer", {"axes": {"unfrozen": [0, 99]}}, "the last 99 layers of vgg19"),
+        ("stroke_transfer", {"axes": {"augmentation": ["wild"]}}, "no augmentation is named 'wild'"),
+        ("brain_tumor_transfer", {"fixed": {"loss": "binary_cross_entropy"}}, "is for two classes, not 4"),
+        ("brain_tumor_transfer", {"fixed": {"views": 4}}, "need an augmentation and a frozen base"),
+        ("brain_tumor_transfer", {"extra": [{"model": "vgg16", "mode": "full"}]}, "stands there twice"),
+    ],
+)  # fmt: skip
+def test_settings_that_do_not_go_together_are_named(params, study, change, message):
+    changed = copy.deepcopy(params)
+    for key, value in change.items():
+        block = changed["studies"][study]
+        block[key] = value if isinstance(value, list) else block[key] | value
+    with pytest.raises(MedgridError, match=message) as caught:
+        plan(load(changed))
+    assert f"studies.{study}" in str(caught.value)
+
+
+def test_protocols_differ_in_split_and_settings(params):
+    changed = copy.deepcopy(params)
+    changed["studies"]["brain_tumor_transfer"]["protocol"] = "published"
+    clean, published = (load(each).studies["brain_tumor_transfer"] for each in (params, changed))
+    assert (clean.parting.validation, published.parting.validation) == (0.1, "test")
+    assert {cell.training.lr for cell in cells(clean)} == {0.001}
+    assert {cell.training.lr for cell in cells(published)} == {0.005}
 
 
 def test_rates_that_differ_by_little_keep_their_own_cells(params):
@@ -56,7 +163,13 @@ def test_what_shapes_numbers_is_in_the_path(params):
         "interpolation": lambda p: p["studies"][STUDY]["image"].update(interpolation="bicubic"),
         "split seed": lambda p: p["studies"][STUDY]["split"].update(seed=1),
         "protocol": lambda p: p["studies"][STUDY].update(protocol="published"),
-        "normalisation": lambda p: p["studies"][STUDY].update(normalisation="none"),
+        "normalisation": lambda p: p["studies"][STUDY]["fixed"].update(normalisation="unit"),
+        "schedule": lambda p: p["studies"][STUDY]["fixed"].update(scheduler="cosine"),
+        "patience": lambda p: p["studies"][STUDY]["fixed"].update(patience=3),
+        "loss": lambda p: p["studies"][STUDY]["fixed"].update(gamma=0.5),
+        "head": lambda p: p["studies"][STUDY].update(
+            models={m: {"base": m, "layers": [{"pool": "global_average"}]} for m in ("efficientnet_b0", "resnet50")}
+        ),
         "selection": lambda p: p["studies"][STUDY].update(select="validation_accuracy"),
         "replicates": lambda p: p["studies"][STUDY].update(replicates=6),
         "data": lambda p: p["datasets"]["brain_tumor_mri"].update(sha256="a" * 64),
@@ -107,11 +220,39 @@ def test_what_tables_and_pages_show_is_in_the_manifest(params):
 
 def test_studies_share_what_they_have_in_common(params):
     laid = plan(load(params))
-    assert len(laid.archives) == len(laid.inventories) == len(laid.splits) == len(laid.tensors) == 1
-    assert len(laid.features) == 5  # two genuine backbones, two stand-ins, MobileNetV2
+    assert len(laid.archives) == 5  # four data sets, one of them also re-encoded
+    assert len(laid.inventories) == 5
+    assert len(laid.splits) == 6  # one study has a split of its own on a data set that two share
+    assert len(laid.tensors) == 6
+    of_lr_batch = [step for step in laid.features.values() if step.settings["cut"] == "output"]
+    assert len(of_lr_batch) == 5  # two genuine backbones, two stand-ins, MobileNetV2
 
 
 def test_fingerprints_do_not_depend_on_the_order_of_keys():
     assert fingerprint({"a": 1, "b": 2.0}) == fingerprint({"b": 2.0, "a": 1})
     assert fingerprint(1e-5) != fingerprint(1.0000001e-5)
     assert len(fingerprint()) == 12
+
+
+def merged(base: dict, overrides: dict) -> dict:
+    """As Snakemake merges a configfile into an earlier one."""
+    both = dict(base)
+    for key, value in overrides.items():
+        nested = isinstance(value, dict) and isinstance(both.get(key), dict)
+        both[key] = merged(both[key], value) if nested else value
+    return both
+
+
+def test_the_demo_shows_every_way_to_train_and_every_value(params):
+    overrides = yaml.safe_load((ROOT / "workflow/profiles/demo/params.yaml").read_text())
+    demo, full = load(merged(params, overrides)).studies, load(params).studies
+    assert sum(len(cells(demo[study])) for study in FULL) <= 60
+    assert set(overrides["run"]) == set(FULL)
+    for study in FULL:
+        shown, whole = ([cell.training for cell in cells(studies[study])] for studies in (demo, full))
+        pairs = [{(t.model, t.mode, t.unfrozen) for t in trainings} for trainings in (shown, whole)]
+        assert pairs[0] == pairs[1], study
+        axes = full[study].axis_names
+        for axis in {*axes, "scheduler", "loss", "optimizer", "augmentation"}:
+            values = [{getattr(t, axis) for t in trainings} for trainings in (shown, whole)]
+            assert values[0] == values[1], (study, axis)

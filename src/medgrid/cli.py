@@ -20,24 +20,27 @@ JOBS = {
     "tensors": ("medgrid.data.tensors:write_tensors", "archive inventory target"),
     "weights": ("medgrid.models.weights:fetch_weights", "target"),
     "features": ("medgrid.models.features:write_features", "tensors target stamp"),
-    "train": ("medgrid.training.pack:train_pack", "features stamp split target checkpoints"),
+    "summary": ("medgrid.models.summary:write_summary", "target"),
+    "train": ("medgrid.training.pack:train_pack", "split target checkpoints"),
     "manifest": ("medgrid.evaluation.manifest:write_manifest", "target"),
     "evaluate": ("medgrid.evaluation.tables:write_tables", "folder"),
     "submissions": ("medgrid.evaluation.submissions:write_submissions", "folder"),
     "figures": ("medgrid.report.figures:write_figures", "folder split tensors"),
+    "explain": ("medgrid.report.explain:write_explanations", "folder split tensors weights"),
     "page": ("medgrid.report.page:write_page", "folder inventory split"),
     "front": ("medgrid.report.front:write_front", "target"),
 }
 OPTIONS = {
-    "fetch": ("mirror",),
+    "fetch": ("mirror", "folder"),
     "inventory": ("threads",),
     "tensors": ("threads",),
     "weights": ("mirror",),
     "features": ("weights", "device", "threads"),
-    "train": ("device", "threads"),
+    "train": ("features", "stamp", "tensors", "weights", "device", "threads"),
+    "explain": ("threads",),
     "page": ("front",),
 }
-DEFAULTS = {"mirror": "", "weights": "", "device": "auto", "threads": 0, "front": ""}
+DEFAULTS = {"device": "auto", "threads": 0}  # others: none
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,18 +57,23 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("schema", help="print the JSON schema of params.yaml")
     for name, (_, files) in JOBS.items():
         job = commands.add_parser(name, help="a job of the pipeline")
-        job.add_argument("settings", help="JSON, or @ and the path of a file that holds it")
+        job.add_argument("settings", help="JSON, or @FILE")
         for file in files.split():
             job.add_argument(file)
         for option in OPTIONS.get(name, ()):
-            job.add_argument(f"--{option}", type=type(DEFAULTS[option]), default=DEFAULTS[option])
+            default = DEFAULTS.get(option, "")
+            job.add_argument(f"--{option}", type=type(default), default=default)
     return parser
+
+
+def _settings(text: str) -> dict:
+    """Settings as JSON, or as `@FILE`: a command line holds 128 KiB, which large grids outgrow."""
+    return json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
 
 
 def _job(name: str, arguments: dict) -> None:
     module, function = JOBS[name][0].split(":")
-    text = arguments.pop("settings")
-    settings = json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
+    settings = _settings(arguments.pop("settings"))
     getattr(importlib.import_module(module), function)(settings, **arguments)
 
 

@@ -172,7 +172,9 @@ class Dataset(Settings):
         if (self.kaggle is None) == (self.folder is None):
             raise ValueError("names where its images are: either kaggle or folder")
         if self.folder is not None and self.sha256 is None:
-            raise ValueError(f"a folder needs its sha256, so that results name their data: medgrid digest {self.folder}")
+            raise ValueError(
+                f"a folder needs its sha256, so that results name their data: medgrid digest {self.folder}"
+            )
         needed = "id" if self.labels else "label"
         if needed not in re.compile(self.images).groupindex:
             raise ValueError(f"images lacks the named group (?P<{needed}>…)")
@@ -188,6 +190,7 @@ class Split(Settings):
     validation: Amount | Literal["test"] = Field(
         description="`test`: the test images validate too, a flaw that some studies have"
     )
+    use: Amount | None = Field(None, description="how many of the images, or what share; all by default")
     balanced: bool = Field(False, description="leave out images until every class has as many as the smallest")
     seed: Annotated[int, Field(ge=0)] = 42
 
@@ -226,7 +229,7 @@ class Augmentation(Settings):
 
 
 class Layer(Settings):
-    """One layer of a head or of a plain network: the operation, then activation, batch_norm and dropout, in this order."""
+    """One layer of a head or a plain network: an operation, then activation, batch_norm, dropout, in this order."""
 
     conv: PositiveInt | None = Field(None, description="channels of a convolution with padding")
     dense: PositiveInt | None = Field(None, description="units of a fully connected layer")
@@ -273,7 +276,9 @@ class Model(Settings):
             elif flat and (layer.conv or layer.pool):
                 raise ValueError(f"layers[{i}] works on maps, which an earlier layer has made flat")
             elif not flat and layer.dense:
-                raise ValueError(f"layers[{i}]: a dense layer needs {{pool: global_average}} or {{pool: flatten}} first")
+                raise ValueError(
+                    f"layers[{i}]: dense needs {{pool: global_average}} or {{pool: flatten}} before it"
+                )
         if self.layers and not flat:
             raise ValueError("layers need {pool: global_average} or {pool: flatten} before the output")
         return self
@@ -491,6 +496,8 @@ class Params(Settings):
 
     @model_validator(mode="after")
     def _references(self):
+        if "none" in self.augmentations:
+            raise ValueError("augmentations.none: this name means that there is none; take another")
         for key in self.run:
             if key not in self.studies:
                 raise ValueError(f"run: no study is named '{key}'")
@@ -517,7 +524,7 @@ class Params(Settings):
 def _place(location: tuple) -> str:
     # pydantic puts the name of a union's branch or a validator into the location; keys and indices remain
     parts = [part for part in location if isinstance(part, int) or re.fullmatch(r"[\w.-]+", part)]
-    branches = {"int", "float", "Weights"}
+    branches = {"int", "float", "str", "Weights", "constrained-int", "constrained-float", "constrained-str"}
     text = ""
     for part in parts:
         if isinstance(part, int):
@@ -533,7 +540,8 @@ def _message(error: dict) -> str:
         text = "unknown key"
         fields = {name for model in Settings.__subclasses__() for name in model.model_fields}
         near = difflib.get_close_matches(str(error["loc"][-1]), fields, n=1)
-        text += f"; did you mean '{near[0]}'?" if near else ""
+        if near:
+            text += "; it belongs elsewhere" if near[0] == error["loc"][-1] else f"; did you mean '{near[0]}'?"
     elif error["type"] == "missing":
         text = "this key is missing"
     elif isinstance(error["input"], str | int | float | bool | None):
@@ -549,14 +557,18 @@ def load(config: dict) -> Params:
     try:
         return Params.model_validate(config)
     except ValidationError as error:
-        lines: dict[str, None] = {}
+        complaints: dict[str, list[dict]] = {}
         for fault in error.errors():
-            # where a word or a block may stand, both branches complain; the block's complaint is the useful one
-            branch = str(fault["loc"][-1]) if fault["loc"] else ""
-            if branch.startswith("literal[") and isinstance(fault["input"], dict):
+            complaints.setdefault(_place(fault["loc"]), []).append(fault)
+        lines = []
+        for place, faults in complaints.items():
+            # where a value, a list or a block may stand, every branch complains: what was given tells which was meant
+            if any(other.startswith((f"{place}.", f"{place}[")) for other in complaints) and place:
                 continue
-            place = _place(fault["loc"])
-            lines[f"  {place}: {_message(fault)}" if place else f"  {_message(fault)}"] = None
+            wrong = ("list_type", "dict_type", "model_type")
+            meant = [f for f in faults if f["type"] not in wrong and not isinstance(f["input"], dict)]
+            texts = dict.fromkeys(_message(fault) for fault in meant or faults)
+            lines.append(f"  {place}: {'; or: '.join(texts)}" if place else f"  {'; '.join(texts)}")
         found = "a fault" if len(lines) == 1 else f"{len(lines)} faults"
         raise MedgridError(f"params.yaml, with its overrides, has {found}:\n" + "\n".join(lines)) from None
 

@@ -8,6 +8,7 @@ a new path instead of trusting an old one.
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 from pydantic import ValidationError
@@ -36,6 +37,7 @@ class Step:
 
     settings: dict[str, Any]
     inputs: dict[str, str] = field(default_factory=dict)
+    stacked: bool = False  # of packs: whether its trainings share matrices, and threads are of little use
 
 
 @dataclass
@@ -72,7 +74,9 @@ def _id(axes: dict[str, Any]) -> str:
         if value is None:
             continue
         # repr of a float is the shortest text that reads back as the same float, so ids cannot collide
-        text = "-".join(map(repr, value)) if isinstance(value, tuple) else value if isinstance(value, str) else repr(value)
+        text = (
+            value if isinstance(value, str) else "-".join(map(repr, value if isinstance(value, tuple) else [value]))
+        )
         parts.append(text if name in SPEAKING else f"{name}={text}")
     return "_".join(parts)
 
@@ -154,7 +158,7 @@ def _add_dataset(plan: Plan, params: Params, study: Study) -> tuple[str, str]:
         label = "synthetic images"
     else:
         made_from = None
-        source = dataset.kaggle.handle if dataset.kaggle else dataset.folder
+        source = dataset.kaggle.handle if dataset.kaggle else PurePath(dataset.folder).name
         # Kaggle's pinned versions do not change; what is declared by its digest is what the digest says
         origin = dataset.sha256[:12] if dataset.sha256 else fingerprint(source)
         label = f"{dataset.title} ({source}{f'; {dataset.note}' if dataset.note else ''})"
@@ -163,7 +167,6 @@ def _add_dataset(plan: Plan, params: Params, study: Study) -> tuple[str, str]:
         {
             "dataset": key,
             "kaggle": dataset.kaggle.model_dump(mode="json") if dataset.kaggle else None,
-            "folder": dataset.folder,
             "sha256": dataset.sha256,
             "synthetic": made_from,
         }
@@ -217,7 +220,9 @@ def _groups(study: Study, grid: list[Cell]) -> dict[tuple, tuple[list[Cell], lis
     groups: dict[tuple, tuple[list[Cell], list[int]]] = {}
     for cell in grid:
         training, model = cell.training, study.model(cell.training.model)
-        cached = model.base is not None and training.frozen and (training.augmentation == "none" or training.views > 0)
+        cached = (
+            model.base is not None and training.frozen and (training.augmentation == "none" or training.views > 0)
+        )
         if cached:
             # heads on one backbone's features
             shared = ("features", training.model, training.augmentation, training.views, training.normalisation)
@@ -261,11 +266,18 @@ def _add_packs(plan: Plan, params: Params, key: str, grid: list[Cell], tensors: 
             source = {"features": _add_features(plan, params, key, first, tensors)}
         else:
             source = {"tensors": tensors} | _add_weights(plan, params, key, first.model)
-        made_from = (source | {"weights": _identity(weights)}, split, settings, VERSIONS["models"], VERSIONS["training"])
+        made_from = (
+            source | {"weights": _identity(weights)},
+            split,
+            settings,
+            VERSIONS["models"],
+            VERSIONS["training"],
+        )
         name = members[0].id if len(members) == 1 else first.model
         name += f"_seed={seeds[0]}" if len(seeds) < study.replicates else ""
         pack = f"{name}-{fingerprint(*made_from)}"
-        plan.packs[f"{key}/{pack}"] = Step(settings, source | {"split": split})
+        stacked = shared[0] == "pixels" or (shared[0] == "features" and model.dense)
+        plan.packs[f"{key}/{pack}"] = Step(settings, source | {"split": split}, stacked)
         plan.packs_of[key].append(pack)
 
 
@@ -289,6 +301,8 @@ def _add_study(plan: Plan, params: Params, key: str) -> None:
     for cell in grid:
         if cell.training.augmentation not in ("none", *params.augmentations):
             raise MedgridError(f"studies.{key}: no augmentation is named '{cell.training.augmentation}'")
+        if cell.training.outputs == 1 and len(dataset.classes) != 2:
+            raise MedgridError(f"studies.{key}: binary_cross_entropy is for two classes, not {len(dataset.classes)}")
     _add_packs(plan, params, key, grid, tensors, split)
     plan.studies[key] = Step(
         {

@@ -1,11 +1,12 @@
 """Every way to get a data set, over real HTTP where there is any."""
 
 import json
+import os
 import random
 import zipfile
 
 import pytest
-from conftest import CLASSES, medgrid
+from conftest import medgrid
 
 from medgrid import retry
 from medgrid.data.archive import content_digest
@@ -16,7 +17,7 @@ HANDLE = "owner/phantoms/versions/1"
 
 
 def settings(archive, handle=HANDLE, **changes) -> dict:
-    declared = {"dataset": "phantoms", "kaggle": {"handle": handle}, "classes": CLASSES, "synthetic": None}
+    declared = {"dataset": "phantoms", "kaggle": {"handle": handle}, "synthetic": None}
     return declared | {"sha256": content_digest(archive)} | changes
 
 
@@ -45,6 +46,16 @@ def test_a_data_set_comes_without_credentials(archive, standin, tmp_path):
     assert result.returncode == 0, result.stderr
     assert content_digest(target) == content_digest(archive)
     assert files(target.parent) == ["phantoms.zip"]
+    assert "Declare it" not in result.stderr
+
+
+def test_what_kaggle_delivers_is_taken_and_its_digest_told(archive, standin, tmp_path):
+    server = standin(archive.read_bytes())
+    target, result = from_kaggle(server, tmp_path, settings(archive, sha256=None))
+    assert result.returncode == 0, result.stderr
+    assert content_digest(target) == content_digest(archive)
+    assert f"{HANDLE} has the digest\n  {content_digest(archive)}\n" in result.stderr
+    assert "datasets.phantoms.sha256" in result.stderr
 
 
 def test_a_cut_transfer_resumes(standin, tmp_path):
@@ -143,3 +154,59 @@ def test_a_mirror_stands_in(archive, tmp_path):
         fetch(settings(archive), str(tmp_path / "b.zip"), str(mirror))
     with pytest.raises(MedgridError, match="is not a folder"):
         fetch(settings(archive), str(tmp_path / "b.zip"), str(tmp_path / "nowhere"))
+
+
+def test_a_mirror_s_copy_must_be_declared(archive, tmp_path):
+    """A re-encoded copy has the same name as the original."""
+    (tmp_path / "phantoms.zip").write_bytes(archive.read_bytes())
+    with pytest.raises(MedgridError, match=r"datasets.phantoms.sha256 does not say which") as refused:
+        fetch(settings(archive, sha256=None), str(tmp_path / "a.zip"), str(tmp_path))
+    assert content_digest(archive) in str(refused.value)
+    assert not (tmp_path / "a.zip").exists()
+
+
+@pytest.fixture
+def own(archive, tmp_path):
+    """A user's folder, with a file from a device that does not know the time."""
+    folder = tmp_path / "my scans"
+    zipfile.ZipFile(archive).extractall(folder)
+    os.utime(next(path for path in folder.rglob("*.jpg")), (0, 0))
+    return folder
+
+
+def test_a_folder_of_one_s_own_becomes_a_verified_zip(archive, own, tmp_path):
+    target = tmp_path / "archives" / "own.zip"
+    wanted = settings(archive, kaggle=None)
+    result = medgrid("fetch", json.dumps(wanted), str(target), f"--folder={own}")
+    assert result.returncode == 0, result.stderr
+    assert content_digest(target) == content_digest(archive)
+    assert zipfile.is_zipfile(target)
+    (own / "Training" / "glioma" / "new.jpg").write_bytes(b"x")
+    with pytest.raises(MedgridError, match="my scans is not what params.yaml declares") as refused:
+        fetch(wanted, str(tmp_path / "other.zip"), folder=str(own))
+    assert content_digest(own) in str(refused.value)
+    assert not (tmp_path / "other.zip").exists()
+
+
+def test_a_zip_of_one_s_own_is_copied(archive, tmp_path):
+    # a mirror stands in for downloads only
+    fetch(settings(archive, kaggle=None), str(tmp_path / "own.zip"), "/nowhere", str(archive))
+    assert (tmp_path / "own.zip").read_bytes() == archive.read_bytes()
+    with pytest.raises(MedgridError, match=r"datasets.phantoms.folder: .*nothing does not exist"):
+        fetch(settings(archive, kaggle=None), str(tmp_path / "b.zip"), folder=str(tmp_path / "nothing"))
+
+
+def test_a_home_folder_may_be_written_with_a_tilde(archive, own, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(own.parent))
+    fetch(settings(archive, kaggle=None), str(tmp_path / "own.zip"), folder="~/my scans")
+    assert content_digest(tmp_path / "own.zip") == content_digest(archive)
+
+
+def test_phantoms_come_with_their_table(tmp_path):
+    synthetic = {"template": "train/{id}.png", "formats": ["png"], "images": 20, "size": 32, "duplicates": 0}
+    wanted = {
+        "dataset": "phantoms", "kaggle": None, "sha256": None, "synthetic": synthetic, "classes": ["a", "b"],
+        "labels": {"file": "labels.csv", "values": {"0": "a", "1": "b"}},
+    }  # fmt: skip
+    fetch(wanted, str(tmp_path / "phantoms.zip"))
+    assert "labels.csv" in zipfile.ZipFile(tmp_path / "phantoms.zip").namelist()

@@ -1,5 +1,6 @@
 """What real archives hold: wrong suffixes, alpha channels, palettes, deep images, litter, damage."""
 
+import hashlib
 import io
 import zipfile
 
@@ -9,14 +10,17 @@ import pytest
 from conftest import CLASSES, READING
 from PIL import Image
 
+from medgrid.config import Dataset
 from medgrid.data.inventory import write_inventory
 from medgrid.data.tensors import write_tensors
 from medgrid.errors import MedgridError
 
 OPEN = {
     "dataset": "odd", "images": r"(?i)^(?P<label>[^/]+)/[^/]+\.(jpe?g|png|tif)$", "group": None,
-    "classes": ["a", "b"], "max_undecodable": 0.5,
+    "classes": ["a", "b"], "labels": None, "ids": None, "unlabelled": None, "max_undecodable": 0.5,
 }  # fmt: skip
+
+IMAGE = {"size": 32, "interpolation": "bilinear", "colour": "rgb"}
 
 
 def encoded(image: Image.Image, kind: str) -> bytes:
@@ -100,7 +104,7 @@ def test_labels_must_be_the_declared_ones(odd, tmp_path):
 
 def test_tensors_of_every_mode(odd, tmp_path):
     target = tmp_path / "tensors.npy"
-    write_tensors({"size": 32, "interpolation": "bilinear"}, str(odd), str(odd.with_suffix(".csv")), str(target))
+    write_tensors(IMAGE, str(odd), str(odd.with_suffix(".csv")), str(target))
     tensors = np.load(target)
     assert tensors.shape == (7, 32, 32, 3)
     assert tensors.dtype == np.uint8
@@ -129,3 +133,154 @@ def test_groups_and_splits_come_from_the_path(inventory):
 def test_inventory_does_not_depend_on_the_number_of_workers(archive, inventory, tmp_path):
     write_inventory(READING, str(archive), str(tmp_path / "one.csv"), threads=1)
     assert (tmp_path / "one.csv").read_bytes() == inventory.read_bytes()
+
+
+def rgb(seed: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8))
+
+
+def sha1(image: Image.Image) -> str:
+    return hashlib.sha1(np.asarray(image).tobytes()).hexdigest()
+
+
+def zipped(path, files: dict[str, bytes]) -> str:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return str(path)
+
+
+COMPETITION = {
+    "dataset": "patches", "images": r"^train/(?P<id>\w+)\.tif$", "unlabelled": r"^test/(?P<id>\w+)\.tif$",
+    "group": None, "classes": ["normal", "tumour"], "ids": "sha1", "max_undecodable": 0.5,
+    "labels": {"file": "labels.csv", "id": "id", "label": "label", "values": {"0": "normal", "1": "tumour"}},
+}  # fmt: skip
+
+
+@pytest.fixture
+def patches() -> dict[str, bytes]:
+    """Two labelled images, of which one was re-encoded, one to predict, one that is damaged."""
+    recoded = encoded(rgb(1), "JPEG")
+    return {
+        f"train/{sha1(rgb(0))}.tif": encoded(rgb(0), "TIFF"),
+        f"train/{sha1(rgb(1))}.tif": encoded(Image.open(io.BytesIO(recoded)), "TIFF"),
+        f"test/{sha1(rgb(2))}.tif": encoded(rgb(2), "TIFF"),
+        f"test/{sha1(rgb(3))}.tif": encoded(rgb(3), "TIFF")[:100],
+        # with the mark that spreadsheets put first
+        "labels.csv": f"\ufeffid,label\n{sha1(rgb(0))},1\n{sha1(rgb(1))},0\n".encode(),
+    }
+
+
+def inventory_of(files: dict[str, bytes], tmp_path, **changes) -> pd.DataFrame:
+    write_inventory(COMPETITION | changes, zipped(tmp_path / "a.zip", files), str(tmp_path / "a.csv"), threads=1)
+    return pd.read_csv(tmp_path / "a.csv", keep_default_na=False)
+
+
+def test_labels_come_from_the_archive_s_table(patches, tmp_path, capsys):
+    table = inventory_of(patches, tmp_path).set_index("id")
+    assert table.loc[sha1(rgb(0)), "label"] == "tumour"
+    assert table.loc[sha1(rgb(1)), "label"] == "normal"
+    assert table.loc[[sha1(rgb(2)), sha1(rgb(3))], "label"].tolist() == ["", ""]
+    assert table["original_split"].to_dict() == {
+        sha1(rgb(0)): "", sha1(rgb(1)): "", sha1(rgb(2)): "unlabelled", sha1(rgb(3)): "unlabelled",
+    }  # fmt: skip
+    assert table.loc[sha1(rgb(3)), "error"]
+    assert "left out" not in capsys.readouterr().err
+
+
+def test_ids_are_held_against_the_pixels(patches, tmp_path, capsys):
+    matches = inventory_of(patches, tmp_path).set_index("id")["id_matches"]
+    assert matches.to_dict() == {sha1(rgb(0)): "yes", sha1(rgb(1)): "no", sha1(rgb(2)): "yes", sha1(rgb(3)): ""}
+    said = capsys.readouterr().err
+    assert "the ids of 1 of 4 images are not the sha1 of their pixels" in said
+    assert f"train/{sha1(rgb(1))}.tif" in said
+    assert set(inventory_of(patches, tmp_path, ids=None)["id_matches"]) == {""}
+
+
+def test_an_image_that_the_table_lacks_is_named(patches, tmp_path):
+    for table in (f"id,label\n{sha1(rgb(0))},1\n", f"id,label\n{sha1(rgb(0))},1\n{sha1(rgb(1))},\n"):
+        patches["labels.csv"] = table.encode()
+        with pytest.raises(MedgridError, match="labels.csv has no class for 1 of the images") as refused:
+            inventory_of(patches, tmp_path)
+        assert sha1(rgb(1)) in str(refused.value)
+        assert not (tmp_path / "a.csv").exists()
+
+
+def test_an_id_without_an_image_is_told(patches, tmp_path, capsys):
+    patches["labels.csv"] += b"0000,1\n"
+    assert len(inventory_of(patches, tmp_path)) == 4
+    assert "1 ids of labels.csv have no image, such as 0000" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("table", "changes", "message"),
+    [
+        (
+            b"id,class\n",
+            {},
+            r"datasets.patches.labels.label: labels.csv has no column label \(its columns: id, class\)",
+        ),
+        (b"", {}, r"labels.id: labels.csv has no column id \(its columns: none\)"),
+        (b"id,label\na,1\na,0\n", {}, "gives a two classes, tumour and normal"),
+        (b"id,label\n\xff,1\n", {}, "labels.csv is not a CSV in UTF-8"),
+        (b"", {"file": "other.csv"}, r"the archive has no other.csv \(it holds labels.csv\)"),
+        (None, {"values": {}}, "classes lacks 0, 1, which the archive has"),
+    ],
+)
+def test_tables_that_cannot_be_used(patches, tmp_path, table, changes, message):
+    patches["labels.csv"] = patches["labels.csv"] if table is None else table
+    with pytest.raises(MedgridError, match=message):
+        inventory_of(patches, tmp_path, labels=COMPETITION["labels"] | changes)
+
+
+def test_unlabelled_images_alone_are_not_enough(patches, tmp_path):
+    files = {name: content for name, content in patches.items() if not name.startswith("train/")}
+    with pytest.raises(MedgridError, match="datasets.patches.images matches none of the 3 files"):
+        inventory_of(files, tmp_path)
+
+
+def reading(params: dict, key: str) -> dict:
+    """The settings of params.yaml as they reach the rule."""
+    dataset = Dataset.model_validate(params["datasets"][key]).model_dump()
+    return {name: dataset[name] for name in COMPETITION if name != "dataset"} | {"dataset": key}
+
+
+def test_chest_x_rays_are_read_once_and_by_patient(params, tmp_path, capsys):
+    """Kaggle's archive holds all images twice, and what a Mac leaves behind."""
+    names = {
+        "train/NORMAL/IM-0115-0001.jpeg": "IM-0115",
+        "train/NORMAL/NORMAL2-IM-0115-0001.jpeg": "NORMAL2-IM-0115",
+        "test/NORMAL/IM-0115-0002.jpeg": "IM-0115",
+        "train/PNEUMONIA/person1_bacteria_1.jpeg": "person1_bacteria",
+        "val/PNEUMONIA/person1_bacteria_2.jpeg": "person1_bacteria",
+        "test/PNEUMONIA/person1_virus_6.jpeg": "person1_virus",
+    }
+    image = encoded(rgb(0).convert("L"), "JPEG")
+    files = {f"chest_xray/{name}": image for name in names}
+    files |= {f"chest_xray/chest_xray/{name}": image for name in names}
+    files |= {f"chest_xray/__MACOSX/{name.replace('IM-', '._IM-')}": b"x" for name in names}
+    files |= {"chest_xray/.DS_Store": b"x", "chest_xray/chest_xray/train/NORMAL/.DS_Store": b"x"}
+    settings = reading(params, "chest_xray")
+    write_inventory(settings, zipped(tmp_path / "a.zip", files), str(tmp_path / "a.csv"), threads=1)
+    table = pd.read_csv(tmp_path / "a.csv", keep_default_na=False).set_index("path")
+    assert table["group"].to_dict() == {f"chest_xray/{name}": group for name, group in names.items()}
+    assert set(table["original_split"]) == {"train", "val", "test"}
+    assert "6 images match no pattern and are left out" in capsys.readouterr().err
+
+
+def test_stroke_images_are_read_whatever_their_suffix(params, tmp_path):
+    folder = "Acute Ischemic Stroke-Control"
+    files = {
+        f"{folder}/Control/1.JPG": encoded(rgb(0), "JPEG"),
+        f"{folder}/Control/2.jpg": encoded(rgb(0), "PNG"),
+        f"{folder}/Acute Ischemic Stroke/1.png": encoded(rgb(0).convert("RGBA"), "PNG"),
+        f"{folder}/Acute Ischemic Stroke/2.png": encoded(rgb(0).convert("P"), "PNG"),
+    }
+    write_inventory(reading(params, "mri_stroke"), zipped(tmp_path / "a.zip", files), str(tmp_path / "a.csv"), 1)
+    table = pd.read_csv(tmp_path / "a.csv", keep_default_na=False)
+    assert table[["label", "format", "mode"]].to_numpy().tolist() == [
+        ["Acute Ischemic Stroke", "PNG", "RGBA"],
+        ["Acute Ischemic Stroke", "PNG", "P"],
+        ["Control", "JPEG", "RGB"],
+        ["Control", "PNG", "RGB"],
+    ]

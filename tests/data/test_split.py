@@ -1,10 +1,11 @@
+import numpy as np
 import pandas as pd
 import pytest
 
-from medgrid.data.split import assign, clusters, write_split
+from medgrid.data.split import assign, clusters, most_frequent_labels, write_split
 from medgrid.errors import MedgridError
 
-SETTINGS = {"protocol": "clean", "test": 0.3, "validation": 0.2, "seed": 42}
+SETTINGS = {"protocol": "clean", "test": 0.3, "validation": 0.2, "use": None, "balanced": False, "seed": 42}
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_published_deals_out_single_images(images):
 
 
 def test_counts_are_met_exactly_where_images_stand_alone():
-    table = assign(many(7023), {"protocol": "clean", "test": 2023, "validation": 1000, "seed": 42})
+    table = assign(many(7023), SETTINGS | {"test": 2023, "validation": 1000})
     assert table["part"].value_counts().to_dict() == {"train": 4000, "test": 2023, "validation": 1000}
     shares = table.groupby("part")["label"].value_counts(normalize=True).unstack()
     assert ((shares - [0.25, 0.5, 0.25]).abs() < 0.002).all(axis=None)
@@ -73,3 +74,115 @@ def test_rows_number_the_readable_images(inventory, images, tmp_path):
     table = pd.read_csv(tmp_path / "split.csv")
     assert table["row"].tolist() == list(range(len(images)))
     assert table["path"].tolist() == images["path"].tolist()
+
+
+def test_the_test_images_may_validate_too(images):
+    own = assign(images, SETTINGS | {"protocol": "published"})
+    table = assign(images, SETTINGS | {"protocol": "published", "validation": "test"})
+    parts = table.groupby("part")["path"].apply(list)
+    assert parts["validation"] == parts["test"] == own["path"][own["part"] == "test"].tolist()
+    assert sorted(parts["train"] + parts["test"]) == sorted(images["path"])
+    # an image's two rows stand together, and have one index
+    assert table.index.is_monotonic_increasing
+    assert (table["path"] == images["path"].loc[table.index]).all()
+
+
+def test_the_clean_protocol_keeps_clusters_where_test_images_validate(images):
+    table = assign(images, SETTINGS | {"validation": "test"})
+    assert (
+        table.groupby("cluster")["part"].agg(set).map(lambda parts: parts & {"train", "test"}).map(len) == 1
+    ).all()
+    assert set(table["path"][table["part"] == "validation"]) == set(table["path"][table["part"] == "test"])
+
+
+def test_sizes_that_cannot_be_had_where_test_images_validate():
+    with pytest.raises(MedgridError, match="200 test images leave none of 200 to train on"):
+        assign(many(200), SETTINGS | {"test": 200, "validation": "test"})
+
+
+def test_balanced_classes_are_as_many_as_the_smallest():
+    table = assign(many(400), SETTINGS | {"protocol": "published", "test": 60, "validation": 30, "balanced": True})
+    counts = table.groupby(["part", "label"]).size().unstack()
+    assert counts.to_dict("index") == {
+        "test": {"a": 20, "b": 20, "c": 20},
+        "validation": {"a": 10, "b": 10, "c": 10},
+        "train": {"a": 70, "b": 70, "c": 70},
+    }
+    assert table["path"].is_unique
+    assert table["path"].tolist() == [f"{i}.png" for i in table.index]
+
+
+def test_what_is_left_out_is_random_and_seeded():
+    def left_out(seed: int) -> set:
+        return set(range(400)) - set(assign(many(400), SETTINGS | {"balanced": True, "seed": seed}).index)
+
+    assert left_out(1) == left_out(1) != left_out(2)
+    # of 200 in the larger class, not the first nor the last hundred
+    assert len(left_out(1)) == 100
+    assert 25 < len([i for i in left_out(1) if i < 200]) < 75
+
+
+def test_balanced_and_clean_keeps_clusters_whole():
+    table = many(400).assign(group=[f"p{i // 8}" for i in range(400)])
+    table = assign(table, SETTINGS | {"balanced": True})
+    assert table["label"].value_counts().to_dict() == {"a": 100, "b": 100, "c": 100}
+    assert (table.groupby("group")["part"].nunique() == 1).all()
+    assert (table.groupby("cluster")["part"].nunique() == 1).all()
+
+
+def test_images_that_a_left_out_one_ties_together_stay_on_one_side():
+    """Patients p and q share one image's pixels; whether that image is drawn must not matter."""
+    rows = [(f"{who}{i}", "a", who, f"{who}{i}") for who in "pq" for i in range(4)]
+    rows += [("pq", "a", "p", "q0")]
+    rows += [(f"r{i}", "a", f"r{i}", f"r{i}") for i in range(8)] + [(f"b{i}", "b", "", f"b{i}") for i in range(12)]
+    table = pd.DataFrame(rows, columns=["path", "label", "group", "pixels_sha256"])
+    without_tie = 0
+    for seed in range(8):
+        parted = assign(table, SETTINGS | {"balanced": True, "seed": seed})
+        without_tie += "pq" not in set(parted["path"])
+        assert parted["part"][parted["group"].isin(["p", "q"])].nunique() == 1
+    assert without_tie
+
+
+def test_images_without_a_label_never_train(tmp_path):
+    table = many(60)
+    table.loc[::3, "label"] = ""
+    table = table.assign(error="").reset_index(drop=True)
+    table.loc[[0, 7], "error"] = "broken"
+    table.to_csv(tmp_path / "inventory.csv", index=False)
+    for changes in ({}, {"protocol": "published", "validation": "test"}, {"balanced": True}):
+        write_split(SETTINGS | changes, str(tmp_path / "inventory.csv"), str(tmp_path / "split.csv"))
+        split = pd.read_csv(tmp_path / "split.csv", keep_default_na=False)
+        unlabelled = split[split["part"] == "unlabelled"]
+        assert unlabelled["path"].tolist() == [f"{i}.png" for i in range(3, 60, 3)]
+        assert set(unlabelled["label"]) == {""}
+        assert set(split["label"][split["part"] != "unlabelled"]) == {"a", "b", "c"}
+        # rows count all images that decode
+        readable = [path for path in table["path"] if path not in ("0.png", "7.png")]
+        assert [readable[row] for row in split["row"]] == split["path"].tolist()
+
+
+def test_the_split_says_what_it_did(inventory, tmp_path, capsys):
+    settings = SETTINGS | {"test": 12, "validation": 8, "balanced": True, "protocol": "published"}
+    write_split(settings, str(inventory), str(tmp_path / "split.csv"))
+    counts = pd.read_csv(inventory, keep_default_na=False).query("error == ''")["label"].value_counts()
+    left_out = int((counts - counts.min()).sum())
+    assert f"12 test; {left_out} left out" in capsys.readouterr().out
+
+
+def test_a_cluster_s_label_is_its_most_frequent_one():
+    """As pandas' own mode says, which takes minutes on a hundred thousand clusters."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"cluster": rng.integers(0, 30, 200), "label": rng.choice(list("abc"), 200)})
+    expected = table.groupby("cluster")["label"].agg(lambda labels: labels.mode().iloc[0])
+    assert most_frequent_labels(table)["label"].to_dict() == expected.to_dict()
+
+
+@pytest.mark.parametrize("protocol", ["clean", "published"])
+@pytest.mark.parametrize(("use", "count"), [(80, 80), (0.25, 100)])
+def test_a_share_of_the_images_may_do(protocol, use, count):
+    table = assign(many(400), SETTINGS | {"protocol": protocol, "use": use})
+    assert len(table) == count
+    assert table["label"].value_counts().to_dict() == {"b": count / 2, "a": count / 4, "c": count / 4}
+    # the index still goes with its image: it becomes the row of the tensors
+    assert (table["path"] == [f"{i}.png" for i in table.index]).all()

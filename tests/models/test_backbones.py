@@ -3,7 +3,8 @@ import torch
 import torchvision
 
 from medgrid.errors import MedgridError
-from medgrid.models.backbones import NORMALISATION, Backbone, output_layer
+from medgrid.models.backbones import NORMALISATION, Backbone, Trunk
+from medgrid.models.networks import to_float
 
 # folding BatchNorm into convolutions rounds differently; relative to the largest feature
 TOLERANCE = 2e-5
@@ -32,7 +33,8 @@ def images() -> torch.Tensor:
 def trained_looking(model: str) -> dict:
     """A state dict with BatchNorm statistics that are not the initial ones."""
     torch.manual_seed(1)
-    state = torchvision.models.get_model(model).state_dict()
+    options = {"init_weights": False} if model == "inception_v3" else {}
+    state = torchvision.models.get_model(model, **options).state_dict()
     for name, value in state.items():
         if name.endswith(("running_mean", "bias")):
             value.normal_(0, 0.1)
@@ -46,7 +48,7 @@ def test_features_are_torchvision_s(model, images, tmp_path):
     state = trained_looking(model)
     torch.save(state, tmp_path / "weights.pth")
     with torch.inference_mode():
-        ours = Backbone(model, tmp_path / "weights.pth", "imagenet")(images)
+        ours = Backbone(model, "output", tmp_path / "weights.pth", "imagenet")(to_float(images))
     expected = ordinary(model, images, state)
     assert ours.shape == expected.shape
     assert (ours - expected).abs().max() < TOLERANCE * expected.abs().max()
@@ -54,9 +56,9 @@ def test_features_are_torchvision_s(model, images, tmp_path):
 
 def test_each_image_is_on_its_own(images):
     with torch.inference_mode():
-        backbone = Backbone("resnet18", None, "imagenet")
-        together = backbone(images)
-        alone = torch.cat([backbone(image[None]) for image in images])
+        backbone = Backbone("resnet18", "output", "settled", "imagenet")
+        together = backbone(to_float(images))
+        alone = torch.cat([backbone(to_float(image[None])) for image in images])
     assert (together - alone).abs().max() < TOLERANCE * together.abs().max()
 
 
@@ -66,14 +68,15 @@ def test_headless_files_fit(images, tmp_path):
     torch.save({k: v for k, v in state.items() if not k.startswith("fc.")}, tmp_path / "headless.pth")
     with torch.inference_mode():
         whole, headless = (
-            Backbone("resnet18", tmp_path / f"{n}.pth", "imagenet")(images) for n in ("whole", "headless")
+            Backbone("resnet18", "output", tmp_path / f"{n}.pth", "imagenet")(to_float(images))
+            for n in ("whole", "headless")
         )
     assert torch.equal(whole, headless)
 
 
 def test_heads_for_other_classes_are_ignored(images, tmp_path):
     torch.save(torchvision.models.resnet18(num_classes=7).state_dict(), tmp_path / "seven.pth")
-    assert Backbone("resnet18", tmp_path / "seven.pth", "imagenet").features == 512
+    assert Trunk("resnet18", "output", tmp_path / "seven.pth", "imagenet").shape(64) == (512, 0)
 
 
 @pytest.mark.parametrize(
@@ -89,21 +92,21 @@ def test_heads_for_other_classes_are_ignored(images, tmp_path):
 def test_files_that_do_not_fit_are_named(content, message, tmp_path):
     torch.save(content(), tmp_path / "odd.pth")
     with pytest.raises(MedgridError, match=message) as caught:
-        Backbone("resnet18", tmp_path / "odd.pth", "imagenet")
+        Backbone("resnet18", "output", tmp_path / "odd.pth", "imagenet")
     assert "odd.pth" in str(caught.value)
 
 
 def test_damaged_files_are_named(tmp_path):
     (tmp_path / "cut.pth").write_bytes(b"PK not really")
     with pytest.raises(MedgridError, match="cut.pth is not a state dict"):
-        Backbone("resnet18", tmp_path / "cut.pth", "imagenet")
+        Backbone("resnet18", "output", tmp_path / "cut.pth", "imagenet")
 
 
 def test_random_backbones_are_the_same_and_finite(images):
     torch.manual_seed(5)
-    one = Backbone("mobilenet_v2", None, "imagenet")(images)
+    one = Backbone("mobilenet_v2", "output", "settled", "imagenet")(to_float(images))
     torch.manual_seed(6)
-    two = Backbone("mobilenet_v2", None, "imagenet")(images)
+    two = Backbone("mobilenet_v2", "output", "settled", "imagenet")(to_float(images))
     assert torch.equal(one, two)
     assert one.isfinite().all()
     assert one.std() < 100
@@ -113,4 +116,34 @@ def test_random_backbones_are_the_same_and_finite(images):
     ("model", "dropout"), [("efficientnet_b0", 0.2), ("mobilenet_v2", 0.2), ("resnet50", 0.0), ("vgg16", 0.5)]
 )
 def test_dropout_of_the_head_is_torchvision_s(model, dropout):
-    assert output_layer(torchvision.models.get_model(model))[2] == dropout
+    assert Trunk(model, "output", "random", "imagenet").dropout == dropout
+
+
+@pytest.mark.parametrize("model", ["vgg16", "resnet50", "inception_v3", "efficientnet_b0", "densenet121"])
+def test_maps_are_what_torchvision_pools(model, images, tmp_path):
+    """The cut lies before the last pooling, and files without what follows it fit."""
+    state = trained_looking(model)
+    heads = ("classifier", "fc", "AuxLogits")
+    torch.save({name: value for name, value in state.items() if not name.startswith(heads)}, tmp_path / "trunk.pth")
+    network = torchvision.models.get_model(model, **({"init_weights": False} if model == "inception_v3" else {}))
+    network.load_state_dict(state)
+    if model == "inception_v3":
+        network.transform_input = True
+    seen = []
+    # densenet and efficientnet apply the last activation by function or as a module of its own
+    last = {"vgg16": "features", "resnet50": "layer4", "inception_v3": "Mixed_7c"}.get(model, "features")
+    network.get_submodule(last).register_forward_hook(lambda _, inputs, output: seen.append(output))
+    pixels = to_float(images)
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in NORMALISATION["imagenet"])
+    with torch.inference_mode():
+        network.eval()((pixels / 255 - mean) / std)
+        expected = seen[0].relu() if model == "densenet121" else seen[0]
+        ours = Backbone(model, "map", tmp_path / "trunk.pth", "imagenet")(pixels)
+        pooled = Backbone(model, "pooled", tmp_path / "trunk.pth", "imagenet")(pixels)
+    assert (ours - expected).abs().max() < TOLERANCE * expected.abs().max()
+    assert (pooled - expected.mean((2, 3))).abs().max() < TOLERANCE * expected.abs().max()
+
+
+def test_a_base_without_a_pooled_map_says_so():
+    with pytest.raises(MedgridError, match="vit_b_16 pools no feature map"):
+        Trunk("vit_b_16", "map", "random", "imagenet")

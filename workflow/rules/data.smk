@@ -9,10 +9,14 @@ rule fetch:
     benchmark:
         f"{DATA}/benchmarks/fetch/{{name}}.tsv"
     localrule: True
+    resources:
+        # not under params: a folder may move without changing what was made from it
+        folder=lambda w: PARAMS.datasets[PLAN.archives[w.name].settings["dataset"]].folder or "",
     params:
         settings=lambda w: as_json(PLAN.archives[w.name].settings),
     shell:
-        "medgrid fetch {params.settings:q} {output:q} --mirror={MIRROR:q} 2>&1 | tee {log:q}"
+        "medgrid fetch {params.settings:q} {output:q} --mirror={MIRROR:q} --folder={resources.folder:q} "
+        "2>&1 | tee {log:q}"
 
 
 rule inventory:

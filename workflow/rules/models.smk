@@ -1,4 +1,4 @@
-"""Networks: weights, and the features that frozen backbones give."""
+"""Networks: weights, the features that frozen backbones give, and how large they are."""
 
 
 rule weights:
@@ -38,3 +38,19 @@ rule features:
     shell:
         "medgrid features {params.settings:q} {input.tensors:q} {output:q} --weights={params.weights:q}"
         " --device {DEVICE} --threads {threads} 2>&1 | tee {log:q}"
+
+
+rule summary:
+    output:
+        table=f"{RESULTS}/{{study}}/models.csv",
+        diagrams=directory(f"{RESULTS}/{{study}}/models"),
+    log:
+        f"{DATA}/logs/summary/{{study}}.log",
+    benchmark:
+        f"{DATA}/benchmarks/summary/{{study}}.tsv"
+    params:
+        settings=lambda w: as_json(
+            {name: PLAN.studies[w.study].settings[name] for name in ("models", "trainings", "classes", "image")}
+        ),
+    shell:
+        "medgrid summary {params.settings:q} {output.table:q} 2>&1 | tee {log:q}"

@@ -50,6 +50,44 @@ rule figures:
         "medgrid figures @{input.manifest:q} {params.folder:q} {input.split:q} {input.tensors:q} 2>&1 | tee {log:q}"
 
 
+def base_weights(w):
+    inputs = PLAN.studies[w.study].inputs
+    return [f"{DATA}/weights/{name}" for kind, name in inputs.items() if kind.startswith("weights_")]
+
+
+EXPLAINED = ("trainings", "classes", "select", "packs", "weights", "data", "license", "protocol", "show_images")
+
+
+rule explain:
+    input:
+        packs=lambda w: pack_files(w.study),
+        weights=base_weights,
+        split=lambda w: study_inputs(w)["split"],
+        tensors=lambda w: study_inputs(w)["tensors"],
+        manifest=lambda w: manifest(w.study),
+        cells=f"{RESULTS}/{{study}}/cells.csv",
+    output:
+        report(
+            directory(f"{RESULTS}/{{study}}/explanations"),
+            patterns=["{name}.png"],
+            caption="../report/explanations.rst",
+            category="{study}",
+            subcategory="Explanations",
+        ),
+    log:
+        f"{DATA}/logs/explain/{{study}}.log",
+    benchmark:
+        f"{DATA}/benchmarks/explain/{{study}}.tsv"
+    threads: workflow.cores or 1
+    params:
+        settings=lambda w: as_json({name: PLAN.studies[w.study].settings[name] for name in EXPLAINED}),
+        folder=f"{RESULTS}/{{study}}",
+        weights=f"{DATA}/weights",
+    shell:
+        "medgrid explain {params.settings:q} {params.folder:q} {input.split:q} {input.tensors:q} {params.weights:q}"
+        " --threads {threads} 2>&1 | tee {log:q}"
+
+
 rule page:
     input:
         unpack(study_inputs),

@@ -1,13 +1,24 @@
-"""The heads of the grid, trained on features."""
+"""The grid's trainings: heads on features, dense networks on pixels, whole networks on images."""
+
+PLACES = {
+    "features": "features/{}.npy",
+    "tensors": "tensors/{}.npy",
+    "weights": "weights/{}",
+    "split": "splits/{}.csv",
+}
 
 
 def pack_inputs(w):
     inputs = PLAN.packs[f"{w.study}/{w.pack}"].inputs
-    return {
-        "features": f"{DATA}/features/{inputs['features']}.npy",
-        "stamp": f"{DATA}/features/{inputs['features']}.json",
-        "split": f"{DATA}/splits/{inputs['split']}.csv",
-    }
+    files = {kind: f"{DATA}/{PLACES[kind].format(name)}" for kind, name in inputs.items()}
+    if "features" in files:
+        files["stamp"] = files["features"].replace(".npy", ".json")
+    return files
+
+
+def pack_threads(w):
+    # stacks are many small products: two packs side by side on one thread each beat one pack on two
+    return 1 if PLAN.packs[f"{w.study}/{w.pack}"].stacked else workflow.cores or 1
 
 
 rule train:
@@ -16,18 +27,18 @@ rule train:
     output:
         predictions=f"{RESULTS}/{{study}}/packs/{{pack}}/predictions.npz",
         curves=f"{RESULTS}/{{study}}/packs/{{pack}}/curves.csv",
-        heads=f"{RESULTS}/{{study}}/packs/{{pack}}/heads.pt",
+        weights=f"{RESULTS}/{{study}}/packs/{{pack}}/weights.pt",
         description=f"{RESULTS}/{{study}}/packs/{{pack}}/pack.json",
     log:
         f"{DATA}/logs/train/{{study}}/{{pack}}.log",
     benchmark:
         f"{DATA}/benchmarks/train/{{study}}/{{pack}}.tsv"
-    # heads are small: two packs side by side on one thread each beat one pack on two
-    threads: 1
+    threads: pack_threads
     params:
         settings=lambda w: as_json(PLAN.packs[f"{w.study}/{w.pack}"].settings),
+        inputs=lambda w, input: [f"--{kind}={file}" for kind, file in input.items() if kind != "split"],
         # outside of output, which Snakemake wipes before it runs a job again
         checkpoints=f"{DATA}/checkpoints/{{study}}/{{pack}}",
     shell:
-        "medgrid train {params.settings:q} {input.features:q} {input.stamp:q} {input.split:q} {output.predictions:q}"
-        " {params.checkpoints:q} --device {DEVICE} --threads {threads} 2>&1 | tee {log:q}"
+        "medgrid train {params.settings:q} {input.split:q} {output.predictions:q} {params.checkpoints:q}"
+        " {params.inputs:q} --device {DEVICE} --threads {threads} 2>&1 | tee {log:q}"

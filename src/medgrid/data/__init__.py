@@ -2,3 +2,4 @@
 
 PARTS = ("train", "validation", "test")
 HELD_OUT = PARTS[1:]
+UNLABELLED = "unlabelled"  # of a competition: predicted, never trained on or tested

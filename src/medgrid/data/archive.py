@@ -69,6 +69,7 @@ def content_digest(path: str | Path, called: str = "") -> str:
 
 def pack(folder: Path, target: Path) -> None:
     """Put a folder's files into a zip, uncompressed: images are compressed already."""
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+    # zip knows no time before 1980; copies from some devices have one, and times are not part of the content
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
         for name in tqdm(_members(folder), desc="packing", unit="file", mininterval=1):
             archive.write(folder / name, name)

@@ -6,7 +6,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import train_test_split
 
-from medgrid.data import PARTS
+from medgrid.data import PARTS, UNLABELLED
 from medgrid.errors import MedgridError
 from medgrid.files import replacing
 
@@ -27,57 +27,97 @@ def clusters(images: pd.DataFrame) -> np.ndarray:
     return pd.factorize(connected_components(graph, directed=False)[1][pixels])[0]
 
 
+def _balanced(images: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """As many images of each class as the smallest has, drawn at random."""
+    drawn = images.iloc[np.random.default_rng(seed).permutation(len(images))]
+    kept = drawn[drawn.groupby("label").cumcount() < images["label"].value_counts().min()]
+    return kept.sort_index()
+
+
 def _part_of(units: pd.DataFrame, settings: dict, images: int) -> pd.Series:
     """Split units (images, or clusters of them), stratified by label; amounts may be counts of images."""
 
     def share(amount: int | float, of: float) -> float:
         return amount / of if isinstance(amount, int) else amount
 
+    own_validation = settings["validation"] != "test"
     test = share(settings["test"], images)
-    validation = share(settings["validation"], images) / (1 - test) if test < 1 else 1.0
+    validation = share(settings["validation"], images) / (1 - test) if own_validation and test < 1 else 0.0
     if test >= 1 or validation >= 1:
-        raise MedgridError(
-            f"split: {settings['test']} test and {settings['validation']} validation images leave none of "
-            f"{images} to train on"
+        held_out = f"{settings['test']} test" + (
+            f" and {settings['validation']} validation" if own_validation else ""
         )
+        raise MedgridError(f"split: {held_out} images leave none of {images} to train on")
     seed = settings["seed"]
-    rest, tested = train_test_split(
+    trained, tested = train_test_split(
         units, test_size=round(test * len(units)), stratify=units["label"], random_state=seed
     )
-    trained, validated = train_test_split(
-        rest, test_size=round(validation * len(rest)), stratify=rest["label"], random_state=seed
-    )
-    named = zip(PARTS, (trained, validated, tested), strict=True)
-    return pd.concat([pd.Series(part, index=frame.index) for part, frame in named])
+    frames = {"test": tested}
+    if own_validation:
+        trained, frames["validation"] = train_test_split(
+            trained, test_size=round(validation * len(trained)), stratify=trained["label"], random_state=seed
+        )
+    frames["train"] = trained
+    return pd.concat([pd.Series(part, index=frame.index) for part, frame in frames.items()])
+
+
+def most_frequent_labels(images: pd.DataFrame) -> pd.DataFrame:
+    """One row for each cluster, with its label; of equally frequent ones the first in the alphabet."""
+    counts = images.groupby(["cluster", "label"]).size().rename("count").reset_index()
+    counts = counts.sort_values(["cluster", "count", "label"], ascending=[True, False, True])
+    return counts.drop_duplicates("cluster").set_index("cluster")[["label"]]
 
 
 def assign(images: pd.DataFrame, settings: dict) -> pd.DataFrame:
-    """Add `cluster` and `part` to the images of an inventory.
+    """Add `cluster` and `part` to the images of an inventory, in their order; the index goes with its image.
 
     protocol published: images are dealt out one by one, stratified, as the studies did.
     protocol clean: whole clusters are dealt out, stratified by their most frequent label, so that a copy of a
     training image is never tested; the parts' sizes then scatter around the wanted ones by a few images.
+
+    use, balanced: images left out have no row. They are drawn one by one under either protocol, and before anything
+    is dealt out; images that a left-out one ties together stay in one cluster. Under the clean protocol, where
+    clusters differ in size, each part's classes are therefore equal up to a few images.
+    validation test: a test image has a second row, as a validation image.
+    Images with an empty label get part `unlabelled` and never train.
     """
     images = images.assign(cluster=clusters(images))
+    labelled = images[images["label"] != ""]
     try:
+        if settings["use"]:
+            labelled, _ = train_test_split(
+                labelled, train_size=settings["use"], stratify=labelled["label"], random_state=settings["seed"]
+            )
+            labelled = labelled.sort_index()
+        if settings["balanced"]:
+            labelled = _balanced(labelled, settings["seed"])
         if settings["protocol"] == "published":
-            return images.assign(part=_part_of(images, settings, len(images)))
-        units = images.groupby("cluster").agg(label=("label", lambda labels: labels.mode().iloc[0]))
-        part = _part_of(units, settings, len(images))
-        return images.assign(part=images["cluster"].map(part))
+            labelled = labelled.assign(part=_part_of(labelled, settings, len(labelled)))
+        else:
+            part = _part_of(most_frequent_labels(labelled), settings, len(labelled))
+            labelled = labelled.assign(part=labelled["cluster"].map(part))
     except ValueError as error:
         raise MedgridError(f"split: {error}") from None
+    parts = [labelled, images[images["label"] == ""].assign(part=UNLABELLED)]
+    if settings["validation"] == "test":
+        parts.insert(0, labelled[labelled["part"] == "test"].assign(part="validation"))
+    return pd.concat(parts).sort_index(kind="stable")
 
 
 def write_split(settings: dict, inventory: str, target: str) -> None:
-    """Write the CSV `target`: row (of the tensors), path, label, part (train, validation, test), cluster.
+    """Write the CSV `target`: row (of the tensors), path, label, part (train, validation, test, unlabelled), cluster.
 
-    Images that do not decode have no row. Raises MedgridError when the sizes cannot be had.
+    Images that do not decode or are left out have no row here, test images that validate too have two; `row` is still
+    the image's place in the tensors. Raises MedgridError when the sizes cannot be had.
     """
     images = pd.read_csv(inventory, keep_default_na=False)
     images = images[images["error"] == ""].reset_index(drop=True)
     table = assign(images, settings).rename_axis("row").reset_index()
     counts = table["part"].value_counts()
-    print("medgrid: split: " + ", ".join(f"{counts.get(part, 0)} {part}" for part in PARTS))
+    shown = [*PARTS, UNLABELLED] if UNLABELLED in counts else PARTS
+    text = "medgrid: split: " + ", ".join(f"{counts.get(part, 0)} {part}" for part in shown)
+    if left := len(images) - table["row"].nunique():
+        text += f"; {left} left out"
+    print(text)
     with replacing(target) as temporary:
         table[["row", "path", "label", "part", "cluster"]].to_csv(temporary, index=False)

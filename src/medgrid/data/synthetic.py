@@ -3,12 +3,15 @@
 A subject is a head: an ellipse of skull, tissue with texture, two ventricles. Its class decides the lesion (one
 class in four has none, the others differ in place, size and brightness) and how bright the tissue is. Images of one
 subject share the anatomy and differ by slice, noise and gain. Some files are exact copies of others, also across the
-archive's own splits, as in real collections.
+archive's own splits, as in real collections. Colour is a tint of the subject's own, which says nothing of its class.
 """
 
+import csv
+import hashlib
 import io
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -16,9 +19,19 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 from tqdm import tqdm
 
-from medgrid.config import Synthetic
+from medgrid.config import LabelTable, Synthetic
+from medgrid.errors import MedgridError
 
 QUALITY = 90
+# colour, and the file that each kind of format is
+FORMATS = {
+    "grey": ("L", "JPEG"),
+    "jpeg": ("RGB", "JPEG"),
+    "png": ("RGB", "PNG"),
+    "rgba": ("RGBA", "PNG"),
+    "palette": ("P", "PNG"),
+    "tiff": ("RGB", "TIFF"),
+}
 # per class, in turn: distance of the lesion from the centre, its radius (both in half-widths of the head),
 # its brightness above tissue (0: no lesion), and the brightness of the tissue. The last is there for networks with
 # random weights, which see brightness but hardly see place
@@ -48,40 +61,114 @@ def _head(rng: np.random.Generator, size: int, kind: int) -> np.ndarray:
     return image + brightness * rng.uniform(0.6, 1.2) * expit(12 * (1 - edge))
 
 
-def _jpeg(image: np.ndarray) -> bytes:
-    pixels = PIL.Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8))
+class _File(NamedTuple):
+    label: str
+    subject: str
+    id: str
+    content: bytes
+
+
+def _encoded(image: np.ndarray, tint: np.ndarray, kind: str) -> tuple[str, bytes]:
+    """Id (sha1 of the decoded RGB pixels, uint8 [height, width, 3]) and bytes of one image, float [size, size]."""
+    mode, form = FORMATS[kind]
+    values = image if mode == "L" else image[..., None] * tint
+    pixels = PIL.Image.fromarray((np.clip(values, 0, 1) * 255).astype(np.uint8))
+    pixels = pixels.quantize() if mode == "P" else pixels.convert(mode)
     buffer = io.BytesIO()
-    pixels.save(buffer, "JPEG", quality=QUALITY)
-    return buffer.getvalue()
+    pixels.save(buffer, form, **({"quality": QUALITY} if form == "JPEG" else {}))
+    with PIL.Image.open(buffer) as decoded:
+        return _sha1(np.asarray(decoded.convert("RGB")).tobytes()), buffer.getvalue()
 
 
-def generate(settings: Synthetic, classes: list[str], target: Path) -> None:
-    """Write a zip of `settings.images` JPEG phantoms, `size` x `size` pixels, classes in equal shares."""
-    rng = np.random.default_rng(settings.seed)
-    copies = round(settings.images * settings.duplicates)
-    originals = settings.images - copies - settings.undecodable
-    names = list(settings.splits)
-    shares = list(settings.splits.values())
+def _sha1(content: bytes) -> str:
+    return hashlib.sha1(content, usedforsecurity=False).hexdigest()
 
-    files: list[tuple[str, str, bytes]] = []  # label, subject, content
-    for i in tqdm(range(originals), desc="synthetic", unit="image", mininterval=1):
+
+def _phantoms(
+    settings: Synthetic, classes: list[str], count: int, seed: int | list[int]
+) -> tuple[list[_File], np.random.Generator]:
+    """`count` images of subjects whose classes take turns, and the random generator as they leave it."""
+    rng = np.random.default_rng(seed)
+    # of its own, so that the anatomy is the same in every format
+    tints = np.random.default_rng([*np.atleast_1d(seed), 2])
+    files = []
+    for i in tqdm(range(count), desc="synthetic", unit="image", mininterval=1, disable=not count):
         subject, slice_ = divmod(i, settings.per_subject)
         if slice_ == 0:
             kind = subject % len(classes)
             anatomy = _head(rng, settings.size, kind)
+            tint = tints.uniform(0.8, 1.0, 3)
         image = np.roll(anatomy, rng.integers(-2, 3, 2), (0, 1)) * rng.uniform(0.9, 1.1)
         image += rng.normal(0, 0.04, image.shape)
-        files.append((classes[kind], f"s{subject:04d}", _jpeg(image)))
+        encoded = _encoded(image, tint, settings.formats[i % len(settings.formats)])
+        files.append(_File(classes[kind], f"{subject:04d}", *encoded))
+    return files, rng
+
+
+def _table(labels: LabelTable, rows: list[tuple[str, str]]) -> bytes:
+    """A CSV of the images' paths, by their names without suffix, and of their values."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([labels.id, labels.label])
+    writer.writerows((PurePosixPath(path).stem, value) for path, value in rows)
+    return text.getvalue().encode()
+
+
+def generate(settings: Synthetic, classes: list[str], target: Path, labels: LabelTable | None = None) -> None:
+    """Write a zip of `settings.images` phantoms, `size` x `size` pixels, classes in equal shares.
+
+    Beside them, if asked for: unlabelled images; with `labels`, the table of classes (ids are file names without
+    suffix) and a sample submission; litter.
+
+    In templates, {subject} is four digits and {id} the sha1 of the decoded RGB pixels (of the bytes, if damaged).
+    Raises MedgridError when a class has no template, or the templates give two images one path.
+    """
+    copies = round(settings.images * settings.duplicates)
+    originals = settings.images - copies - settings.undecodable
+    files, rng = _phantoms(settings, classes, originals, settings.seed)
     for i in rng.choice(originals, copies, replace=False):
-        label, _, content = files[i]
         # a copy under another subject's name: only its pixels give it away
-        files.append((label, f"s{9000 + len(files):04d}", content))
+        files.append(files[i]._replace(subject=f"{9000 + len(files):04d}"))
     for i in range(settings.undecodable):
-        label, _, content = files[i]
-        files.append((label, f"s{9000 + len(files):04d}", content[: len(content) // 3]))
+        content = files[i].content[: len(files[i].content) // 3]
+        files.append(_File(files[i].label, f"{9000 + len(files):04d}", _sha1(content), content))
+
+    members: dict[str, bytes] = {}
+
+    def add(path: str, content: bytes) -> None:
+        if path in members:
+            raise MedgridError(
+                f"synthetic: two images would be {path}; use {{n}} in its template, or set duplicates to 0"
+            )
+        members[path] = content
+
+    names, shares = list(settings.splits), list(settings.splits.values())
+    values = {label: value for value, label in labels.values.items()} if labels else {}
+    rows = []
+    for n, file in enumerate(files):
+        template = settings.template if isinstance(settings.template, str) else settings.template.get(file.label)
+        if template is None:
+            raise MedgridError(f"synthetic.template has none for class {file.label}")
+        split = str(rng.choice(names, p=shares))
+        path = template.format(split=split, label=file.label, subject=file.subject, n=n, id=file.id)
+        add(path, file.content)
+        rows.append((path, values.get(file.label, file.label)))
+    # a seed of their own: the others stay as they are, however many these are
+    unlabelled, _ = _phantoms(settings, classes, settings.unlabelled, [settings.seed, 1])
+    paths = [settings.unlabelled_template.format(n=n, id=file.id) for n, file in enumerate(unlabelled)]
+    for path, file in zip(paths, unlabelled, strict=True):
+        add(path, file.content)
+    first = rows[0][0]
+    if labels:
+        add(labels.file, _table(labels, rows))
+        if paths:
+            sample = str(PurePosixPath(labels.file).with_name("sample_submission.csv"))
+            add(sample, _table(labels, [(path, rows[0][1]) for path in paths]))
+    if settings.litter:
+        folder, name = PurePosixPath(first).parent, PurePosixPath(first).name
+        add(str(folder / ".DS_Store"), b"\0\0\0\1Bud1")
+        add(str("__MACOSX" / folder / f"._{name}"), b"\0\5\x16\7")
 
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for n, (label, subject, content) in enumerate(files):
-            split = str(rng.choice(names, p=shares))
-            name = settings.template.format(split=split, label=label, subject=subject, n=n)
-            archive.writestr(zipfile.ZipInfo(name), content)
+        for path, content in members.items():
+            archive.writestr(zipfile.ZipInfo(path), content)

@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
@@ -17,46 +18,59 @@ from medgrid.files import replacing
 CHUNK = 32  # images per task of a worker
 
 
-def to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Any mode to 8-bit RGB. Deep grey images are scaled from their 16-bit range, which PIL would clip."""
+MODES = {"rgb": "RGB", "grey": "L"}
+
+
+def to_8_bit(image: PIL.Image.Image, colour: str = "rgb") -> PIL.Image.Image:
+    """Any mode to 8-bit RGB or grey. Deep grey images are scaled from their 16-bit range, which PIL would clip."""
     if image.mode.startswith("I"):
         image = PIL.Image.fromarray((np.asarray(image).astype(np.float32) / 257).clip(0, 255).astype(np.uint8))
     elif image.mode == "F":
         raise MedgridError("floating-point images have no agreed range; convert them first")
-    return image.convert("RGB")
+    return image.convert(MODES[colour])
 
 
-def _fill(target: str, start: int, paths: list[str], size: int, interpolation: str) -> int:
-    tensors = np.load(target, mmap_mode="r+")
+def _resizer(size: int, interpolation: str) -> Callable[[PIL.Image.Image], np.ndarray]:
+    if interpolation == "area":
+        import cv2
+
+        # a process for each core is enough
+        cv2.setNumThreads(0)
+        return lambda image: cv2.resize(np.asarray(image), (size, size), interpolation=cv2.INTER_AREA)
     resampling = PIL.Image.Resampling[interpolation.upper()]
+    return lambda image: np.asarray(image.resize((size, size), resampling))
+
+
+def _fill(target: str, start: int, paths: list[str], settings: dict) -> int:
+    tensors = np.load(target, mmap_mode="r+")
+    resize = _resizer(settings["size"], settings["interpolation"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for row, path in enumerate(paths, start):
             with PIL.Image.open(io.BytesIO(read_in_worker(path))) as image:
-                tensors[row] = np.asarray(to_rgb(image).resize((size, size), resampling))
+                # a grey image has no axis of channels yet
+                tensors[row] = resize(to_8_bit(image, settings["colour"])).reshape(tensors.shape[1:])
     return len(paths)
 
 
 def write_tensors(settings: dict, archive: str, inventory: str, target: str, threads: int = 0) -> None:
-    """Write uint8 [N, size, size, 3] (rows as in the split's `row`, RGB, 0..255) as a memory-mappable .npy.
+    """Write uint8 [N, size, size, C] (C: 3 for rgb, 1 for grey; 0..255) as a memory-mappable .npy.
 
+    Rows are the images of the inventory that decode, in its order, unlabelled ones included: the split's `row`.
     Channels last, because that is how decoders deliver pixels and how convolutions want them: a view with
     the axes permuted is a channels_last batch without a copy.
     """
     with open(inventory, newline="", encoding="utf-8") as handle:  # noqa: PTH123
         paths = [row["path"] for row in csv.DictReader(handle) if not row["error"]]
-    size = settings["size"]
+    size, channels = settings["size"], len(MODES[settings["colour"]])
     with replacing(target) as temporary:
-        np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(paths), size, size, 3)).flush()
+        np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(paths), size, size, channels)).flush()
         starts = range(0, len(paths), CHUNK)
         workers = threads or len(os.sched_getaffinity(0))
         with (
             ProcessPoolExecutor(workers, initializer=open_in_worker, initargs=(archive,)) as pool,
             tqdm(total=len(paths), desc="tensors", unit="image", mininterval=1) as bar,
         ):
-            tasks = [
-                pool.submit(_fill, str(temporary), i, paths[i : i + CHUNK], size, settings["interpolation"])
-                for i in starts
-            ]
+            tasks = [pool.submit(_fill, str(temporary), i, paths[i : i + CHUNK], settings) for i in starts]
             for task in tasks:
                 bar.update(task.result())

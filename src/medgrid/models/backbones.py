@@ -1,33 +1,47 @@
-"""A torchvision classifier as a frozen backbone: everything before its last linear layer."""
+"""torchvision classifiers as bases: cut where a head begins, with weights from a file or from chance."""
 
+import re
+import warnings
 from pathlib import Path
 
 import torch
 import torchvision
 from torch import nn
+from torch.fx import symbolic_trace
 from torch.fx.experimental.optimization import fuse
+from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from medgrid.errors import MedgridError
 
-# torchvision's own preprocessing for its ImageNet weights
+# what follows scaling to 0..1: subtract the first, divide by the second, per channel
 NORMALISATION = {
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # torchvision's own, for its ImageNet weights
+    "symmetric": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
-PASSING = 3.0  # of random layers: norm of the pass-through, in norms of the random part
-INITIAL_SEED = 0  # of random weights: a backbone is part of the data, not of a replicate
+PASSING = 3.0  # of settled layers: norm of the pass-through, in norms of the random part
+INITIAL_SEED = 0  # of random weights that no training changes: such a base is part of the data, not of a replicate
+SMALLEST = {"inception_v3": 75}  # pixels below which a base has nothing left to pool
 
 
-def output_layer(model: nn.Module) -> tuple[str, nn.Linear, float]:
-    """Name of the last linear layer, the layer itself, and the rate of a dropout just before it (else 0)."""
+def normalising(normalisation: str, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Factor and offset [channels, 1, 1] that take pixels of 0..255 to what a network wants."""
+    mean, std = (torch.tensor(values) for values in NORMALISATION[normalisation])
+    if channels == 1:
+        mean, std = mean.mean(0, keepdim=True), std.mean(0, keepdim=True)
+    return (1 / (255 * std)).view(-1, 1, 1), (-mean / std).view(-1, 1, 1)
+
+
+def output_layer(model: nn.Module) -> tuple[str, nn.Linear, str | None]:
+    """Name of the last linear layer, the layer itself, and the name of a dropout just before it, if there is one."""
     modules = [(name, module) for name, module in model.named_modules() if not list(module.children())]
     last = max((i for i, (_, module) in enumerate(modules) if isinstance(module, nn.Linear)), default=None)
     if last is None:
         raise MedgridError(
             f"{type(model).__name__} ends in no linear layer that could be replaced; choose another model"
         )
-    before = modules[last - 1][1]
-    return *modules[last], before.p if isinstance(before, nn.Dropout) else 0.0
+    before = modules[last - 1]
+    return *modules[last], before[0] if isinstance(before[1], nn.Dropout) else None
 
 
 def load_state(path: Path) -> dict[str, torch.Tensor]:
@@ -42,74 +56,144 @@ def load_state(path: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-class Backbone(nn.Module):
-    """uint8 images [B, H, W, 3] to float32 features [B, D]; a fixed function of each image.
+def _last_map(network: nn.Module, model: str) -> str:
+    """Graph node of the last feature map: what the last pooling over space takes in."""
+    with warnings.catch_warnings():  # that dropout leaves the graph in eval mode is no news
+        warnings.simplefilter("ignore")
+        _, names = get_graph_node_names(network)
+    modules = dict(network.named_modules())
+    function = re.compile(r"(adaptive_avg_pool2d|mean)(_\d+)?$")
+    pooling = [
+        i
+        for i, name in enumerate(names)
+        if isinstance(modules.get(name), nn.AdaptiveAvgPool2d) or function.match(name)
+    ]
+    if not pooling or not pooling[-1]:
+        raise MedgridError(f"{model} pools no feature map before its output: use it without layers of one's own")
+    return names[pooling[-1] - 1]
 
-    In eval mode for good: BatchNorm uses its stored statistics, dropout is off. Convolutions carry their
-    BatchNorm folded in, which saves time and changes rounding (by less than 2e-5 of the largest feature, as tested).
 
-    `dropout` is the rate that torchvision's head applies to the features in training.
+class Trunk(nn.Module):
+    """A base up to a head's first layer: normalised float images [B, 3, H, W] to maps [B, F, h, w] or vectors [B, F].
+
+    `dropout` is the rate that torchvision's own head applies first (0 for maps). Modules keep torchvision's names
+    below `network`.
     """
 
-    def __init__(self, model: str, weights: Path | None, normalisation: str):
+    def __init__(self, model: str, cut: str, weights: Path | str, normalisation: str, seed: int = INITIAL_SEED):
+        """`cut`: output (all before the last linear layer) or map. `weights`: a file, `random` or `settled`.
+
+        Raises MedgridError when the file does not fit.
+        """
         super().__init__()
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(INITIAL_SEED)
-            network = torchvision.models.get_model(model, weights=None)
+            torch.manual_seed(seed)
+            network = _plain(model, drawn=not isinstance(weights, Path))
         if hasattr(network, "transform_input"):
-            # torchvision's weights for the Inceptions were made for another normalisation, and it turns this on too
-            network.transform_input = weights is not None
-        name, layer, self.dropout = output_layer(network)
-        if weights is None:
-            self._settle(network)
+            # Google's weights were made for inputs of -1..1; with torchvision's own normalisation it translates
+            network.transform_input = normalisation == "imagenet" and isinstance(weights, Path)
+        if hasattr(network, "aux_logits"):
+            # a second classifier halfway, which only training from scratch on ImageNet used
+            network.aux_logits, network.AuxLogits = False, None
+        name, _, dropout = output_layer(network)
+        self.dropout = 0.0
+        if cut == "output":
+            if dropout:
+                self.dropout = network.get_submodule(dropout).p
+                network.set_submodule(dropout, nn.Identity())
+            network.set_submodule(name, nn.Identity())
         else:
-            self._load(network, model, name, weights)
-        parent, _, child = name.rpartition(".")
-        setattr(network.get_submodule(parent), child, nn.Identity())
-        self.features = layer.in_features
-        self.network = fuse(network.eval()).to(memory_format=torch.channels_last)
-        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in NORMALISATION[normalisation])
-        self.register_buffer("scale", 1 / (255 * std))
-        self.register_buffer("shift", -mean / std)
-        self.requires_grad_(False)
-        self.eval()
+            network = create_feature_extractor(network, {_last_map(network, model): "map"})
+        self.network = network
+        if weights == "settled":
+            settle(network)
+        elif isinstance(weights, Path):
+            self._load(model, weights)
 
-    @staticmethod
-    @torch.no_grad()
-    def _settle(network: nn.Module) -> None:
-        """Make random layers usable: as initialised, a deep network scrambles its input beyond any reading.
-
-        Each convolution gets a pass-through beside its random part, and BatchNorm statistics are measured on
-        fixed noise, without which activations grow by orders.
-        """
-        network.eval()
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d):
-                passing = nn.init.dirac_(torch.empty_like(module.weight), module.groups)
-                module.weight += PASSING * module.weight.flatten(1).norm(dim=1).mean() * passing
-            elif isinstance(module, nn.BatchNorm2d):
-                module.train()
-                module.momentum = None  # plain mean over what passes, here one batch
-        # coarse and fine noise together, since images have both
-        generator = torch.Generator().manual_seed(INITIAL_SEED)
-        coarse = torch.randn(32, 3, 4, 4, generator=generator)
-        fine = torch.randn(32, 3, 96, 96, generator=generator)
-        network(nn.functional.interpolate(coarse, size=96, mode="bilinear") + 0.2 * fine)
-
-    @staticmethod
-    def _load(network: nn.Module, model: str, output: str, path: Path) -> None:
-        state = {name: value for name, value in load_state(path).items() if not name.startswith(f"{output}.")}
+    def _load(self, model: str, path: Path) -> None:
+        own = self.network.state_dict()
+        state = load_state(path)
+        # a whole classifier's file has an output layer (and more, behind a cut), which is replaced anyway
+        with torch.device("meta"):
+            everything = _plain(model, drawn=False).state_dict()
+        unexpected = [name for name in state if name not in everything]
+        missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
         try:
-            result = network.load_state_dict(state, strict=False)
+            self.network.load_state_dict({name: value for name, value in state.items() if name in own}, strict=False)
         except RuntimeError as error:
             reason = str(error).splitlines()[1].strip()
             raise MedgridError(f"{path} does not fit {model}: {reason}") from None
-        # a headless file lacks the output layer, which is replaced anyway
-        missing = [name for name in result.missing_keys if not name.startswith(f"{output}.")]
-        if missing or result.unexpected_keys:
-            lacks = f"lacks {missing[0]}" if missing else f"has {result.unexpected_keys[0]}, which it should not"
+        if missing or unexpected:
+            lacks = f"lacks {missing[0]}" if missing else f"has {unexpected[0]}, which it should not"
             raise MedgridError(f"{path} does not fit {model}: it {lacks}")
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        batch = images.permute(0, 3, 1, 2).float()
-        return self.network(batch * self.scale + self.shift).flatten(1)
+        result = self.network(images)
+        return result["map"] if isinstance(result, dict) else result.flatten(1)
+
+    def shape(self, size: int) -> tuple[int, int]:
+        """Channels and side of what it makes of images of `size` pixels; side 0: vectors."""
+        training = self.training
+        with torch.no_grad():
+            made = self.eval()(torch.zeros(1, 3, size, size))
+        self.train(training)
+        return made.shape[1], made.shape[2] if made.dim() == 4 else 0
+
+
+def _plain(model: str, drawn: bool) -> nn.Module:
+    """torchvision's own network, without a file; `drawn`: its initial weights matter."""
+    # the Inceptions draw truncated normals, which takes seconds, and ask to be told
+    options = {"init_weights": drawn} if model in ("inception_v3", "googlenet") else {}
+    return torchvision.models.get_model(model, weights=None, **options)
+
+
+@torch.no_grad()
+def settle(network: nn.Module) -> None:
+    """Make random layers usable: as initialised, a deep network scrambles its input beyond any reading.
+
+    Each convolution gets a pass-through beside its random part, and BatchNorm statistics are measured on
+    fixed noise, without which activations grow by orders.
+    """
+    network.eval()
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [module.momentum for module in norms]
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            passing = nn.init.dirac_(torch.empty_like(module.weight), module.groups)
+            module.weight += PASSING * module.weight.flatten(1).norm(dim=1).mean() * passing
+        elif isinstance(module, nn.BatchNorm2d):
+            module.train()
+            module.momentum = None  # plain mean over what passes, here one batch
+    # coarse and fine noise together, since images have both
+    generator = torch.Generator().manual_seed(INITIAL_SEED)
+    coarse = torch.randn(32, 3, 4, 4, generator=generator)
+    fine = torch.randn(32, 3, 96, 96, generator=generator)
+    network(nn.functional.interpolate(coarse, size=96, mode="bilinear") + 0.2 * fine)
+    for module, momentum in zip(norms, momenta, strict=True):
+        module.momentum = momentum
+
+
+class Backbone(nn.Module):
+    """Float images [B, 3, H, W] of 0..255 to float32 features; a fixed function of each image.
+
+    In eval mode for good: BatchNorm uses its stored statistics, dropout is off. Convolutions carry their
+    BatchNorm folded in, which saves time and changes rounding (by less than 2e-5 of the largest feature, as tested).
+    """
+
+    def __init__(self, model: str, cut: str, weights: Path | str, normalisation: str):
+        """`cut`: output, pooled (the mean of the last feature map) or map."""
+        super().__init__()
+        trunk = Trunk(model, "output" if cut == "output" else "map", weights, normalisation).eval()
+        self.dropout, self.cut = trunk.dropout, cut
+        # in place: a copy of a cut network forgets that it is in eval mode
+        trunk.network = fuse(symbolic_trace(trunk.network).eval(), inplace=True)
+        self.trunk = trunk.to(memory_format=torch.channels_last)
+        scale, shift = normalising(normalisation, 3)
+        self.register_buffer("scale", scale)
+        self.register_buffer("shift", shift)
+        self.requires_grad_(False)
+        self.eval()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        made = self.trunk(images * self.scale + self.shift)
+        return made.mean((2, 3)) if self.cut == "pooled" else made

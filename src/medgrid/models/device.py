@@ -49,11 +49,15 @@ def describe(device: torch.device) -> str:
     return f"cpu, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def stamp(device: torch.device) -> dict:
-    """What computed: kept beside every result."""
+STAMP = ("device", "precision", "torch", "python", "machine")
+
+
+def stamp(device: torch.device, mixed: bool = False) -> dict:
+    """What computed (names: STAMP), kept beside every result. `mixed`: with autocast, where there is bfloat16."""
+    mixed = mixed and device.type == "cuda" and torch.cuda.is_bf16_supported()
     return {
         "device": describe(device),
-        "precision": "float32",
+        "precision": "bfloat16 autocast" if mixed else "float32",
         "torch": torch.__version__,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",

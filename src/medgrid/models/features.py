@@ -1,4 +1,4 @@
-"""Frozen means function: each image passes through a backbone once, whatever the grid."""
+"""Frozen means function: each image passes through a base once, whatever the grid."""
 
 import json
 import time
@@ -8,9 +8,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from medgrid.config import Augmentation
 from medgrid.files import replacing
 from medgrid.models import device as devices
-from medgrid.models.backbones import Backbone
+from medgrid.models.augment import augment
+from medgrid.models.backbones import INITIAL_SEED, Backbone
+from medgrid.models.networks import to_float
 from medgrid.models.weights import sha256_of
 
 BATCH = {"cpu": 16, "cuda": 256}  # images; small on a CPU, so that activations stay in its cache
@@ -25,29 +28,42 @@ def write_features(
     device: str = "auto",
     threads: int = 0,
 ) -> None:
-    """Write float32 [N, D] to `target` (.npy), rows as in `tensors`, and to `stamp` (JSON) how they came about.
+    """Write float32 features to `target` (.npy), rows as in `tensors`, and to `stamp` (JSON) how they came about.
 
-    `settings`: model, normalisation, weights (name). Without a `weights` file the backbone is random.
+    Shape [N, D], or [N, F, h, w] where `cut` is map; with augmented views one more axis in front: the plain images,
+    then each view of all images.
+
+    `settings`: model, normalisation, weights (name, `random` or `settled`), cut, augmentation, views.
     """
     chosen = devices.choose(device, threads)
-    backbone = Backbone(settings["model"], Path(weights) if weights else None, settings["normalisation"]).to(chosen)
+    source = Path(weights) if weights else settings["weights"]
+    backbone = Backbone(settings["model"], settings["cut"], source, settings["normalisation"]).to(chosen)
     images = np.load(tensors, mmap_mode="r")
+    views = settings["views"]
+    changes = Augmentation.model_validate(settings["augmentation"]) if views else None
+    generator = torch.Generator().manual_seed(INITIAL_SEED)
     size = BATCH[chosen.type]
     began = time.perf_counter()
+    features = None
     with replacing(target) as temporary, torch.inference_mode():
-        features = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(images), backbone.features))
-        with tqdm(total=len(images), desc=settings["model"], unit="image", mininterval=1) as bar:
-            for start in range(0, len(images), size):
-                batch = torch.from_numpy(np.array(images[start : start + size])).to(chosen)
-                features[start : start + size] = backbone(batch).cpu().numpy()
-                bar.update(len(batch))
+        with tqdm(total=len(images) * (1 + views), desc=settings["model"], unit="image", mininterval=1) as bar:
+            for view in range(1 + views):
+                for start in range(0, len(images), size):
+                    batch = torch.from_numpy(np.array(images[start : start + size])).to(chosen)
+                    pixels = augment(batch, changes, generator) if view else to_float(batch)
+                    made = backbone(pixels).cpu().numpy()
+                    if features is None:
+                        shape = ((1 + views,) if views else ()) + (len(images), *made.shape[1:])
+                        features = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
+                    (features[view] if views else features)[start : start + size] = made
+                    bar.update(len(batch))
         features.flush()
         seconds = time.perf_counter() - began
         description = {
             **settings,
             "sha256": sha256_of(Path(weights)) if weights else None,
             "dropout": backbone.dropout,
-            "images_per_second": round(len(images) / seconds, 1),
+            "images_per_second": round(len(images) * (1 + views) / seconds, 1),
             **devices.stamp(chosen),
         }
         with replacing(stamp) as description_file:

@@ -1,25 +1,23 @@
-"""Train one stack of heads over its epochs, from any point at which it was stopped."""
+"""Train one learner over its epochs, from any point at which it was stopped."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 
 from medgrid.config import Training
 from medgrid.training import CURVES
-from medgrid.training.heads import HeadStack, losses
+from medgrid.training.data import Part
+from medgrid.training.losses import losses, predicted, probabilities
+from medgrid.training.optimizers import Schedule
+from medgrid.training.single import Single
+from medgrid.training.stack import Stack
 
 # one stream of random numbers per purpose, so that adding a consumer does not move the others
-STREAMS = {"initial": 0, "order": 1, "dropout": 2}
-
-
-@dataclass(frozen=True)
-class Part:
-    """Features [n, D] and labels [n] of one part of a split, on the training device."""
-
-    features: torch.Tensor
-    labels: torch.Tensor
+STREAMS = {"initial": 0, "order": 1, "dropout": 2, "augmentation": 3, "views": 4}
+# numbers that one batch of an evaluation may hold, and how many a whole network makes of one of its inputs
+LARGEST, GROWTH = {"cpu": 1 << 24, "cuda": 1 << 28}, 8
 
 
 def generator(seed: int, stream: str) -> torch.Generator:
@@ -28,96 +26,180 @@ def generator(seed: int, stream: str) -> torch.Generator:
     return torch.Generator().manual_seed(int(state >> 1))
 
 
+def generators(seed: int) -> dict[str, torch.Generator]:
+    return {stream: generator(seed, stream) for stream in STREAMS}
+
+
+def batches(part: Part, learner: Stack | Single) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """A whole part in order, in pieces that fit: inputs, and places within the part."""
+    one = part.inputs[0, 0] if part.views else part.inputs[0]
+    size = max(1, LARGEST[one.device.type] // (one.numel() * (GROWTH if isinstance(learner, Single) else 1)))
+    for places in torch.arange(len(part), device=part.rows.device).split(size):
+        yield part.batch(places), places
+
+
 @torch.no_grad()
-def measure(stack: HeadStack, part: Part) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean loss and accuracy of every member over a whole part, dropout off: two tensors [M]."""
-    logits = stack.logits(part.features)
-    loss = losses(logits, part.labels).mean(0)
-    accuracy = (logits.argmax(2) == part.labels[:, None]).float().mean(0)
-    return loss, accuracy
+def measure(learner: Stack | Single, part: Part) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean loss (without penalty) and accuracy of every member over a whole part, dropout off: two tensors [M]."""
+    loss = right = 0.0
+    for inputs, places in batches(part, learner):
+        logits, labels = learner.logits(inputs), part.labels[places]
+        loss = loss + losses(logits, labels).sum(0)
+        right = right + (predicted(logits) == labels[:, None]).sum(0)
+    return loss / len(part), right / len(part)
 
 
-class StackRun:
-    """A stack of heads that share features, batch size and seed, with its curves and best epochs so far.
+@torch.no_grad()
+def predict(learner: Stack | Single, part: Part) -> torch.Tensor:
+    """Probabilities [M, n, classes] on the CPU."""
+    return torch.cat([probabilities(learner.logits(inputs)).cpu() for inputs, _ in batches(part, learner)]).transpose(
+        0, 1
+    )
 
-    The epoch's curves are measured after its last step, over the whole part and without dropout, so that the
-    train and the validation curve describe the same weights.
+
+class Run:
+    """A learner's way through its epochs: curves, best epochs, rates, early ends.
+
+    Validation is measured after an epoch's last step, over the whole part. The training curve is measured in the same
+    way where inputs are cached features and that is nearly free; elsewhere it is the mean over the epoch's
+    batches as they were trained on, augmented and with dropout, as Keras and plain scripts report it.
     """
 
-    def __init__(self, members: list[Training], seed: int, select: str, train: Part, classes: int, dropout: float):
+    def __init__(
+        self,
+        learner: Stack | Single,
+        members: list[Training],
+        chances: dict[str, torch.Generator],
+        select: str,
+        train: Part,
+        measured: bool,
+    ):
         first = members[0]
         if {(member.batch_size, member.epochs) for member in members} != {(first.batch_size, first.epochs)}:
             raise ValueError("a stack shares its batch size and epochs")
-        self.batch_size, self.epochs, self.select = first.batch_size, first.epochs, select
-        self.train = train
-        device = train.features.device
-        self.stack = HeadStack(members, train.features.shape[1], classes, dropout, generator(seed, "initial"), device)
-        self.generators = {name: generator(seed, name) for name in ("order", "dropout")}
+        self.learner, self.members, self.chances, self.select = learner, members, chances, select
+        self.train, self.measured = train, measured
+        self.batch_size, self.epochs = first.batch_size, first.epochs
+        self.schedules = [Schedule(member) for member in members]
         count = len(members)
-        self.epoch = 0
-        self.curves = torch.full((count, self.epochs, len(CURVES)), float("nan"))
-        self.best_score = torch.full((count,), float("inf"), device=device)
+        self.epoch, self.seconds = 0, 0.0
+        self.curves = torch.full((count, self.epochs, len(CURVES) + 1), float("nan"))  # the last: the rate
+        self.best_score = torch.full((count,), float("inf"))
         self.best_epoch = torch.zeros(count, dtype=torch.long)  # 0: none yet
-        self.best_weight, self.best_bias = (
-            self.stack.weight.detach().clone(),
-            self.stack.bias.detach().clone(),
-        )
         self.diverged_at = torch.zeros(count, dtype=torch.long)  # 0: never
+        self.ended_at = torch.zeros(count, dtype=torch.long)  # 0: still training
+        self.best = {name: tensor.clone() for name, tensor in learner.weights().items()}
+        self.last: dict[str, torch.Tensor] = {}  # of members that ended early, while others go on
+
+    @property
+    def finished(self) -> bool:
+        return bool((self.ended_at > 0).all())
 
     def run(self, validation: Part, after_epoch: Callable[[], None]) -> None:
         """Train the epochs that are left; `after_epoch` is called at each point where the run may be saved."""
-        while self.epoch < self.epochs:
-            order = torch.randperm(len(self.train.labels), generator=self.generators["order"])
-            for rows in order.to(self.train.labels.device).split(self.batch_size):
-                self.stack.step(self.train.features[rows], self.train.labels[rows], self.generators["dropout"])
-            self._note_epoch(validation)
+        while not self.finished:
+            began = time.perf_counter()
+            rates = [schedule.rate for schedule in self.schedules]
+            self.learner.set_rates(rates)
+            device = self.train.rows.device
+            order = torch.randperm(len(self.train), generator=self.chances["order"])
+            views = None
+            if self.train.views:
+                views = torch.randint(1, 1 + self.train.views, (len(self.train),), generator=self.chances["views"])
+                views = views.to(device)
+            loss = right = torch.zeros(len(self.members), device=device)
+            for places in order.to(device).split(self.batch_size):
+                if len(places) == 1 and len(self.train) > 1:
+                    continue  # BatchNorm has no deviation over a single image
+                sums = self.learner.step(self.train.batch(places, views), self.train.labels[places])
+                loss, right = loss + sums[0], right + sums[1]
+            if self.measured:
+                loss, right = measure(self.learner, self.train)
+            else:
+                loss, right = loss / len(self.train), right / len(self.train)
+            measured = torch.stack([loss, right, *measure(self.learner, validation)], 1)
+            self._note_epoch(measured.float().cpu(), rates)
+            self.seconds += time.perf_counter() - began
             after_epoch()
 
-    def _note_epoch(self, validation: Part) -> None:
-        train_loss, train_accuracy = measure(self.stack, self.train)
-        loss, accuracy = measure(self.stack, validation)
-        self.curves[:, self.epoch] = torch.stack([train_loss, train_accuracy, loss, accuracy], 1).cpu()
+    def _note_epoch(self, measured: torch.Tensor, rates: list[float]) -> None:
+        going = self.ended_at == 0
+        self.curves[going, self.epoch, :-1] = measured[going]
+        self.curves[going, self.epoch, -1] = torch.tensor(rates)[going]
         self.epoch += 1
-        failed = (~(train_loss.isfinite() & loss.isfinite())).cpu()
-        self.diverged_at[failed & (self.diverged_at == 0)] = self.epoch
+        train_loss, _, loss, accuracy = measured.unbind(1)
+        failed = ~(train_loss.isfinite() & loss.isfinite())
+        self.diverged_at[failed & going & (self.diverged_at == 0)] = self.epoch
         # smaller is better; a comparison with NaN is false, so a diverged epoch is never the best
         score = loss if self.select == "validation_loss" else -accuracy
-        better = (score < self.best_score) & loss.isfinite()
+        better = (score < self.best_score) & loss.isfinite() & going
         self.best_score = torch.where(better, score, self.best_score)
-        self.best_epoch[better.cpu()] = self.epoch
-        self.best_weight = torch.where(better[:, None, None], self.stack.weight.detach(), self.best_weight)
-        self.best_bias = torch.where(better[:, None], self.stack.bias.detach(), self.best_bias)
+        self.best_epoch[better] = self.epoch
+        self._keep(self.best, better)
+        for schedule, own in zip(self.schedules, score.tolist(), strict=True):
+            schedule.after_epoch(own)
+        patience = torch.tensor([member.patience for member in self.members])
+        ended = going & (patience > 0) & (self.epoch - self.best_epoch >= patience)
+        # weights that are not finite stay so; one epoch of grace, for a loss that only overflowed
+        ended |= going & failed & (self.diverged_at > 0) & (self.diverged_at < self.epoch)
+        if self.epoch == self.epochs:
+            ended = going
+        self.ended_at[ended] = self.epoch
+        if ended.any() and not self.finished:
+            if not self.last:
+                self.last = {name: tensor.clone() for name, tensor in self.learner.weights().items()}
+            self._keep(self.last, ended)
 
-    def heads(self) -> dict[str, torch.Tensor]:
-        """Weights [M, 2, C, D] and biases [M, 2, C]: the best and the last epoch of every member.
+    def _keep(self, kept: dict[str, torch.Tensor], chosen: torch.Tensor) -> None:
+        if chosen.any():
+            for name, tensor in self.learner.weights().items():
+                places = chosen.to(tensor.device)
+                kept[name][places] = tensor[places]
 
-        NaN where there is none: the best of a member that diverged at once, the last of one that diverged.
+    def results(self, parts: dict[str, Part]) -> dict[str, torch.Tensor | dict[str, torch.Tensor]]:
+        """What remains of the run, on the CPU, [M, ...] each: predictions of the best and the last epoch, penalties,
+        curves, and the best weights.
+
+        Probabilities are NaN where there are none: the best of a member that diverged at once, the last of one that
+        diverged.
         """
-        never = (self.best_epoch == 0).to(self.best_weight.device)
-        lost = (self.diverged_at > 0).to(self.best_weight.device)
-        nan = float("nan")
-        best = (
-            self.best_weight.masked_fill(never[:, None, None], nan),
-            self.best_bias.masked_fill(never[:, None], nan),
-        )
-        last = self.stack.weight.detach(), self.stack.bias.detach()
-        last = last[0].masked_fill(lost[:, None, None], nan), last[1].masked_fill(lost[:, None], nan)
-        return {
-            "weight": torch.stack([best[0], last[0]], 1),
-            "bias": torch.stack([best[1], last[1]], 1),
-        }
+        current = {name: tensor.clone() for name, tensor in self.learner.weights().items()}
+        if self.last:
+            early = self.ended_at < self.epoch
+            last = {name: tensor.clone() for name, tensor in self.last.items()}
+            still = ~early
+            self._keep(last, still)
+            current = last
+        made: dict[str, list[torch.Tensor]] = {name: [] for name in (*parts, "penalty")}
+        for weights, invalid in ((self.best, self.best_epoch == 0), (current, self.diverged_at > 0)):
+            self.learner.load(weights)
+            for name, part in parts.items():
+                probabilities = predict(self.learner, part)
+                probabilities[invalid] = float("nan")
+                made[name].append(probabilities)
+            with torch.no_grad():
+                made["penalty"].append(self.learner.penalty().cpu())
+        own = {name: getattr(self, name) for name in ("curves", "best_epoch", "diverged_at", "ended_at")}
+        seconds = torch.full((len(self.members),), self.seconds / len(self.members))
+        own |= {"seconds": seconds, "weights": {name: tensor.cpu() for name, tensor in self.best.items()}}
+        return {name: torch.stack(both, 1) for name, both in made.items()} | own
 
     def state(self) -> dict:
-        own = ("epoch", "curves", "best_score", "best_epoch", "best_weight", "best_bias", "diverged_at")
+        own = ("epoch", "seconds", "curves", "best_score", "best_epoch", "diverged_at", "ended_at", "best", "last")
         return {
-            "stack": self.stack.state(),
-            "generators": {name: each.get_state() for name, each in self.generators.items()},
+            "learner": self.learner.state(),
+            "schedules": [schedule.state() for schedule in self.schedules],
+            "chances": {name: each.get_state() for name, each in self.chances.items()},
             **{name: getattr(self, name) for name in own},
         }
 
     def restore(self, state: dict) -> None:
-        self.stack.restore(state.pop("stack"))
-        for name, saved in state.pop("generators").items():
-            self.generators[name].set_state(saved)
+        state = dict(state)
+        self.learner.restore(state.pop("learner"))
+        for schedule, saved in zip(self.schedules, state.pop("schedules"), strict=True):
+            schedule.restore(saved)
+        for name, saved in state.pop("chances").items():
+            self.chances[name].set_state(saved.cpu())  # generators live on the CPU whatever the device
         for name, value in state.items():
-            setattr(self, name, value)
+            # weights lie where they train, records on the CPU
+            setattr(self, name, value.cpu() if torch.is_tensor(value) else value)

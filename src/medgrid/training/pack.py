@@ -1,4 +1,4 @@
-"""One job: all replicates that share a backbone's features, trained stack by stack, resumable at any moment."""
+"""One job: cells and seeds that share their inputs, trained stack by stack, resumable at any moment."""
 
 import csv
 import json
@@ -11,21 +11,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from tqdm import tqdm
 
-from medgrid.config import Training
-from medgrid.data import HELD_OUT, PARTS
+from medgrid.config import Augmentation, Model, Training
+from medgrid.data import HELD_OUT, UNLABELLED
 from medgrid.files import exclusive, replacing
 from medgrid.models import device as devices
+from medgrid.models.layers import build_layers
+from medgrid.models.networks import Network, build
+from medgrid.models.weights import sha256_of
 from medgrid.training import CURVES
-from medgrid.training.loop import Part, StackRun
+from medgrid.training.data import Part, read_parts
+from medgrid.training.loop import Run, generators
+from medgrid.training.single import Single
+from medgrid.training.stack import Stack
 
-SAVE_EVERY = 20.0  # seconds between checkpoints of a running stack
+SAVE_EVERY = 20.0  # seconds between checkpoints of a running stack, at least
+SAVE_SHARE = 20  # and so many times what saving takes
 
 
 @dataclass(frozen=True)
-class Stack:
-    """Cells (by position in the pack) that share the order of batches, for one seed."""
+class Group:
+    """Cells (by position in the pack) that train as one stack, for one seed."""
 
     cells: list[int]
     seed: int
@@ -35,31 +43,77 @@ class Stack:
         return f"seed{self.seed}-cells" + "_".join(map(str, self.cells))
 
 
-def stacks(cells: list[Training], seeds: list[int]) -> Iterator[Stack]:
-    """Group a pack's replicates into stacks: same batch size and epochs, same seed."""
+def groups(cells: list[Training], seeds: list[int], stacked: bool) -> Iterator[Group]:
+    """What trains together: same batch size, epochs and loss, same seed; without stacks, every replicate alone."""
 
-    def shared(i: int) -> tuple[int, int]:
-        return cells[i].batch_size, cells[i].epochs
+    def shared(i: int) -> tuple:
+        return (cells[i].batch_size, cells[i].epochs, cells[i].loss) if stacked else (i,)
 
-    groups = [list(members) for _, members in groupby(sorted(range(len(cells)), key=shared), key=shared)]
+    members = [list(each) for _, each in groupby(sorted(range(len(cells)), key=shared), key=shared)]
     for seed in seeds:
-        for members in groups:
-            yield Stack(members, seed)
+        for each in members:
+            yield Group(each, seed)
 
 
-def _parts(features: str, split: str, classes: list[str], device: torch.device) -> tuple[dict[str, Part], dict]:
-    """Features and labels of each part, and ids of the images that are not trained on."""
-    matrix = np.load(features, mmap_mode="r")
-    with open(split, newline="", encoding="utf-8") as handle:  # noqa: PTH123
-        images = list(csv.DictReader(handle))
-    parts, ids = {}, {}
-    for part in PARTS:
-        chosen = [image for image in images if image["part"] == part]
-        rows = np.array([int(image["row"]) for image in chosen])
-        labels = torch.tensor([classes.index(image["label"]) for image in chosen])
-        parts[part] = Part(torch.from_numpy(matrix[rows]).to(device), labels.to(device))
-        ids[part] = [image["path"] for image in chosen]
-    return parts, ids
+@dataclass(frozen=True)
+class Job:
+    """Everything that a pack's trainings share."""
+
+    settings: dict
+    cells: list[Training]
+    model: Model
+    source: str  # features, maps, pixels or images: what the inputs are
+    dropout: float  # of the inputs, where they are features for torchvision's own head
+    weights: Path | str
+    parts: dict[str, Part]
+    device: torch.device
+
+    @property
+    def stacked(self) -> bool:
+        return self.source in ("features", "pixels")
+
+    def run(self, group: Group) -> Run:
+        """A group's run, at its beginning."""
+        members = [self.cells[i] for i in group.cells]
+        chances = generators(group.seed)
+        outputs = members[0].outputs or len(self.settings["classes"])
+        train = self.parts["train"]
+        shape = train.inputs.shape[2 if train.views else 1 :]
+        if self.stacked:
+            channels = shape[-1] if self.source == "pixels" else 1
+            learner = Stack(
+                members, self.model.layers, shape.numel(), outputs, self.dropout, channels, chances, self.device
+            )
+        else:
+            # one number of its own for torch's generator, which initialises whole networks
+            seed = int(torch.randint(2**62, (1,), generator=chances["initial"]))
+            learner = Single(
+                self._network(members[0], outputs, seed, shape),
+                self.model if self.source == "images" else self.model.model_copy(update={"base": None}),
+                members[0],
+                self._augmentation(members[0]),
+                chances,
+                self.device,
+            )
+        measured = self.source in ("features", "maps") and not train.views
+        return Run(learner, members, chances, self.settings["select"], train, measured)
+
+    def _network(self, training: Training, outputs: int, seed: int, shape: torch.Size) -> Network:
+        if self.source == "maps":
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                head = build_layers(self.model.layers, shape[0], shape[-1], outputs)
+            return Network(nn.Identity(), head, None, shape[0])
+        # a base that trains from nothing is the replicate's own; a random one that stays frozen is part of the data
+        own = {"weights": "random", "base_seed": seed} if training.mode == "scratch" else {"weights": self.weights}
+        return build(
+            self.model, outputs, training.normalisation, channels=shape[-1], size=shape[0], seed=seed, **own
+        )
+
+    def _augmentation(self, training: Training) -> Augmentation | None:
+        if training.augmentation == "none" or training.views:
+            return None
+        return Augmentation.model_validate(self.settings["augmentations"][training.augmentation])
 
 
 def _save(content: dict, path: Path) -> None:
@@ -78,57 +132,53 @@ def _load(path: Path, device: torch.device) -> dict | None:
         return None
 
 
-@torch.no_grad()
-def _predict(heads: dict[str, torch.Tensor], part: Part) -> torch.Tensor:
-    """Probabilities [M, 2, n, C] of the best and the last head of each member."""
-    logits = torch.einsum("nd,mkcd->mknc", part.features, heads["weight"]) + heads["bias"][:, :, None]
-    return logits.softmax(3)
-
-
-def _train_stack(run: StackRun, parts: dict[str, Part], checkpoint: Path, bar: tqdm, save_every: float) -> dict:
-    """Train or go on training one stack; returns its results on the CPU."""
-    saved = _load(checkpoint, parts["train"].features.device)
+def _train(run: Run, parts: dict[str, Part], checkpoint: Path, bar: tqdm, save_every: float) -> dict:
+    """Train or go on training one group; returns its results on the CPU."""
+    saved = _load(checkpoint, parts["train"].rows.device)
     if saved:
-        # generators live on the CPU whatever the device
-        saved["generators"] = {name: state.cpu() for name, state in saved["generators"].items()}
-        for name in ("curves", "best_epoch", "diverged_at"):
-            saved[name] = saved[name].cpu()
         run.restore(saved)
         bar.update(run.epoch)
-    last = time.monotonic()
+    last, pause = time.monotonic(), save_every
 
     def after_epoch() -> None:
-        nonlocal last
+        nonlocal last, pause
         bar.update()
-        if time.monotonic() - last >= save_every:
+        if time.monotonic() - last >= pause and not run.finished:
+            began = time.monotonic()
             _save(run.state(), checkpoint)
             last = time.monotonic()
+            pause = max(save_every, SAVE_SHARE * (last - began)) if save_every else 0.0
 
     run.run(parts["validation"], after_epoch)
-    heads = run.heads()
-    probabilities = {part: _predict(heads, parts[part]).cpu() for part in HELD_OUT}
-    own = {"curves": run.curves, "best_epoch": run.best_epoch, "diverged_at": run.diverged_at}
-    return own | {name: value.cpu() for name, value in heads.items()} | probabilities
+    bar.update(run.epochs - run.epoch)  # what an early end saved
+    return run.results({part: parts[part] for part in (*HELD_OUT, UNLABELLED) if part in parts})
 
 
 def train_pack(
     settings: dict,
-    features: str,
-    stamp: str,
     split: str,
     target: str,
     checkpoints: str,
+    features: str = "",
+    stamp: str = "",
+    tensors: str = "",
+    weights: str = "",
     device: str = "auto",
     threads: int = 0,
     save_every: float = SAVE_EVERY,
 ) -> None:
     """Train every cell x seed of a pack and write its primary results into the folder of `target`.
 
+    Inputs are either `features` with their `stamp`, or `tensors` with the `weights` of the base, if it has a file.
+
     - `predictions.npz` (= `target`): for part in validation, test: `<part>_probabilities` float32
       [cells, seeds, 2 (best, last epoch), images, classes], `<part>_images` (ids), `<part>_labels` (class
-      numbers); `cells`, `seeds`, `classes`, `best_epoch` and `diverged_at` [cells, seeds] (epochs from 1; 0: none).
-    - `curves.csv`: cell, seed, epoch, train and validation loss and accuracy, one row per epoch.
-    - `heads.pt`: state of the heads, `weight` [cells, seeds, 2, classes, D] and `bias`.
+      numbers); `unlabelled_probabilities` [cells, seeds, images, classes] of the best epoch and `unlabelled_images`,
+      where there are such; `cells`, `seeds`, `classes`; [cells, seeds]: `best_epoch` and `diverged_at` (from 1; 0:
+      none), `epochs` (trained), `seconds` (a stack's are shared out evenly); `penalty` [cells, seeds, 2].
+    - `curves.csv`: cell, seed, epoch, train and validation loss (without penalty) and accuracy, rate; a row an epoch.
+    - `weights.pt`: cell -> seed -> state of what trained, at the best epoch, for the replicates that
+      `keep_weights` names.
     - `pack.json`: settings, weights, device, precision, threads, versions.
 
     `checkpoints` is a folder of this pack's own: finished stacks are kept there, the running one is saved every
@@ -136,75 +186,114 @@ def train_pack(
     once the results are safe.
     """
     folder, scratch = Path(target).parent, Path(checkpoints)
-    with exclusive(scratch.with_suffix(".lock"), "an earlier job that still trains this pack"):
+    with exclusive(f"{checkpoints}.lock", "an earlier job that still trains this pack"):
         chosen = devices.choose(device, threads)
-        backbone = json.loads(Path(stamp).read_text())
         cells = [Training.model_validate(cell["training"]) for cell in settings["cells"]]
-        seeds, classes = settings["seeds"], settings["classes"]
-        parts, ids = _parts(features, split, classes, chosen)
-        finished: dict[tuple[int, int], dict] = {}
-        todo = list(stacks(cells, seeds))
-        total = sum(cells[stack.cells[0]].epochs for stack in todo)
-        earlier = sum((scratch / f"{stack.name}.pt").exists() for stack in todo)
-        if earlier:
-            print(f"medgrid: {earlier} of {len(todo)} stacks were finished earlier", file=sys.stderr, flush=True)
-        with tqdm(total=total, desc=f"heads on {backbone['model']}", unit="epoch", mininterval=1) as bar:
-            for stack in todo:
-                done = scratch / f"{stack.name}.pt"
-                members = [cells[i] for i in stack.cells]
-                result = _load(done, torch.device("cpu"))
-                if result is None:
-                    running = scratch / "running" / f"{stack.name}.pt"
-                    run = StackRun(
-                        members,
-                        stack.seed,
-                        settings["select"],
-                        parts["train"],
-                        len(classes),
-                        backbone["dropout"],
-                    )
-                    result = _train_stack(run, parts, running, bar, save_every)
-                    _save(result, done)
-                    running.unlink(missing_ok=True)
-                else:
-                    bar.update(members[0].epochs)
-                for position, cell in enumerate(stack.cells):
-                    finished[cell, stack.seed] = {name: value[position] for name, value in result.items()}
-        _write(folder, settings, finished, parts, ids)
+        model = Model.model_validate(settings["model"])
+        backbone = json.loads(Path(stamp).read_text()) if stamp else None
+        parts, paths = read_parts(features or tensors, split, settings["classes"], cells[0].views, chosen)
+        job = Job(
+            settings,
+            cells,
+            model,
+            _source(model, cells[0], backbone),
+            backbone["dropout"] if backbone else 0.0,
+            Path(weights) if weights else settings["weights"],
+            parts,
+            chosen,
+        )
+        results = _train_all(job, scratch, save_every)
+        _write(folder, settings, results, parts, paths)
         description = {
-            "cells": settings["cells"],
-            "select": settings["select"],
-            "backbone": backbone,
-            "training": devices.stamp(chosen),
+            **{name: settings[name] for name in ("cells", "select", "seeds", "classes", "model")},
+            "source": job.source,
+            "backbone": {
+                "model": cells[0].model,
+                "base": model.base,
+                "weights": settings["weights"],
+                "sha256": backbone["sha256"] if backbone else sha256_of(Path(weights)) if weights else None,
+                **({name: backbone[name] for name in devices.STAMP} if backbone else dict.fromkeys(devices.STAMP)),
+            },
+            "training": devices.stamp(chosen, mixed=not job.stacked),
         }
         with replacing(folder / "pack.json") as temporary:
             temporary.write_text(json.dumps(description, indent=2) + "\n")
 
 
-def _write(folder: Path, settings: dict, finished: dict, parts: dict[str, Part], ids: dict) -> None:
+def _source(model: Model, training: Training, backbone: dict | None) -> str:
+    if backbone:
+        return "maps" if backbone["cut"] == "map" else "features"
+    return "pixels" if model.base is None and model.dense and training.augmentation == "none" else "images"
+
+
+def _train_all(job: Job, scratch: Path, save_every: float) -> dict[tuple[int, int], dict]:
+    """Results of every (cell, seed) of a pack, from finished groups or by training."""
+    todo = list(groups(job.cells, job.settings["seeds"], job.stacked))
+    total = sum(job.cells[group.cells[0]].epochs for group in todo)
+    earlier = sum((scratch / f"{group.name}.pt").exists() for group in todo)
+    if earlier:
+        print(f"medgrid: {earlier} of {len(todo)} stacks were finished earlier", file=sys.stderr, flush=True)
+    results: dict[tuple[int, int], dict] = {}
+    with tqdm(total=total, desc=job.cells[0].model, unit="epoch", mininterval=1) as bar:
+        for group in todo:
+            done, running = scratch / f"{group.name}.pt", scratch / "running" / f"{group.name}.pt"
+            result = _load(done, torch.device("cpu"))
+            if result is None:
+                result = _train(job.run(group), job.parts, running, bar, save_every)
+                if not _kept(job.settings, group.seed):
+                    del result["weights"]
+                _save(result, done)
+                running.unlink(missing_ok=True)
+            else:
+                bar.update(job.cells[group.cells[0]].epochs)
+            for position, cell in enumerate(group.cells):
+                results[cell, group.seed] = {
+                    name: {key: tensor[position].clone() for key, tensor in value.items()}
+                    if name == "weights"
+                    else value[position]
+                    for name, value in result.items()
+                }
+    return results
+
+
+def _kept(settings: dict, seed: int) -> bool:
+    return settings["keep_weights"] == "all" or (settings["keep_weights"] == "first" and seed == 0)
+
+
+def _write(folder: Path, settings: dict, results: dict, parts: dict[str, Part], paths: dict) -> None:
     names, seeds = [cell["id"] for cell in settings["cells"]], settings["seeds"]
 
-    def gather(name: str) -> torch.Tensor:
-        return torch.stack([torch.stack([finished[i, seed][name] for seed in seeds]) for i in range(len(names))])
+    def gather(name: str) -> np.ndarray:
+        return torch.stack(
+            [torch.stack([results[i, seed][name] for seed in seeds]) for i in range(len(names))]
+        ).numpy()
 
     predictions = {
         "cells": np.array(names),
         "seeds": np.array(seeds),
         "classes": np.array(settings["classes"]),
-        "best_epoch": gather("best_epoch").numpy(),
-        "diverged_at": gather("diverged_at").numpy(),
+        "epochs": gather("ended_at"),
+        **{name: gather(name) for name in ("best_epoch", "diverged_at", "seconds", "penalty")},
     }
     for part in HELD_OUT:
-        predictions[f"{part}_probabilities"] = gather(part).numpy()
-        predictions[f"{part}_images"] = np.array(ids[part])
+        predictions[f"{part}_probabilities"] = gather(part)
+        predictions[f"{part}_images"] = np.array(paths[part])
         predictions[f"{part}_labels"] = parts[part].labels.cpu().numpy()
-    _save({"weight": gather("weight"), "bias": gather("bias")}, folder / "heads.pt")
+    if UNLABELLED in parts:
+        predictions[f"{UNLABELLED}_probabilities"] = gather(UNLABELLED)[:, :, 0]
+        predictions[f"{UNLABELLED}_images"] = np.array(paths[UNLABELLED])
+    weights = {
+        name: {seed: results[i, seed]["weights"] for seed in seeds if "weights" in results[i, seed]}
+        for i, name in enumerate(names)
+    }
+    _save(weights, folder / "weights.pt")
     with replacing(folder / "curves.csv") as temporary, temporary.open("w", newline="") as handle:
         writer = csv.writer(handle)
-        writer.writerow(("cell", "seed", "epoch", *CURVES))
+        writer.writerow(("cell", "seed", "epoch", *CURVES, "lr"))
         for i, name in enumerate(names):
             for seed in seeds:
-                for epoch, values in enumerate(finished[i, seed]["curves"].tolist(), 1):
+                result = results[i, seed]
+                for epoch, values in enumerate(result["curves"][: result["ended_at"]].tolist(), 1):
                     writer.writerow((name, seed, epoch, *(f"{value:.7g}" for value in values)))
     with replacing(folder / "predictions.npz") as temporary:
         np.savez(temporary, **predictions)

@@ -1,0 +1,103 @@
+"""Whole networks: a base, a head, and which of their weights train."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from medgrid.config import Model, Training
+from medgrid.errors import MedgridError
+from medgrid.models.backbones import INITIAL_SEED, SMALLEST, Trunk, normalising
+from medgrid.models.layers import build_layers, penalised
+from medgrid.tails import last_blocks, last_layers
+
+
+def to_float(images: torch.Tensor) -> torch.Tensor:
+    """uint8 [B, H, W, C] to float32 [B, C, H, W], still 0..255; in memory the channels stay last."""
+    return images.permute(0, 3, 1, 2).float()
+
+
+class Network(nn.Module):
+    """uint8 images [B, H, W, C] to logits [B, outputs]: `prepare`, `trunk`, `head`.
+
+    Without a `normalisation` it is for feature maps [B, F, h, w] instead, which its head takes as they are.
+    """
+
+    def __init__(self, trunk: nn.Module, head: nn.Sequential, normalisation: str | None, channels: int):
+        super().__init__()
+        self.trunk, self.head = trunk, head
+        scale, shift = normalising(normalisation, channels) if normalisation else (torch.ones(1), torch.zeros(1))
+        self.prepares = normalisation is not None
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("shift", shift, persistent=False)
+
+    def prepare(self, images: torch.Tensor) -> torch.Tensor:
+        """uint8 [B, H, W, C], or float [B, C, H, W] of 0..255, to normalised float [B, C, H, W]."""
+        pixels = images if images.is_floating_point() else to_float(images)
+        return pixels * self.scale + self.shift
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.trunk(self.prepare(images) if self.prepares else images))
+
+
+def build(
+    model: Model,
+    outputs: int,
+    normalisation: str,
+    weights: Path | str,
+    channels: int,
+    size: int,
+    seed: int,
+    base_seed: int = INITIAL_SEED,
+) -> Network:
+    """A network for images of `size` pixels and 1 or 3 `channels`; `seed` draws the head, `base_seed` a random base.
+
+    `weights`: a file for the base, `random` (as torchvision initialises it) or `settled` (see `backbones.settle`).
+    Raises MedgridError when the file does not fit or the images are too small.
+    """
+    if size < SMALLEST.get(model.base, 0):
+        raise MedgridError(
+            f"{model.base} needs images of {SMALLEST[model.base]} pixels at least; image.size is {size}"
+        )
+    with torch.random.fork_rng(devices=[]):
+        if model.base is None:
+            trunk: nn.Module = nn.Identity()
+            shape, dropout = (channels, size), 0.0
+        else:
+            trunk = Trunk(model.base, "map" if model.layers else "output", weights, normalisation, base_seed)
+            shape, dropout = trunk.shape(size), trunk.dropout
+        torch.manual_seed(seed)
+        head = build_layers(model.layers, *shape, outputs)
+    if dropout:
+        head.insert(0, nn.Dropout(dropout))
+    return Network(trunk, head, normalisation, channels).to(memory_format=torch.channels_last)
+
+
+def unfrozen(model: Model, training: Training) -> list[str]:
+    """Names, within torchvision's base, of the modules that train: all of it is the empty name."""
+    if training.mode in ("full", "scratch"):
+        return [""]
+    if training.mode == "last_layers":
+        return last_layers(model.base, training.unfrozen)
+    if training.mode == "last_blocks":
+        return last_blocks(model.base, training.unfrozen)
+    return []
+
+
+def freeze(network: Network, model: Model, training: Training) -> list[nn.Module]:
+    """Let gradients reach only what trains; returns the modules to put into train mode, the head among them.
+
+    Whatever is not among them stays in eval mode: a frozen BatchNorm keeps its statistics too.
+    """
+    network.requires_grad_(False)
+    trained: list[nn.Module] = [network.head]
+    if model.base is not None:
+        trained += [network.trunk.network.get_submodule(name) for name in unfrozen(model, training)]
+    for module in trained:
+        module.requires_grad_(True)
+    return trained
+
+
+def penalties(network: Network, model: Model) -> list[tuple[nn.Parameter, float, float]]:
+    """Weights with a penalty, and its factors (see `layers.penalised`)."""
+    return list(penalised(network.head, model.layers))

@@ -1,0 +1,321 @@
+"""What networks look at: LIME and Grad-CAM of one test image, for every model and mode of a study.
+
+LIME: M. T. Ribeiro, S. Singh, C. Guestrin, KDD 2016. Grad-CAM: R. R. Selvaraju et al., ICCV 2017. SLIC superpixels:
+R. Achanta et al., TPAMI 2012.
+"""
+
+import math
+import shutil
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from captum._utils.models.linear_model import SkLearnRidge
+from captum.attr import LayerAttribution, LayerGradCam, Lime
+from skimage.segmentation import find_boundaries, slic
+from torch import nn
+from tqdm import tqdm
+
+from medgrid.models import device as devices
+from medgrid.models.networks import Network
+from medgrid.report import style
+from medgrid.report.study import read
+from medgrid.training.trained import trained_network
+
+SUPERPIXELS = 80  # wanted; SLIC finds about as many
+COMPACTNESS = 20  # of SLIC: weight of nearness against likeness of colour (in CIELAB)
+SMOOTHING = 1  # pixels, before SLIC: noise would otherwise tear its segments, and few large ones be left
+SHOWN = 10  # superpixels, those with the greatest weight either way
+PERTURBATIONS = 300  # images of which LIME learns, each with half of the superpixels at random
+BATCH = 25  # of them at once
+KERNEL = 0.25  # width of LIME's kernel, and 1.0 the penalty of its ridge regression: both as in the authors' own code
+RIDGE = 1.0
+PANELS = 12  # at most
+COLUMNS = 4
+FOR, AGAINST = (0.0, 0.75, 0.2), (0.9, 0.1, 0.1)
+TOLERANCE = 0.05  # of probabilities that a rebuilt network repeats: a GPU's bfloat16 rounds coarsely
+
+
+@dataclass
+class Panel:
+    """One model in one mode: the cell that speaks for it, what its network says, or why there is nothing to show."""
+
+    cell: str
+    model: str
+    mode: str
+    why: str = ""
+    guess: str = ""  # predicted class and its probability
+    weights: np.ndarray | None = None  # of superpixels, see `lime`
+    cam: tuple[np.ndarray, tuple[int, int]] | None = None  # see `gradcam`
+
+
+def class_logits(network: Network) -> Callable[[torch.Tensor], torch.Tensor]:
+    """uint8 images [B, H, W, C] to logits [B, classes], also where one logit stands for two classes."""
+
+    def logits(images: torch.Tensor) -> torch.Tensor:
+        made = network(images)
+        # halves, so that their difference is the logit and each class has a gradient
+        return torch.cat([-made, made], 1) / 2 if made.shape[1] == 1 else made
+
+    return logits
+
+
+def superpixels(image: np.ndarray) -> np.ndarray:
+    """Segments of uint8 [H, W, C] as numbers [H, W] from 0 without a gap."""
+    colour = np.broadcast_to(image, (*image.shape[:2], 3))
+    found = slic(colour, SUPERPIXELS, compactness=COMPACTNESS, sigma=SMOOTHING, start_label=0, channel_axis=-1)
+    return np.unique(found, return_inverse=True)[1].reshape(found.shape)
+
+
+def _nearness(original, perturbed, kept: torch.Tensor, **_) -> torch.Tensor:
+    """LIME's weight of a perturbed image, from the cosine distance between what is kept [1, S] and the whole."""
+    distance = 1 - kept.float().mean().sqrt()  # cosine of a 0/1 vector and ones
+    return torch.exp(-((distance / KERNEL) ** 2) / 2)
+
+
+def lime(network: Network, image: torch.Tensor, segments: np.ndarray, target: int) -> np.ndarray:
+    """Weight [S] of each superpixel for the probability of class `target` in uint8 `image` [H, W, C].
+
+    Superpixels that a perturbation leaves out take the image's mean colour. Random numbers have a seed of their own.
+    """
+    logits = class_logits(network)
+    explainer = Lime(lambda images: logits(images).softmax(1), SkLearnRidge(alpha=RIDGE), _nearness)
+    mean = image.float().mean((0, 1)).round().to(torch.uint8)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        weights = explainer.attribute(
+            image[None],
+            baselines=mean.expand(1, *image.shape).contiguous(),
+            target=target,
+            feature_mask=torch.from_numpy(segments)[None, :, :, None],
+            n_samples=PERTURBATIONS,
+            perturbations_per_eval=BATCH,
+            return_input_shape=False,
+        )
+    return weights.squeeze(0).numpy()
+
+
+def strongest(weights: np.ndarray, count: int = SHOWN) -> np.ndarray:
+    """Numbers of the superpixels with the greatest weight either way; of equal ones, the first."""
+    return np.argsort(-np.abs(weights), kind="stable")[:count]
+
+
+def last_map(network: Network, image: torch.Tensor) -> nn.Module | None:
+    """The module that makes the last feature map: the trunk, or a part of trunk or head where the trunk makes none.
+
+    None where there is no map larger than one pixel.
+    """
+    sides: dict[nn.Module, int] = {}
+
+    def note(module: nn.Module, _, output) -> None:
+        if torch.is_tensor(output) and output.dim() == 4:
+            sides.pop(module, None)
+            sides[module] = min(output.shape[2:])
+
+    trunk = network.trunk
+    parts = [trunk, *getattr(trunk, "network", trunk).children(), *network.head.children()]
+    hooks = [part.register_forward_hook(note) for part in parts if not isinstance(part, nn.Identity)]
+    with torch.no_grad():
+        network(image[None])
+    for hook in hooks:
+        hook.remove()
+    large = [module for module in ([trunk] if trunk in sides else sides) if sides[module] > 1]
+    return large[-1] if large else None
+
+
+def gradcam(network: Network, image: torch.Tensor, target: int) -> tuple[np.ndarray, tuple[int, int]] | None:
+    """Grad-CAM for class `target` of uint8 `image` [H, W, C]: map [H, W] of 0 and more, and the sides it had.
+
+    None where the network makes no feature map.
+    """
+    layer = last_map(network, image)
+    if layer is None:
+        return None
+    found = LayerGradCam(class_logits(network), layer).attribute(image[None], target, relu_attributions=True)
+    smooth = LayerAttribution.interpolate(found, image.shape[:2], "bilinear")
+    return smooth[0, 0].detach().numpy(), (found.shape[2], found.shape[3])
+
+
+def picked(settings: dict, means: pd.DataFrame) -> list[Panel]:
+    """For each model and mode the cell that validation picks, in the study's order.
+
+    Cells with a diverged replicate are passed over; where none is left, the first stands, with the reason. More than
+    PANELS pairs: the best mode of each model, and of these the best.
+    """
+    best = means[means["checkpoint"] == "best"].set_index("cell")
+    score = best[f"{settings['select']}_mean"] * (-1 if settings["select"].endswith("accuracy") else 1)
+    score = score[(best["diverged"] == 0) & score.notna()]
+    cells: dict[tuple[str, str], list[str]] = {}
+    for cell, training in settings["trainings"].items():
+        cells.setdefault((training["model"], training["mode"]), []).append(cell)
+    panels, scores = [], []
+    for (model, mode), members in cells.items():
+        usable = score.reindex(members).dropna()
+        why = "replicates diverged in every cell" if usable.empty else ""
+        panels.append(Panel(members[0] if usable.empty else usable.idxmin(), model, mode, why=why))
+        scores.append(math.inf if usable.empty else usable.min())
+    order = sorted(range(len(panels)), key=scores.__getitem__)
+    if len(panels) > PANELS:
+        first: dict[str, int] = {}
+        for i in order:
+            first.setdefault(panels[i].model, i)
+        order = list(first.values())[:PANELS]
+    return [panels[i] for i in sorted(order)]
+
+
+class Predictions:
+    """What the first replicate of each cell predicted, and in which pack it lies."""
+
+    def __init__(self, folder: Path, packs: list[str]):
+        self.first: dict[str, tuple[int, Path]] = {}  # of each cell: seed and pack
+        for pack in (folder / "packs" / name for name in packs):
+            with np.load(pack / "predictions.npz") as file:
+                seed = int(file["seeds"].min())
+                for cell in file["cells"].tolist():
+                    self.first[cell] = min(self.first.get(cell, (seed, pack)), (seed, pack))
+
+    def test(self, cell: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Paths and labels [n] of the test images, and their probabilities [n, classes] at the best epoch."""
+        seed, pack = self.first[cell]
+        with np.load(pack / "predictions.npz") as file:
+            place = file["cells"].tolist().index(cell), file["seeds"].tolist().index(seed)
+            return file["test_images"], file["test_labels"], file["test_probabilities"][(*place, 0)]
+
+    def kept(self, cell: str) -> bool:
+        """Whether the weights of the first replicate were kept."""
+        states = torch.load(self.first[cell][1] / "weights.pt", map_location="cpu", weights_only=True, mmap=True)
+        return bool(states.get(cell))
+
+
+def typical(predictions: Predictions, panels: list[Panel]) -> int:
+    """Which of the test images to explain: the first of those that most of the networks get right."""
+    tests = [predictions.test(panel.cell) for panel in panels]
+    return int(np.argmax(sum(probabilities.argmax(1) == labels for _, labels, probabilities in tests)))
+
+
+def explain(
+    panel: Panel,
+    network: Network,
+    image: torch.Tensor,
+    segments: np.ndarray,
+    classes: list[str],
+    expected: np.ndarray,
+) -> None:
+    """Fill in a panel, unless the network's probabilities are not the `expected` ones [classes]."""
+    with torch.no_grad():
+        probabilities = class_logits(network)(image[None]).softmax(1)[0]
+    if not np.allclose(probabilities.numpy(), expected, rtol=0, atol=TOLERANCE):
+        panel.why = "put together from the weights that were kept, it predicts something else"
+        return
+    target = int(probabilities.argmax())
+    panel.guess = f"{classes[target]} ({100 * probabilities[target]:.0f} %)"
+    panel.weights = lime(network, image, segments, target)
+    panel.cam = gradcam(network, image, target)
+
+
+def _show_lime(panel: Panel, axes: plt.Axes, segments: np.ndarray) -> str:
+    layer = np.zeros((*segments.shape, 4))
+    for number in strongest(panel.weights):
+        inside = segments == number
+        layer[inside] = (*(FOR if panel.weights[number] > 0 else AGAINST), 0.35)
+        layer[inside & find_boundaries(inside, mode="inner"), 3] = 0.9
+    axes.imshow(layer)
+    return ""
+
+
+def _show_cam(panel: Panel, axes: plt.Axes) -> str:
+    if panel.cam is None:
+        return "no feature map"
+    values, sides = panel.cam
+    if not values.max() > 0:
+        return "nothing in the map speaks for it"
+    axes.imshow(values / values.max(), cmap="turbo", vmin=0, vmax=1, alpha=0.45)  # the field's blue to red
+    return f"map of {sides[0]} x {sides[1]}"
+
+
+def _draw(panels: list[Panel], image: np.ndarray, truth: str, title: str, show: Callable[[Panel, plt.Axes], str]):
+    """The image, then a panel for each network: `show` draws on the image and returns a remark."""
+    columns = min(COLUMNS, len(panels) + 1)
+    rows = -(-(len(panels) + 1) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(2.6 * columns, 3.2 * rows), squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    shown = np.broadcast_to(image, (*image.shape[:2], 3))
+    grid.flat[0].imshow(shown)
+    grid.flat[0].set_title(f"test image\ntrue: {truth}", fontsize=8)
+    for axes, panel in zip(grid.flat[1:], panels, strict=False):
+        axes.imshow(shown, alpha=0.15 if panel.why else 1.0)
+        lines = [f"{panel.model}, {panel.mode.replace('_', ' ')}"]
+        if panel.why:
+            axes.text(0.5, 0.5, textwrap.fill(panel.why, 28), transform=axes.transAxes, fontsize=8, ha="center")
+        else:
+            remark = show(panel, axes)
+            lines += [f"predicted: {panel.guess}", f"true: {truth}{f'; {remark}' if remark else ''}"]
+        axes.set_title("\n".join(lines), fontsize=8)
+    figure.suptitle(textwrap.fill(title, int(26 * columns)), fontsize=10)
+    figure.tight_layout(h_pad=2)
+    return figure
+
+
+def write_explanations(settings: dict, folder: str, split: str, tensors: str, weights: str, threads: int = 0) -> None:
+    """Write lime.png and gradcam.png into `folder`/explanations, which appears whole or not at all.
+
+    `settings`: trainings (by cell), classes, select, packs, weights (names of files in the folder `weights`,
+    by model), data, license, protocol, show_images. Where the licence does not allow showing images, a README.txt
+    says so instead.
+    """
+    target, temporary = Path(folder) / "explanations", Path(folder) / ".explanations"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    if settings["show_images"]:
+        devices.choose("cpu", threads)
+        _write_figures(settings, Path(folder), Path(split), Path(tensors), Path(weights), temporary)
+    else:
+        text = f"No image is shown here: the licence ({settings['license']}) is not known to allow it.\n"
+        (temporary / "README.txt").write_text(text, encoding="utf-8")
+    shutil.rmtree(target, ignore_errors=True)
+    temporary.rename(target)
+
+
+def _write_figures(settings: dict, folder: Path, split: Path, tensors: Path, weights: Path, target: Path) -> None:
+    style.use()
+    means, classes = read(folder / "cells.csv"), settings["classes"]
+    panels, predictions = picked(settings, means), Predictions(folder, settings["packs"])
+    chosen = typical(predictions, panels)
+    paths, labels, _ = predictions.test(panels[0].cell)
+    path, truth = str(paths[chosen]), classes[labels[chosen]]
+    images = read(split)
+    row = int(images.loc[images["path"] == path, "row"].iloc[0])
+    image = torch.from_numpy(np.array(np.load(tensors, mmap_mode="r")[row]))
+    segments = superpixels(image.numpy())
+    for panel in tqdm(panels, desc="explanations", unit="network"):
+        if not panel.why and not predictions.kept(panel.cell):
+            panel.why = "its weights were not kept"
+        if not panel.why:
+            name = settings["weights"][panel.model]
+            file = None if name in ("random", "settled") else weights / name
+            pack = predictions.first[panel.cell][1]
+            network = trained_network(pack, panel.cell, file, image.shape[2], image.shape[0])
+            explain(panel, network, image, segments, classes, predictions.test(panel.cell)[2][chosen])
+
+    note = (
+        f"{settings['data']} · {path} · weights: {'; '.join(dict.fromkeys(means['weights']))} · "
+        f"{settings['protocol']} split · each time the first replicate of the cell that validation picks"
+    )
+    drawings = {
+        "lime": (
+            f"LIME: the {SHOWN} superpixels with the greatest weight, green for and red against the predicted class",
+            lambda panel, axes: _show_lime(panel, axes, segments),
+        ),
+        "gradcam": (
+            "Grad-CAM: where the last feature map speaks for the predicted class, from blue (not) to red",
+            _show_cam,
+        ),
+    }
+    for name, (title, show) in drawings.items():
+        style.save(_draw(panels, image.numpy(), truth, title, show), target / f"{name}.png", note)

@@ -1,0 +1,53 @@
+"""A trained network as it was, put together from a pack's results."""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from medgrid.config import Model, Training
+from medgrid.errors import MedgridError
+from medgrid.models.networks import Network, build
+
+
+def trained_network(pack: Path, cell: str, weights: Path | None, channels: int, size: int) -> Network:
+    """The first kept replicate of a cell at its best epoch, in eval mode: uint8 images to logits.
+
+    `pack` is the pack's folder, `weights` the file of the base, `channels` and `size` are the images'. Raises
+    MedgridError when the pack kept no weights.
+    """
+    description = json.loads((pack / "pack.json").read_text())
+    kept = torch.load(pack / "weights.pt", map_location="cpu", weights_only=True).get(cell)
+    if not kept:
+        raise MedgridError(f"{pack} keeps no weights of {cell}: set keep_weights to first, and train it again")
+    state = kept[min(kept)]
+    (training,) = (Training.model_validate(each["training"]) for each in description["cells"] if each["id"] == cell)
+    model = Model.model_validate(description["model"])
+    outputs = training.outputs or len(description["classes"])
+    base = weights or description["backbone"]["weights"]
+    network = build(model, outputs, training.normalisation, base, channels, size, seed=0)
+    if description["source"] in ("features", "pixels"):
+        state = _stacked(state, network.head)
+    missing = network.load_state_dict(state, strict=False)
+    if missing.unexpected_keys:
+        raise MedgridError(f"{pack}/weights.pt does not fit {cell}: it has {missing.unexpected_keys[0]}")
+    return network.eval()
+
+
+def _stacked(state: dict[str, torch.Tensor], head: nn.Sequential) -> dict[str, torch.Tensor]:
+    """A stack member's tensors under the names that they have in a head's modules, in the same order."""
+    names = {"mean": "running_mean", "var": "running_var", "norm_weight": "weight", "norm_bias": "bias"}
+    places = sorted({int(name.split(".")[0]) for name in state})
+    linear = iter([name for name, module in head.named_children() if isinstance(module, nn.Linear)])
+    norm = iter([name for name, module in head.named_children() if isinstance(module, nn.BatchNorm1d)])
+    result = {}
+    for place in places:
+        own = {name.split(".")[1]: tensor for name, tensor in state.items() if name.startswith(f"{place}.")}
+        if "weight" in own:
+            module = next(linear)
+            result |= {f"head.{module}.{name}": own[name] for name in ("weight", "bias")}
+        if "mean" in own:
+            module = next(norm)
+            result |= {f"head.{module}.{names[name]}": own[name] for name in names}
+    return result

@@ -1,0 +1,140 @@
+"""Sizes of the studies' networks, against what the documents print and what Keras counts."""
+
+import pandas as pd
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from medgrid.config import load
+from medgrid.grid import plan
+from medgrid.models.summary import KINDS, write_summary
+from medgrid.tails import last_layers
+
+STUDIES = [
+    "brain_tumor_lr_batch",
+    "brain_tumor_transfer",
+    "histopathology_batch",
+    "stroke_transfer",
+    "pneumonia_loss",
+]
+# weights that `unfrozen` Keras layers hold, without the head, counted on torchvision's modules
+TAILS = {
+    "vgg19": {0: 0, 3: 4_719_616, 12: 18_288_896, 20: 20_022_592},
+    "resnet50": {0: 0, 3: 4_096, 12: 4_462_592, 20: 8_925_184},
+    "inception_v3": {0: 0, 3: 0, 12: 394_240, 20: 1_937_408},
+    "efficientnet_b0": {0: 0, 3: 412_160, 12: 895_536, 20: 1_350_960},
+}
+BASES = {"vgg19": 20_024_384, "resnet50": 23_508_032, "inception_v3": 21_785_568, "efficientnet_b0": 4_007_548}
+
+
+@pytest.fixture(scope="module")
+def settings(params) -> dict[str, dict]:
+    return {key: step.settings for key, step in plan(load(params)).studies.items()}
+
+
+@pytest.fixture(scope="module")
+def folder(settings, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("summaries")
+    for study in STUDIES:
+        write_summary(settings[study], str(folder / study / "models.csv"))
+    return folder
+
+
+def table(folder, study: str) -> pd.DataFrame:
+    return pd.read_csv(folder / study / "models.csv", keep_default_na=False)
+
+
+def published(settings, source: str) -> pd.DataFrame:
+    (found,) = (each for each in settings["brain_tumor_transfer"]["published"] if each["source"].startswith(source))
+    return pd.DataFrame(found["rows"], columns=found["by"] + found["metrics"]).set_index("model")
+
+
+def test_every_model_is_summarised(folder, settings):
+    for study in STUDIES:
+        rows = table(folder, study)
+        wanted = {(t["model"], t["mode"], t["unfrozen"]) for t in settings[study]["trainings"].values()}
+        assert set(rows[["model", "mode", "unfrozen"]].itertuples(index=False, name=None)) == wanted
+        assert (rows["trainable"] + rows["frozen"] == rows["parameters"]).all()
+        assert (rows["trainable"] > 0).all()
+        for model in rows["model"].unique():
+            lines = (folder / study / "models" / f"{model}.txt").read_text().splitlines()
+            assert len(lines) < 200
+            total = rows.loc[rows["model"] == model, "parameters"].iloc[0]
+            assert f"Total params: {total:,}" in lines
+
+
+def test_vgg16_has_the_published_parameters(folder):
+    rows = table(folder, "brain_tumor_transfer").set_index(["model", "mode"])
+    sizes = rows.loc[("vgg16", "head_only"), ["parameters", "trainable", "frozen"]].tolist()
+    assert sizes == [15_244_100, 529_412, 14_714_688]
+    for mode in ("scratch", "full"):
+        assert rows.loc[("vgg16", mode), ["trainable", "frozen"]].tolist() == [15_244_100, 0]
+    assert rows["trains"].to_dict()["vgg16", "head_only"] == "none"
+    assert rows["trains"].to_dict()["vgg16", "full"] == "all"
+
+
+def test_every_head_has_the_published_parameters(folder, settings):
+    rows = table(folder, "brain_tumor_transfer")
+    ours = rows[rows["mode"] == "head_only"].set_index("model")["trainable"]
+    for model, trainable in published(settings, "parameter table")["trainable"].items():
+        assert ours[model] == trainable
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize(("base", "difference"), [("vgg16", 0), ("resnet50", 79_680), ("inception_v3", 17_216)])
+def test_keras_counts_more_and_what(base, difference, folder, settings):
+    rows = table(folder, "brain_tumor_transfer")
+    ours = rows[rows["mode"] == "head_only"].set_index("model")["frozen"]
+    assert published(settings, "parameter table")["frozen"][base] - ours[base] == difference
+    with torch.device("meta"):
+        network = torchvision.models.get_model(base)
+    network.AuxLogits = network.classifier = None  # neither belongs to the base
+    channels = sum(m.num_features for m in network.modules() if isinstance(m, nn.BatchNorm2d))
+    without_bias = sum(m.out_channels for m in network.modules() if isinstance(m, nn.Conv2d) and m.bias is None)
+    if base == "resnet50":
+        # Keras's convolutions have a bias, and statistics count there: two for each channel
+        assert (without_bias, 2 * channels) == (26_560, 53_120)
+        assert without_bias + 2 * channels == difference
+    if base == "inception_v3":
+        # Keras's convolutions have no bias either; its BatchNorm has statistics that count, but no scale
+        assert 2 * channels - channels == difference
+
+
+def test_layers_are_keras_s_but_for_its_ways_of_counting(folder, settings):
+    ours = table(folder, "brain_tumor_transfer").drop_duplicates("model").set_index("model")[[*KINDS]]
+    keras = published(settings, "layer-count table")[[*KINDS]]
+    difference = (ours.loc[keras.index] - keras).T.to_dict()
+    # an activation that Keras writes into a convolution or dense layer is no layer there
+    # input and padding are layers there; global pooling flattens by itself
+    none = {"conv": 0, "dense": 0, "normalisation": 0}
+    assert difference == {
+        "vgg16": none | {"activation": 13 + 1, "other": 1 - 1},
+        "resnet50": none | {"activation": 1, "other": 1 - 1 - 2},
+        "inception_v3": none | {"activation": 1, "other": 1 - 1},
+    }
+
+
+def test_unfrozen_layers_hold_what_keras_s_do(folder):
+    rows = table(folder, "stroke_transfer").set_index(["model", "unfrozen"])
+    for base, tails in TAILS.items():
+        head = rows.loc[(base, 0), "trainable"]
+        assert rows.loc[(base, 0), "frozen"] == BASES[base]
+        for unfrozen, weights in tails.items():
+            row = rows.loc[(base, unfrozen)]
+            assert row["trainable"] - head == weights
+            assert row["trains"] == (", ".join(last_layers(base, unfrozen)) or "none")
+
+
+def test_one_and_two_outputs_are_told_apart(folder):
+    rows = table(folder, "pneumonia_loss").set_index("outputs")
+    hidden = (256 * 256 + 1) * 128 + 2 * (128 + 1) * 128
+    assert rows["parameters"].to_dict() == {1: hidden + 129, 2: hidden + 2 * 129}
+    assert rows[[*KINDS]].loc[1].tolist() == [0, 4, 3, 0, 1]
+
+
+def test_nothing_of_an_earlier_summary_lingers(settings, tmp_path):
+    write_summary(settings["pneumonia_loss"], str(tmp_path / "models.csv"))
+    (tmp_path / "models" / "gone.txt").touch()
+    write_summary(settings["pneumonia_loss"], str(tmp_path / "models.csv"))
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["models", "models.csv", "perceptron.txt"]
