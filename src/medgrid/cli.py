@@ -22,7 +22,6 @@ JOBS = {
     "features": ("medgrid.models.features:write_features", "tensors target stamp"),
     "summary": ("medgrid.models.summary:write_summary", "target"),
     "train": ("medgrid.training.pack:train_pack", "split target checkpoints"),
-    "manifest": ("medgrid.evaluation.manifest:write_manifest", "target"),
     "evaluate": ("medgrid.evaluation.tables:write_tables", "folder"),
     "submissions": ("medgrid.evaluation.submissions:write_submissions", "folder"),
     "figures": ("medgrid.report.figures:write_figures", "folder split tensors"),

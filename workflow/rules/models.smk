@@ -41,6 +41,8 @@ rule features:
 
 
 rule summary:
+    input:
+        manifest=lambda w: manifest(w.study),
     output:
         table=f"{RESULTS}/{{study}}/models.csv",
         diagrams=directory(f"{RESULTS}/{{study}}/models"),
@@ -48,9 +50,5 @@ rule summary:
         f"{DATA}/logs/summary/{{study}}.log",
     benchmark:
         f"{DATA}/benchmarks/summary/{{study}}.tsv"
-    params:
-        settings=lambda w: as_json(
-            {name: PLAN.studies[w.study].settings[name] for name in ("models", "trainings", "classes", "image")}
-        ),
     shell:
-        "medgrid summary {params.settings:q} {output.table:q} 2>&1 | tee {log:q}"
+        "medgrid summary @{input.manifest:q} {output.table:q} 2>&1 | tee {log:q}"

@@ -55,9 +55,6 @@ def base_weights(w):
     return [f"{DATA}/weights/{name}" for kind, name in inputs.items() if kind.startswith("weights_")]
 
 
-EXPLAINED = ("trainings", "classes", "select", "packs", "weights", "data", "license", "protocol", "show_images")
-
-
 rule explain:
     input:
         packs=lambda w: pack_files(w.study),
@@ -80,11 +77,10 @@ rule explain:
         f"{DATA}/benchmarks/explain/{{study}}.tsv"
     threads: workflow.cores or 1
     params:
-        settings=lambda w: as_json({name: PLAN.studies[w.study].settings[name] for name in EXPLAINED}),
         folder=f"{RESULTS}/{{study}}",
         weights=f"{DATA}/weights",
     shell:
-        "medgrid explain {params.settings:q} {params.folder:q} {input.split:q} {input.tensors:q} {params.weights:q}"
+        "medgrid explain @{input.manifest:q} {params.folder:q} {input.split:q} {input.tensors:q} {params.weights:q}"
         " --threads {threads} 2>&1 | tee {log:q}"
 
 
