@@ -276,9 +276,7 @@ class Model(Settings):
             elif flat and (layer.conv or layer.pool):
                 raise ValueError(f"layers[{i}] works on maps, which an earlier layer has made flat")
             elif not flat and layer.dense:
-                raise ValueError(
-                    f"layers[{i}]: dense needs {{pool: global_average}} or {{pool: flatten}} before it"
-                )
+                raise ValueError(f"layers[{i}]: dense needs {{pool: global_average}} or {{pool: flatten}} before it")
         if self.layers and not flat:
             raise ValueError("layers need {pool: global_average} or {pool: flatten} before the output")
         return self

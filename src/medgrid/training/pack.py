@@ -106,9 +106,7 @@ class Job:
             return Network(nn.Identity(), head, None, shape[0])
         # a base that trains from nothing is the replicate's own; a random one that stays frozen is part of the data
         own = {"weights": "random", "base_seed": seed} if training.mode == "scratch" else {"weights": self.weights}
-        return build(
-            self.model, outputs, training.normalisation, channels=shape[-1], size=shape[0], seed=seed, **own
-        )
+        return build(self.model, outputs, training.normalisation, channels=shape[-1], size=shape[0], seed=seed, **own)
 
     def _augmentation(self, training: Training) -> Augmentation | None:
         if training.augmentation == "none" or training.views:
