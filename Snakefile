@@ -69,6 +69,8 @@ for study in PLAN.studies:
         name:
             study
         input:
+            # the page of all studies waits for all of them; where this one is all there is, it belongs to it
+            [f"{RESULTS}/index.html"] if PARAMS.run == [study] else [],
             study_files(study),
         localrule: True
 

@@ -309,6 +309,17 @@ def test_accuracy_against_size_reads_the_networks_sizes(large):
     assert shown == {*models["parameters"], *models["trainable"]}
 
 
+@pytest.mark.parametrize("drawing", [ranking, best_worst, accuracy_parameters])
+def test_no_accuracy_beyond_what_can_be(drawing, tmp_path):
+    """The interval of two seeds is wider than the scale."""
+    axes = {"model": ["resnet18", "vgg16"], "lr": [0.1, 0.01, 0.001]}
+    study = evaluated(tmp_path, fake.small(axes, models=("resnet18", "vgg16")))
+    assert study.best["test_accuracy_high"].max() > 1.05
+    (axes,) = drawing(study)[0].axes
+    low, high = axes.get_ylim() if drawing is accuracy_parameters else axes.get_xlim()
+    assert -5 < low < high < 105
+
+
 def test_speed_is_seconds_per_epoch(tmp_path):
     study = evaluated(tmp_path, fake.small({"model": ["resnet18", "vgg16"]}, models=("resnet18", "vgg16")))
     figure, note = speed(study)

@@ -7,6 +7,7 @@ import pandas as pd
 import seaborn as sns
 
 from medgrid.evaluation.published import SIZES
+from medgrid.report import style
 from medgrid.report.study import Study, read
 
 ACROSS = 3
@@ -60,6 +61,8 @@ def published(study: Study, source: str):
         axes.plot(scale * rows["ours"], places, "o", color="C0", ms=4.5)
         axes.plot(scale * rows["published"], places, "D", color="C3", markerfacecolor="none", ms=5.5)
         axes.set_title(metric_name(metric) + (" in %" if is_share(metric) else ""), fontsize=9)
+        if is_share(metric):
+            style.within(axes.xaxis, -100 if "kappa" in metric else 0, 100)
     grid[0, 0].set_yticks(range(len(labels)), labels, fontsize=8)
     grid[0, 0].set_ylim(len(labels) - 0.5, -0.5)
     ours, beside = grid[0, 0].get_lines()[-2:]

@@ -127,6 +127,7 @@ def ranking(study: Study):
         axes.set_ylim(height - 0.5, -0.5)
         axes.set_xlabel("test accuracy in %")
         axes.set_title(study.header(), fontsize=8, color="0.3", loc="left")
+    style.within(grid[0, 0].xaxis, 0, 100)
     sns.despine(figure, left=True)
     figure.suptitle("Ranking: mean and 95 % interval over seeds; bars: single seeds", fontsize=11)
     return figure, study.note(best)
@@ -155,6 +156,7 @@ def best_worst(study: Study):
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("accuracy in %")
+    style.within(axes.xaxis, 0, 100)
     axes.set_title(study.header(), fontsize=8, color="0.3", loc="left")
     looks = {"best, test": "o", "worst, test": "s"}
     handles = [plt.Line2D([], [], color="0.35", linestyle="", marker=marker) for marker in looks.values()]

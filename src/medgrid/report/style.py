@@ -30,6 +30,13 @@ def use() -> None:
     sns.set_theme(style="whitegrid", palette=PALETTE, font_scale=0.9)
 
 
+def within(axis, lowest: float, highest: float) -> None:
+    """Show of an axis only what can be: the interval of two scattered seeds goes far beyond 100 %."""
+    low, high = axis.get_view_interval()
+    margin = 0.03 * (highest - lowest)
+    axis.axes.set(**{f"{axis.axis_name}lim": (max(low, lowest - margin), min(high, highest + margin))})
+
+
 def save(figure, path: Path, note: str) -> None:
     """Write a PNG with `note` in small print below it."""
     # a constrained layout moves things whenever it is drawn: once is enough, and the note is no part of it

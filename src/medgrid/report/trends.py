@@ -70,6 +70,7 @@ def auc_batch_size(study: Study):
         axes.set_title(called(dict(zip(outside, panel, strict=True))), fontsize=9)
     for axes in grid[:, 0]:
         axes.set_ylabel("test AUC (mean of classes)")
+    style.within(grid[0, 0].yaxis, 0, 1)
     handles = [plt.Line2D([], [], color=colour, marker=".", ms=7) for colour in colours.values()]
     labels = [called({within[0]: value}) for value in colours]
     handles += [plt.Line2D([], [], color="0.35", linestyle=look) for look in looks.values()]
@@ -99,10 +100,12 @@ def accuracy_parameters(study: Study):
             label=study.label(cell),
         )  # fmt: skip
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set(xlabel="parameters: all (filled), trained (hollow)", ylabel="test accuracy in %")
+    style.within(axes.yaxis, 0, 100)
     axes.set_title("Accuracy against size, best cell of each model", fontsize=11)
     axes.legend(
         loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, fontsize=8, title=study.header(), title_fontsize=7
