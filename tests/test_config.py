@@ -68,6 +68,7 @@ def test_the_project_s_own_params_are_valid(params):
         ("datasets.mri_stroke.labels", {"file": "a.csv"}, "lacks the named group (?P<id>…)"),
         ("datasets.mri_stroke.kaggle", None, "either kaggle or folder"),
         ("augmentations.mild", {}, "changes nothing"),
+        ("studies.stroke_transfer.weights", {"vgg91": "random"}, "no model or base 'vgg91'; did you mean vgg19?"),
         ("augmentations.none", {"rotation": 5}, "augmentations.none: this name means"),
         ("weights.vgg19", "rnd", "weights.vgg19: Input should be 'random' or 'settled' (it is 'rnd')"),
     ],

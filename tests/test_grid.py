@@ -104,6 +104,22 @@ def test_every_published_row_has_its_cell(params):
                 assert [t for t in trainings if all(getattr(t, n) == v for n, v in wanted.items())], (study, wanted)
 
 
+def test_what_trains_from_nothing_needs_no_file(params):
+    laid = plan(load(params))
+    packs = {name.rsplit("-", 1)[0]: laid.packs[f"brain_tumor_transfer/{name}"]
+             for name in laid.packs_of["brain_tumor_transfer"]}  # fmt: skip
+    assert packs["vgg16_scratch"].settings["weights"] == "random"
+    assert "weights" not in packs["vgg16_scratch"].inputs
+    assert packs["vgg16_full"].inputs["weights"].startswith("vgg16-")
+    assert packs["vgg16_deeper_head_only"].settings["weights"] == "random"
+
+
+def test_a_weight_file_s_folder_is_not_in_the_path(params):
+    changed = copy.deepcopy(params)
+    changed["weights"]["vgg16"]["file"] = "/elsewhere/" + changed["weights"]["vgg16"]["file"]
+    assert plan(load(changed)).packs_of == plan(load(params)).packs_of
+
+
 def test_jobs_of_whole_networks_can_be_cut_as_small_as_wanted(params):
     jobs = {}
     for pack in ("replicate", "cell", "model"):

@@ -283,8 +283,11 @@ class Model(Settings):
 
     @property
     def dense(self) -> bool:
-        """Whether all layers but a first pooling work on flat features."""
-        return not any(layer.conv or layer.pool == "max" for layer in self.layers)
+        """Whether all layers work on flat features, or on an image's pixels one by one."""
+        first = "global_average" if self.base else "flatten"
+        return not self.layers or (
+            self.layers[0].pool == first and not any(layer.conv or layer.pool for layer in self.layers[1:])
+        )
 
 
 class Weights(Settings):
@@ -318,8 +321,8 @@ class Training(Settings):
     views: Annotated[int, Field(ge=0)] = Field(
         0, description="0: augmented anew in every epoch; else so many augmented views of each image, made once"
     )
-    normalisation: Literal["imagenet", "symmetric", "unit"] = Field(
-        "imagenet", description="torchvision's mean and deviation; -1 to 1; 0 to 1"
+    normalisation: Literal["own", "imagenet", "symmetric", "unit"] = Field(
+        "own", description="what torchvision's weights want; mean and deviation of ImageNet; -1 to 1; 0 to 1"
     )
     loss: Literal["cross_entropy", "binary_cross_entropy"] = "cross_entropy"
     optimizer: Literal["adamw", "adam", "sgd", "rmsprop"]
@@ -415,7 +418,7 @@ class Study(Settings):
     extra: list[Extra] = Field([], description="cells beside the product of the axes")
     replicates: Annotated[int, Field(ge=1, le=1000)] = Field(5, description="seeds 0, 1, 2, …")
     select: Literal["validation_loss", "validation_accuracy"] = Field(
-        "validation_loss", description="what picks the best epoch of a training"
+        "validation_loss", description="what picks the best epoch of a training; the loss with its L1 and L2 penalty"
     )
     weights: dict[Key, Weights | Literal["random", "settled"]] = Field(
         {}, description="in place of the weights named at the top, per model"
@@ -506,8 +509,14 @@ class Params(Settings):
                 raise ValueError(f"datasets.{study.dataset}: source is synthetic, but it has no synthetic block")
             for name in study.model_names:
                 base = study.model(name).base
-                if base is not None and {name, base}.isdisjoint(self.weights) and name not in study.weights:
+                if base is not None and {name, base}.isdisjoint({*self.weights, *study.weights}):
                     raise ValueError(f"studies.{key}: no weights are named for {base}; add weights.{base}")
+            bases = {study.model(name).base for name in study.model_names}
+            for name in study.weights:
+                if name not in (*study.model_names, *study.models, *bases):
+                    near = difflib.get_close_matches(name, [*study.model_names, *filter(None, bases)], n=1)
+                    hint = f"; did you mean {near[0]}?" if near else ""
+                    raise ValueError(f"studies.{key}.weights: the study has no model or base '{name}'{hint}")
         return self
 
     def weights_of(self, study: str, model: str) -> Weights | str:

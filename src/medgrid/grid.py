@@ -37,7 +37,6 @@ class Step:
 
     settings: dict[str, Any]
     inputs: dict[str, str] = field(default_factory=dict)
-    stacked: bool = False  # of packs: whether its trainings share matrices, and threads are of little use
 
 
 @dataclass
@@ -139,7 +138,7 @@ def _weights_name(weights: Weights | str) -> str:
 
 
 def _identity(weights: Weights | str) -> str:
-    return weights if isinstance(weights, str) else weights.sha256 or weights.file
+    return weights if isinstance(weights, str) else weights.sha256 or PurePath(weights.file).name
 
 
 def _name_of_data(params: Params, study: Study) -> str:
@@ -179,9 +178,13 @@ def _add_dataset(plan: Plan, params: Params, study: Study) -> tuple[str, str]:
     return inventory, label
 
 
-def _add_weights(plan: Plan, params: Params, key: str, model: str) -> dict[str, str]:
-    """The weight file that a model's base starts from, as a Step's inputs."""
-    weights = params.weights_of(key, model)
+def _start(params: Params, key: str, training: Training) -> Weights | str:
+    """What a training's base starts from."""
+    return "random" if training.mode == "scratch" else params.weights_of(key, training.model)
+
+
+def _add_weights(plan: Plan, weights: Weights | str) -> dict[str, str]:
+    """A weight file as a Step's inputs."""
     if isinstance(weights, str):
         return {}
     name = _weights_name(weights)
@@ -198,7 +201,7 @@ def _cut(model: Model) -> str:
 
 def _add_features(plan: Plan, params: Params, key: str, training: Training, tensors: str) -> str:
     study, model = params.studies[key], params.studies[key].model(training.model)
-    weights = params.weights_of(key, training.model)
+    weights = _start(params, key, training)
     augmentation = params.augmentations[training.augmentation].model_dump() if training.views else None
     settings = {
         "model": model.base,
@@ -210,27 +213,29 @@ def _add_features(plan: Plan, params: Params, key: str, training: Training, tens
     }
     made_from = (tensors, settings | {"weights": _identity(weights)}, VERSIONS["models"])
     features = f"{_name_of_data(params, study)}-{model.base}-{fingerprint(*made_from)}"
-    plan.features[features] = Step(settings, {"tensors": tensors} | _add_weights(plan, params, key, training.model))
+    plan.features[features] = Step(settings, {"tensors": tensors} | _add_weights(plan, weights))
     return features
 
 
 def _groups(study: Study, grid: list[Cell]) -> dict[tuple, tuple[list[Cell], list[int]]]:
-    """Cells and seeds of each job, by what they share."""
+    """Cells and seeds of each job, by what they share; the first of it is what they train on.
+
+    features and pixels: dense networks in stacks; maps and images: networks one by one.
+    """
     seeds = list(range(study.replicates))
     groups: dict[tuple, tuple[list[Cell], list[int]]] = {}
     for cell in grid:
         training, model = cell.training, study.model(cell.training.model)
-        cached = (
-            model.base is not None and training.frozen and (training.augmentation == "none" or training.views > 0)
-        )
-        if cached:
-            # heads on one backbone's features
-            shared = ("features", training.model, training.augmentation, training.views, training.normalisation)
-        elif model.base is None and model.dense and training.augmentation == "none":
+        same_images = training.augmentation == "none" or training.views > 0
+        if model.base is not None and training.frozen and same_images:
+            # heads on what one frozen base makes of the images
+            source = "features" if model.dense else "maps"
+            shared = (source, training.model, training.augmentation, training.views, training.normalisation)
+        elif model.base is None and model.dense and same_images:
             # dense networks that see the same batches of pixels
             shared = ("pixels", training.model, training.normalisation, training.batch_size, training.loss)
         elif study.pack == "model":
-            shared = ("images", training.model)
+            shared = ("images", training.model, training.mode == "scratch")
         else:
             shared = ("images", cell.id)
         if shared[0] == "images" and study.pack == "replicate":
@@ -247,10 +252,11 @@ def _add_packs(plan: Plan, params: Params, key: str, grid: list[Cell], tensors: 
     for shared, (members, seeds) in _groups(study, grid).items():
         first = members[0].training
         model = study.model(first.model)
-        weights = params.weights_of(key, first.model)
+        weights = _start(params, key, first)
         settings = {
             "cells": [{"id": cell.id, "training": cell.training.model_dump(mode="json")} for cell in members],
             "seeds": seeds,
+            "source": shared[0],
             "select": study.select,
             "classes": params.datasets[study.dataset].classes,
             "model": model.model_dump(mode="json"),
@@ -262,22 +268,16 @@ def _add_packs(plan: Plan, params: Params, key: str, grid: list[Cell], tensors: 
             },
             "keep_weights": study.keep_weights,
         }
-        if shared[0] == "features":
+        if shared[0] in ("features", "maps"):
             source = {"features": _add_features(plan, params, key, first, tensors)}
         else:
-            source = {"tensors": tensors} | _add_weights(plan, params, key, first.model)
-        made_from = (
-            source | {"weights": _identity(weights)},
-            split,
-            settings,
-            VERSIONS["models"],
-            VERSIONS["training"],
-        )
+            source = {"tensors": tensors} | _add_weights(plan, weights)
+        identity = {"weights": _identity(weights)}
+        made_from = (source | identity, split, settings, VERSIONS["models"], VERSIONS["training"])
         name = members[0].id if len(members) == 1 else first.model
         name += f"_seed={seeds[0]}" if len(seeds) < study.replicates else ""
         pack = f"{name}-{fingerprint(*made_from)}"
-        stacked = shared[0] == "pixels" or (shared[0] == "features" and model.dense)
-        plan.packs[f"{key}/{pack}"] = Step(settings, source | {"split": split}, stacked)
+        plan.packs[f"{key}/{pack}"] = Step(settings, source | {"split": split})
         plan.packs_of[key].append(pack)
 
 
@@ -331,9 +331,9 @@ def _add_study(plan: Plan, params: Params, key: str) -> None:
         },
         {"inventory": inventory, "split": split, "tensors": tensors}
         | {
-            f"weights_{name}": file["weights"]
-            for name in study.model_names
-            if (file := _add_weights(plan, params, key, name))
+            f"weights_{cell.training.model}": file["weights"]
+            for cell in grid
+            if (file := _add_weights(plan, _start(params, key, cell.training)))
         },
     )
     plan.manifest_of[key] = fingerprint(plan.studies[key].settings, VERSIONS["evaluation"], VERSIONS["report"])

@@ -21,7 +21,7 @@ CELLS = [training(lr=lr, batch_size=size, epochs=6) for size in (16, 32) for lr 
 SETTINGS = {
     "cells": [{"id": f"c{i}", "training": cell.model_dump()} for i, cell in enumerate(CELLS)],
     "seeds": [0, 1], "select": "validation_loss", "classes": CLASSES, "weights": "settled", "augmentations": {},
-    "model": {"base": "resnet18", "layers": []}, "keep_weights": "first",
+    "model": {"base": "resnet18", "layers": []}, "keep_weights": "first", "source": "features",
 }  # fmt: skip
 
 
@@ -123,7 +123,7 @@ def test_a_killed_job_goes_on_to_the_same_numbers(moment, inputs, undisturbed, t
     files = inputs | {"target": str(target), "checkpoints": str(work), "device": "cpu", "threads": 1}
     command = [sys.executable, "-c", code, json.dumps(SETTINGS), json.dumps(files)]
     job = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
-    sought = "running/seed1-*.pt" if moment == "in a stack" else "seed0-cells2_3.pt"
+    sought = "running/seed1-*.pt" if moment == "in a stack" else "seed0-cell2-of2.pt"
     deadline = time.monotonic() + 60
     while not list(work.glob(sought)):
         assert time.monotonic() < deadline
@@ -142,7 +142,7 @@ def test_a_killed_job_goes_on_to_the_same_numbers(moment, inputs, undisturbed, t
 def test_damaged_checkpoints_are_trained_anew(inputs, undisturbed, tmp_path, capfd):
     work = tmp_path / "work" / "pack"
     (work / "running").mkdir(parents=True)
-    for path in (work / "seed0-cells2_3.pt", work / "running" / "seed1-cells0_1.pt"):
+    for path in (work / "seed0-cell2-of2.pt", work / "running" / "seed1-cell0-of2.pt"):
         path.write_bytes(b"PK not whole")
     train(inputs, tmp_path / "predictions.npz", work)
     same(tmp_path, undisturbed)

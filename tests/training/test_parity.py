@@ -5,19 +5,17 @@ optimizer. Both see the same batches and start from the same weights; everything
 BatchNorm over small batches multiplies float32's rounding within ten steps.
 """
 
-import numpy as np
 import pytest
 import torch
 import torchvision
-from conftest import CLASSES
 from torch import nn
+from torch.fx import graph_module
 from torch.nn import functional
 
 from medgrid.config import Model, Training
 from medgrid.models.networks import build
 from medgrid.training.data import Part
 from medgrid.training.loop import Run, generator, generators
-from medgrid.training.pack import train_pack
 from medgrid.training.single import Single
 
 IMAGES, BATCH, SIZE = 40, 4, 80
@@ -165,33 +163,13 @@ def test_other_optimizers_do_the_same(optimizer, images):
         assert loss.item() / BATCH == pytest.approx(expected, rel=1e-5)
 
 
-def test_cached_features_train_as_the_frozen_network_does(images, tmp_path):
-    """Head only, once on features and once with the whole network in the loop: the same predictions."""
-    from medgrid.models.features import write_features
-
-    np.save(tmp_path / "tensors.npy", images.inputs.numpy())
-    parts = ["train"] * 24 + ["validation"] * 8 + ["test"] * 8
-    rows = [f"{i},{i}.png,{CLASSES[images.labels[i]]},{part},{i}" for i, part in enumerate(parts)]
-    (tmp_path / "split.csv").write_text("\n".join(["row,path,label,part,cluster", *rows]) + "\n")
-    model = Model(base="resnet18", layers=HEAD)
-    training = settings(mode="head_only", epochs=3)
-    common = {
-        "cells": [{"id": "c", "training": training.model_dump(mode="json")}], "seeds": [0], "classes": CLASSES[:2],
-        "select": "validation_loss", "model": model.model_dump(mode="json"), "weights": "settled",
-        "augmentations": {}, "keep_weights": "none",
-    }  # fmt: skip
-    features = {"model": "resnet18", "normalisation": "imagenet", "weights": "settled", "cut": "pooled",
-                "augmentation": None, "views": 0}  # fmt: skip
-    files = [str(tmp_path / name) for name in ("tensors.npy", "features.npy", "stamp.json")]
-    write_features(features, *files, device="cpu", threads=1)
-    split = str(tmp_path / "split.csv")
-    for name, inputs in (
-        ("cached", {"features": files[1], "stamp": files[2]}),
-        ("whole", {"tensors": files[0]}),
-    ):
-        target, scratch = str(tmp_path / name / "predictions.npz"), str(tmp_path / name / "work" / "pack")
-        train_pack(common, split, target, scratch, device="cpu", threads=1, **inputs)
-    cached, whole = (np.load(tmp_path / name / "predictions.npz") for name in ("cached", "whole"))
-    assert cached["test_images"].tolist() == whole["test_images"].tolist()
-    # their heads are drawn by different means, so they agree in what they learn, not in numbers
-    assert cached["test_probabilities"].shape == whole["test_probabilities"].shape == (1, 1, 2, 8, 2)
+def test_a_cut_network_is_compiled_once_an_epoch(images):
+    """torch.fx keeps the source of each graph that it compiles: switching in every step would fill the memory."""
+    model, training = Model(base="resnet18", layers=HEAD), settings(mode="full", epochs=3)
+    network = build(model, 2, "imagenet", "settled", 3, SIZE, seed=1)
+    chances = generators(5)
+    learner = Single(network, model, training, None, chances, torch.device("cpu"))
+    run = Run(learner, [training], chances, "validation_loss", images, measured=False)
+    counts = []
+    run.run(images, lambda: counts.append(len(graph_module._loader.eval_cache)))
+    assert counts[2] - counts[1] <= 4 < IMAGES // BATCH

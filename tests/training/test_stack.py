@@ -235,6 +235,27 @@ def test_a_plateau_lowers_the_rate():
     assert rates == pytest.approx([1, 1, 1, 0.1, 0.1, 0.01])
 
 
+def test_a_plateau_of_the_accuracy_lowers_the_rate_too():
+    """As little as a constant accuracy is better than itself."""
+    member = training(lr=1e-6, epochs=6, scheduler="plateau", step_size=1, optimizer="sgd")
+    run = train([member], select="validation_accuracy")
+    assert run.curves[0, :, -1].tolist() == pytest.approx([1e-6, 1e-6, 1e-6, 1e-7, 1e-7, 1e-8])
+
+
+def test_the_best_epoch_counts_the_penalty_as_keras_does():
+    """A penalty that falls for long moves the best epoch back."""
+    strong = [Layer(dense=24, activation="relu", l2=0.5)]
+    member = training(lr=1e-2, epochs=20)
+    without, with_penalty = (
+        train([member], layers=[Layer(dense=24, activation="relu")]),
+        train([member], layers=strong),
+    )
+    score = with_penalty.best_score[0]
+    loss = with_penalty.curves[0, with_penalty.best_epoch[0] - 1, 2]
+    assert score > loss + 0.01
+    assert without.best_score[0] == without.curves[0, without.best_epoch[0] - 1, 2]
+
+
 def test_one_logit_is_binary_cross_entropy():
     logits, labels = torch.randn(50, 3, 1), torch.randint(0, 2, (50,))
     two = torch.cat([torch.zeros_like(logits), logits], 2)

@@ -18,7 +18,8 @@ def pack_inputs(w):
 
 def pack_threads(w):
     # stacks are many small products: two packs side by side on one thread each beat one pack on two
-    return 1 if PLAN.packs[f"{w.study}/{w.pack}"].stacked else workflow.cores or 1
+    stacked = PLAN.packs[f"{w.study}/{w.pack}"].settings["source"] in ("features", "pixels")
+    return 1 if stacked else workflow.cores or 1
 
 
 rule train:

@@ -31,7 +31,8 @@ def as_text(value: Any) -> str:
 
 
 def _weights_label(backbone: dict, notes: dict[str, str]) -> str:
-    note = notes[backbone["model"]]
+    # a training from scratch starts from nothing, whatever file its model has
+    note = notes[backbone["model"]] if backbone["weights"].endswith(".pth") else ""
     return f"{backbone['weights']} ({note})" if note else backbone["weights"]
 
 

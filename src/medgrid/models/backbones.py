@@ -15,7 +15,8 @@ from medgrid.errors import MedgridError
 
 # what follows scaling to 0..1: subtract the first, divide by the second, per channel
 NORMALISATION = {
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # torchvision's own, for its ImageNet weights
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "own": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # what torchvision's weights want: see `Trunk`
     "symmetric": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
@@ -90,11 +91,13 @@ class Trunk(nn.Module):
             torch.manual_seed(seed)
             network = _plain(model, drawn=not isinstance(weights, Path))
         if hasattr(network, "transform_input"):
-            # Google's weights were made for inputs of -1..1; with torchvision's own normalisation it translates
-            network.transform_input = normalisation == "imagenet" and isinstance(weights, Path)
+            # Google's weights were made for inputs of -1..1, to which torchvision's Inceptions translate
+            network.transform_input = normalisation == "own"
         if hasattr(network, "aux_logits"):
-            # a second classifier halfway, which only training from scratch on ImageNet used
-            network.aux_logits, network.AuxLogits = False, None
+            # further classifiers halfway, which only training from scratch on ImageNet used
+            network.aux_logits = False
+            for name in {"AuxLogits", "aux1", "aux2"} & set(dict(network.named_children())):
+                setattr(network, name, None)
         name, _, dropout = output_layer(network)
         self.dropout = 0.0
         if cut == "output":

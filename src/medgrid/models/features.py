@@ -1,5 +1,6 @@
 """Frozen means function: each image passes through a base once, whatever the grid."""
 
+import itertools
 import json
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from medgrid.models.networks import to_float
 from medgrid.models.weights import sha256_of
 
 BATCH = {"cpu": 16, "cuda": 256}  # images; small on a CPU, so that activations stay in its cache
+DRAWN = 256  # images that are augmented together: the same changes whatever device passes how many at once
 
 
 def write_features(
@@ -47,16 +49,15 @@ def write_features(
     features = None
     with replacing(target) as temporary, torch.inference_mode():
         with tqdm(total=len(images) * (1 + views), desc=settings["model"], unit="image", mininterval=1) as bar:
-            for view in range(1 + views):
-                for start in range(0, len(images), size):
-                    batch = torch.from_numpy(np.array(images[start : start + size])).to(chosen)
-                    pixels = augment(batch, changes, generator) if view else to_float(batch)
-                    made = backbone(pixels).cpu().numpy()
-                    if features is None:
-                        shape = ((1 + views,) if views else ()) + (len(images), *made.shape[1:])
-                        features = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
-                    (features[view] if views else features)[start : start + size] = made
-                    bar.update(len(batch))
+            for view, start in itertools.product(range(1 + views), range(0, len(images), DRAWN)):
+                block = torch.from_numpy(np.array(images[start : start + DRAWN])).to(chosen)
+                pixels = augment(block, changes, generator) if view else to_float(block)
+                made = torch.cat([backbone(part).cpu() for part in pixels.split(size)]).numpy()
+                if features is None:
+                    shape = ((1 + views,) if views else ()) + (len(images), *made.shape[1:])
+                    features = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
+                (features[view] if views else features)[start : start + DRAWN] = made
+                bar.update(len(block))
         features.flush()
         seconds = time.perf_counter() - began
         description = {

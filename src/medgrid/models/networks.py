@@ -75,13 +75,13 @@ def build(
 
 def unfrozen(model: Model, training: Training) -> list[str]:
     """Names, within torchvision's base, of the modules that train: all of it is the empty name."""
-    if training.mode in ("full", "scratch"):
-        return [""]
+    if training.frozen:
+        return []
     if training.mode == "last_layers":
         return last_layers(model.base, training.unfrozen)
     if training.mode == "last_blocks":
         return last_blocks(model.base, training.unfrozen)
-    return []
+    return [""]
 
 
 def freeze(network: Network, model: Model, training: Training) -> list[nn.Module]:

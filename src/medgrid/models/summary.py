@@ -14,8 +14,7 @@ from tqdm import tqdm
 
 from medgrid.config import Model, Training
 from medgrid.files import replacing
-from medgrid.models.networks import Network, build, freeze
-from medgrid.tails import last_blocks, last_layers
+from medgrid.models.networks import Network, build, freeze, unfrozen
 
 KINDS = {
     "conv": {"conv2d"},
@@ -67,12 +66,8 @@ def layer_counts(network: Network, images: torch.Tensor) -> dict[str, int]:
 
 def trains(model: Model, training: Training) -> str:
     """What of a network's base trains: all, none, or torchvision's names of the modules, last first."""
-    if model.base is None or training.mode in ("full", "scratch"):
-        return "all"
-    if training.frozen:
-        return "none"
-    names = last_layers if training.mode == "last_layers" else last_blocks
-    return ", ".join(names(model.base, training.unfrozen)) or "none"
+    names = [""] if model.base is None else unfrozen(model, training)
+    return "all" if names == [""] else ", ".join(names) or "none"
 
 
 def _leaves(layer: LayerInfo) -> list[LayerInfo]:

@@ -153,17 +153,17 @@ def _interval(values: pd.Series, metric: str) -> tuple[str, str]:
 
 
 def machines(study: Study) -> list[dict]:
-    """One row per model: its weights, and where its packs were made. Several packs may share a model."""
-    rows: dict[str, dict] = {}
+    """One row per model and what its trainings start from, and where its packs were made."""
+    rows: dict[tuple[str, str], dict] = {}
     for pack in study.packs:
         backbone, training = pack["backbone"], pack["training"]
         row = rows.setdefault(
-            backbone["model"],
+            (backbone["model"], backbone["weights"]),
             {
                 "model": backbone["model"],
                 "base": backbone.get("base"),
                 "weights": backbone["weights"],
-                "note": study.settings["notes"].get(backbone["model"], ""),
+                "note": study.settings["notes"].get(backbone["model"], "") if backbone["sha256"] else "",
                 "sha256": backbone["sha256"],
                 "packs": 0,
                 "features": {},

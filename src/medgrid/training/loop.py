@@ -108,21 +108,24 @@ class Run:
                 views = torch.randint(1, 1 + self.train.views, (len(self.train),), generator=self.chances["views"])
                 views = views.to(device)
             loss = right = torch.zeros(len(self.members), device=device)
+            seen = 0
             for places in order.to(device).split(self.batch_size):
-                if len(places) == 1 and len(self.train) > 1:
-                    continue  # BatchNorm has no deviation over a single image
+                if len(places) == 1 < self.batch_size and seen:
+                    continue  # a last image alone: BatchNorm has no deviation over it
                 sums = self.learner.step(self.train.batch(places, views), self.train.labels[places])
-                loss, right = loss + sums[0], right + sums[1]
+                loss, right, seen = loss + sums[0], right + sums[1], seen + len(places)
             if self.measured:
                 loss, right = measure(self.learner, self.train)
             else:
-                loss, right = loss / len(self.train), right / len(self.train)
+                loss, right = loss / seen, right / seen
             measured = torch.stack([loss, right, *measure(self.learner, validation)], 1)
-            self._note_epoch(measured.float().cpu(), rates)
+            with torch.no_grad():
+                penalty = self.learner.penalty().float().cpu()
+            self._note_epoch(measured.float().cpu(), penalty, rates)
             self.seconds += time.perf_counter() - began
             after_epoch()
 
-    def _note_epoch(self, measured: torch.Tensor, rates: list[float]) -> None:
+    def _note_epoch(self, measured: torch.Tensor, penalty: torch.Tensor, rates: list[float]) -> None:
         going = self.ended_at == 0
         self.curves[going, self.epoch, :-1] = measured[going]
         self.curves[going, self.epoch, -1] = torch.tensor(rates)[going]
@@ -131,7 +134,7 @@ class Run:
         failed = ~(train_loss.isfinite() & loss.isfinite())
         self.diverged_at[failed & going & (self.diverged_at == 0)] = self.epoch
         # smaller is better; a comparison with NaN is false, so a diverged epoch is never the best
-        score = loss if self.select == "validation_loss" else -accuracy
+        score = loss + penalty if self.select == "validation_loss" else 1 - accuracy
         better = (score < self.best_score) & loss.isfinite() & going
         self.best_score = torch.where(better, score, self.best_score)
         self.best_epoch[better] = self.epoch
@@ -165,11 +168,8 @@ class Run:
         """
         current = {name: tensor.clone() for name, tensor in self.learner.weights().items()}
         if self.last:
-            early = self.ended_at < self.epoch
-            last = {name: tensor.clone() for name, tensor in self.last.items()}
-            still = ~early
-            self._keep(last, still)
-            current = last
+            current = {name: tensor.clone() for name, tensor in self.last.items()}
+            self._keep(current, self.ended_at == self.epoch)
         made: dict[str, list[torch.Tensor]] = {name: [] for name in (*parts, "penalty")}
         for weights, invalid in ((self.best, self.best_epoch == 0), (current, self.diverged_at > 0)):
             self.learner.load(weights)

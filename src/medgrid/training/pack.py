@@ -40,7 +40,8 @@ class Group:
 
     @property
     def name(self) -> str:
-        return f"seed{self.seed}-cells" + "_".join(map(str, self.cells))
+        # the first cell tells the groups of a pack apart; a list of hundreds is no file name
+        return f"seed{self.seed}-cell{self.cells[0]}-of{len(self.cells)}"
 
 
 def groups(cells: list[Training], seeds: list[int], stacked: bool) -> Iterator[Group]:
@@ -62,7 +63,6 @@ class Job:
     settings: dict
     cells: list[Training]
     model: Model
-    source: str  # features, maps, pixels or images: what the inputs are
     dropout: float  # of the inputs, where they are features for torchvision's own head
     weights: Path | str
     parts: dict[str, Part]
@@ -71,6 +71,11 @@ class Job:
     @property
     def stacked(self) -> bool:
         return self.source in ("features", "pixels")
+
+    @property
+    def source(self) -> str:
+        """What the inputs are: features, maps, pixels or images."""
+        return self.settings["source"]
 
     def run(self, group: Group) -> Run:
         """A group's run, at its beginning."""
@@ -85,10 +90,10 @@ class Job:
                 members, self.model.layers, shape.numel(), outputs, self.dropout, channels, chances, self.device
             )
         else:
-            # one number of its own for torch's generator, which initialises whole networks
-            seed = int(torch.randint(2**62, (1,), generator=chances["initial"]))
+            # torch's own generator initialises whole networks: a number for the head, one for a base from nothing
+            seeds = torch.randint(2**62, (2,), generator=chances["initial"]).tolist()
             learner = Single(
-                self._network(members[0], outputs, seed, shape),
+                self._network(members[0], outputs, seeds, shape),
                 self.model if self.source == "images" else self.model.model_copy(update={"base": None}),
                 members[0],
                 self._augmentation(members[0]),
@@ -98,15 +103,16 @@ class Job:
         measured = self.source in ("features", "maps") and not train.views
         return Run(learner, members, chances, self.settings["select"], train, measured)
 
-    def _network(self, training: Training, outputs: int, seed: int, shape: torch.Size) -> Network:
+    def _network(self, training: Training, outputs: int, seeds: list[int], shape: torch.Size) -> Network:
         if self.source == "maps":
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
+                torch.manual_seed(seeds[0])
                 head = build_layers(self.model.layers, shape[0], shape[-1], outputs)
             return Network(nn.Identity(), head, None, shape[0])
         # a base that trains from nothing is the replicate's own; a random one that stays frozen is part of the data
-        own = {"weights": "random", "base_seed": seed} if training.mode == "scratch" else {"weights": self.weights}
-        return build(self.model, outputs, training.normalisation, channels=shape[-1], size=shape[0], seed=seed, **own)
+        own = {"base_seed": seeds[1]} if training.mode == "scratch" else {}
+        size, _, channels = shape
+        return build(self.model, outputs, training.normalisation, self.weights, channels, size, seeds[0], **own)
 
     def _augmentation(self, training: Training) -> Augmentation | None:
         if training.augmentation == "none" or training.views:
@@ -194,7 +200,6 @@ def train_pack(
             settings,
             cells,
             model,
-            _source(model, cells[0], backbone),
             backbone["dropout"] if backbone else 0.0,
             Path(weights) if weights else settings["weights"],
             parts,
@@ -216,12 +221,6 @@ def train_pack(
         }
         with replacing(folder / "pack.json") as temporary:
             temporary.write_text(json.dumps(description, indent=2) + "\n")
-
-
-def _source(model: Model, training: Training, backbone: dict | None) -> str:
-    if backbone:
-        return "maps" if backbone["cut"] == "map" else "features"
-    return "pixels" if model.base is None and model.dense and training.augmentation == "none" else "images"
 
 
 def _train_all(job: Job, scratch: Path, save_every: float) -> dict[tuple[int, int], dict]:

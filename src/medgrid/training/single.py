@@ -31,7 +31,7 @@ class Single:
         device: torch.device,
     ):
         """`generators` are named augmentation and dropout; the second seeds torch's own, which dropout layers use."""
-        self.network = network.to(device)
+        self.network, self.training = network.to(device), None
         self.trained = freeze(network, model, training)
         self.penalised = penalties(network, model)
         self.augmentation, self.generator, self.device = augmentation, generators["augmentation"], device
@@ -47,6 +47,14 @@ class Single:
             else contextlib.nullcontext()
         )
 
+    def _switch(self, training: bool) -> None:
+        # only where it changes: a cut network compiles its graph anew each time
+        if training != self.training:
+            self.network.eval()
+            for module in self.trained:
+                module.train(training)
+            self.training = training
+
     def _logits(self, inputs: torch.Tensor) -> torch.Tensor:
         with self.autocast:
             made = self.network(inputs)
@@ -55,7 +63,7 @@ class Single:
     @torch.no_grad()
     def logits(self, inputs: torch.Tensor) -> torch.Tensor:
         """[B, ...] to [B, 1, outputs], in eval mode, without augmentation."""
-        self.network.eval()
+        self._switch(training=False)
         return self._logits(inputs)
 
     def penalty(self) -> torch.Tensor:
@@ -67,9 +75,7 @@ class Single:
 
     def step(self, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """One optimizer step on one batch: sums over it, [1] each, of loss (without penalty) and of right answers."""
-        self.network.eval()
-        for module in self.trained:
-            module.train()
+        self._switch(training=True)
         if self.augmentation:
             inputs = augment(inputs, self.augmentation, self.generator)
         self.optimizer.zero_grad(set_to_none=True)

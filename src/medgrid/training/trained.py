@@ -25,7 +25,8 @@ def trained_network(pack: Path, cell: str, weights: Path | None, channels: int, 
     (training,) = (Training.model_validate(each["training"]) for each in description["cells"] if each["id"] == cell)
     model = Model.model_validate(description["model"])
     outputs = training.outputs or len(description["classes"])
-    base = weights or description["backbone"]["weights"]
+    # a base from nothing is among what was kept
+    base = "random" if training.mode == "scratch" else weights or description["backbone"]["weights"]
     network = build(model, outputs, training.normalisation, base, channels, size, seed=0)
     if description["source"] in ("features", "pixels"):
         state = _stacked(state, network.head)
