@@ -30,6 +30,15 @@ def params() -> dict:
     return yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
+def merged(base: dict, overrides: dict) -> dict:
+    """As Snakemake merges a configfile into an earlier one."""
+    both = dict(base)
+    for key, value in overrides.items():
+        nested = isinstance(value, dict) and isinstance(both.get(key), dict)
+        both[key] = merged(both[key], value) if nested else value
+    return both
+
+
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory) -> Path:
     """A synthetic archive: 80 phantoms of 48 px, with copies and two damaged files."""

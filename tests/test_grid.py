@@ -3,7 +3,7 @@ import itertools
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, merged
 
 from medgrid.config import load
 from medgrid.errors import MedgridError
@@ -248,15 +248,6 @@ def test_fingerprints_do_not_depend_on_the_order_of_keys():
     assert fingerprint({"a": 1, "b": 2.0}) == fingerprint({"b": 2.0, "a": 1})
     assert fingerprint(1e-5) != fingerprint(1.0000001e-5)
     assert len(fingerprint()) == 12
-
-
-def merged(base: dict, overrides: dict) -> dict:
-    """As Snakemake merges a configfile into an earlier one."""
-    both = dict(base)
-    for key, value in overrides.items():
-        nested = isinstance(value, dict) and isinstance(both.get(key), dict)
-        both[key] = merged(both[key], value) if nested else value
-    return both
 
 
 def test_the_demo_shows_every_way_to_train_and_every_value(params):

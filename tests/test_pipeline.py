@@ -14,7 +14,10 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, TINY, Project
+from conftest import ROOT, TINY, Project, merged
+
+from medgrid.config import load
+from medgrid.grid import plan
 
 STUDY = "brain_tumor_lr_batch"
 pytestmark = pytest.mark.slow
@@ -152,20 +155,25 @@ def test_dry_runs_schedule_the_study_and_import_little():
     assert "HEAVY []" in result.stdout
 
 
-def test_every_study_and_profile_plans(tmp_path):
-    """In an empty folder, so that nothing is finished yet."""
+def test_every_study_and_profile_plans(tmp_path, params):
+    """In an empty folder, so that nothing is finished yet: each study's packs are scheduled, and no other's."""
     empty = Project(tmp_path, TINY)
-    studies = yaml.safe_load((ROOT / "params.yaml").read_text())["studies"]
-    for arguments, heads in [
-        *(((study,), 3 if study.endswith("mobilenet") else 2) for study in studies),
-        (("--workflow-profile", "workflow/profiles/demo"), 2),
-    ]:
+    profiles = ROOT / "workflow/profiles"
+    overridden = {
+        name: merged(params, yaml.safe_load((profiles / name / "params.yaml").read_text()))
+        for name in ("demo", "smoke")
+    }
+    cases = [((study,), params, [study]) for study in params["studies"]]
+    cases += [(("--workflow-profile", f"workflow/profiles/{n}"), o, o["run"]) for n, o in overridden.items()]
+    for arguments, settings, studies in cases:
+        laid = plan(load(settings))
         result = subprocess.run(
             [sys.executable, "-m", "snakemake", "-n", *arguments],
             cwd=empty.folder, capture_output=True, text=True,
         )  # fmt: skip
         assert result.returncode == 0, result.stderr
-        assert re.search(rf"^train +{heads}$", result.stdout + result.stderr, re.M), arguments
+        jobs = sum(len(laid.packs_of[study]) for study in studies)
+        assert re.search(rf"^train +{jobs}$", result.stdout + result.stderr, re.M), arguments
 
 
 def test_a_run_killed_at_any_stage_is_completed(project, finished):
