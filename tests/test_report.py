@@ -584,3 +584,11 @@ def test_jobs_read_long_settings_from_a_file(tmp_path):
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "cells.csv").exists()
+
+
+def test_batch_sizes_that_never_vary_alone_make_no_trend(tmp_path):
+    """Extra cells may change the rate with the batch size: there is no line to draw."""
+    params = fake.small({"batch_size": [16], "lr": [0.1]})
+    (key,) = params["run"]
+    params["studies"][key]["extra"] = [{"batch_size": size, "lr": rate} for size, rate in ((32, 0.2), (64, 0.3))]
+    assert "auc_batch_size" not in drawings(evaluated(tmp_path, params))

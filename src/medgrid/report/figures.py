@@ -15,7 +15,7 @@ from medgrid.report.compare import best_worst, heatmap, ranking
 from medgrid.report.curves import curve_figures, curves
 from medgrid.report.images import class_counts, samples
 from medgrid.report.study import Study, read
-from medgrid.report.trends import accuracy_parameters, auc_batch_size, is_timed, speed, speed_axis
+from medgrid.report.trends import accuracy_parameters, auc_batch_size, is_timed, sized, speed, speed_axis
 
 BATCH_SIZES = 3  # from which a trend can be seen
 
@@ -26,7 +26,7 @@ def drawings(study: Study) -> dict[str, Callable]:
     beside = list(sources(study))
     for i, source in enumerate(beside, start=1):
         todo["published" if len(beside) == 1 else f"published-{i:02d}"] = partial(published, study, source)
-    if "batch_size" in study.varied and len(study.values["batch_size"]) >= BATCH_SIZES:
+    if "batch_size" in study.varied and len(study.values["batch_size"]) >= BATCH_SIZES and len(sized(study)):
         todo["auc_batch_size"] = partial(auc_batch_size, study)
     if len(study.models) > 1:
         if any(len(study.scores(model)) > 1 for model in study.models):

@@ -19,14 +19,20 @@ PANELS = 4  # where more are needed, lines differ in two settings
 ACROSS = 3
 
 
+def sized(study: Study) -> pd.DataFrame:
+    """The cells that differ from another in batch size alone: what has one batch size makes no line."""
+    others = [axis for axis in study.varied if axis != "batch_size"]
+    if not others:
+        return study.cells
+    return study.cells[study.cells.groupby(others, sort=False)["batch_size"].transform("nunique") > 1]
+
+
 def auc_batch_size(study: Study):
     """Test AUC against batch size: a line for each setting of the other axes, the document's own numbers hollow."""
     others = [axis for axis in study.varied if axis != "batch_size"]
     within = others[-1:] if len(settings_in(study.cells, others[:-1])) <= PANELS else others[-2:]
     outside = others[: len(others) - len(within)]
-    # what has one batch size makes no line
-    counts = study.cells.groupby(others, sort=False)["batch_size"].transform("nunique") if others else None
-    cells = study.cells if counts is None else study.cells[counts > 1]
+    cells = sized(study)
     panels = settings_in(cells, outside)
     published = read(study.folder / "published.csv")
     published = published[(published["metric"] == METRIC) & published["cell"].isin(cells.index)]
