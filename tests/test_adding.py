@@ -26,7 +26,7 @@ BLOCKS = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```$",
 def added(params) -> dict:
     """params.yaml with all blocks of the page."""
     changed = copy.deepcopy(params)
-    for block in BLOCKS:
+    for block in copy.deepcopy(BLOCKS):
         update_config(changed, block)
     return changed
 
@@ -130,7 +130,7 @@ def test_the_study_runs_to_its_page(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.effect_noise((side, side), 30).point(lambda v, i=i: v // 2 + 100 * (i % 2)).save(path)
     overrides: dict = {"weights": {"mobilenet_v2": "settled"}}
-    for block in BLOCKS:
+    for block in copy.deepcopy(BLOCKS):
         update_config(overrides, block)
     digest = medgrid("digest", str(tmp_path / "scans")).stdout.strip()
     overrides["datasets"]["my_scans"] |= {"folder": str(tmp_path / "scans"), "sha256": digest}
