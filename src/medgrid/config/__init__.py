@@ -1,0 +1,14 @@
+"""`params.yaml` as typed settings, checked once, before any rule exists.
+
+Everything here is cheap to import: every Snakemake process and every cluster job parses it again.
+"""
+
+from medgrid.config.data import Dataset, Image, Kaggle, LabelTable, Split, Synthetic
+from medgrid.config.reading import load, read_yaml, schema
+from medgrid.config.study import Params, Study
+from medgrid.config.training import Augmentation, Layer, Model, Training, Weights
+
+__all__ = [
+    "Augmentation", "Dataset", "Image", "Kaggle", "LabelTable", "Layer", "Model", "Params", "Split", "Study",
+    "Synthetic", "Training", "Weights", "load", "read_yaml", "schema",
+]  # fmt: skip

@@ -1,0 +1,160 @@
+"""Settings of studies, and the whole of `params.yaml`."""
+
+import difflib
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from medgrid.config.data import Dataset, Image, Split
+from medgrid.config.ground import Key, Settings, torchvision_name, unique
+from medgrid.config.training import Augmentation, Axes, Extra, Fixed, Model, Training, Weights
+
+
+class AsPublished(Settings):
+    """What the published protocol does otherwise, flaws included."""
+
+    split: Split | None = None
+    fixed: Fixed = Fixed()
+
+
+class Published(Settings):
+    """Figures that a document prints, to stand beside ours."""
+
+    source: str = Field(description="table, figure or page of the document")
+    by: list[str] = Field(min_length=1, description="settings (or class) that pick the cell: a row's first fields")
+    metrics: list[str] = Field(min_length=1, description="columns of our tables: a row's other fields, as shares")
+    rows: list[list[float | int | str | None]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _rectangular(self):
+        width = len(self.by) + len(self.metrics)
+        for i, row in enumerate(self.rows):
+            if len(row) != width:
+                raise ValueError(f"rows[{i}] has {len(row)} fields; by and metrics name {width}")
+        return self
+
+
+class Study(Settings):
+    """Dataset, protocol, grid and fixed settings of one published study."""
+
+    title: str
+    document: str = Field("", description="what is being re-run: authors, title, place")
+    dataset: Key
+    protocol: Literal["clean", "published"] = "clean"
+    split: Split
+    as_published: AsPublished = AsPublished()
+    image: Image = Image()
+    models: dict[Key, Model] = Field({}, description="networks of this study beside torchvision's own classifiers")
+    fixed: Fixed
+    axes: Axes = Field(description="at least one")
+    extra: list[Extra] = Field([], description="cells beside the product of the axes")
+    replicates: Annotated[int, Field(ge=1, le=1000)] = Field(5, description="seeds 0, 1, 2, …")
+    select: Literal["validation_loss", "validation_accuracy"] = Field(
+        "validation_loss", description="what picks the best epoch of a training; the loss with its L1 and L2 penalty"
+    )
+    weights: dict[Key, Weights | Literal["random", "settled"]] = Field(
+        {}, description="in place of the weights named at the top, per model"
+    )
+    pack: Literal["replicate", "cell", "model"] = Field(
+        "cell", description="what one job trains, where whole networks are trained"
+    )
+    keep_weights: Literal["first", "all", "none"] = Field(
+        "first", description="of which replicates the trained weights are kept beside the predictions"
+    )
+    published: list[Published] = Field([], description="numbers that the document prints, to stand beside ours")
+
+    @model_validator(mode="after")
+    def _each_setting_once(self):
+        if not self.axis_names:
+            raise ValueError("axes is empty: a study varies something, if only one value of it")
+        for name, field in Training.model_fields.items():
+            fixed, axis = getattr(self.constants, name), getattr(self.axes, name)
+            if fixed is None and axis is None and field.is_required():
+                raise ValueError(f"'{name}' stands neither in fixed nor in axes")
+            if fixed is not None and axis is not None:
+                raise ValueError(f"'{name}' stands both in fixed and in axes")
+        for name in self.model_names:
+            torchvision_name(name, self.models)
+        return self
+
+    @property
+    def constants(self) -> Settings:
+        """What is fixed under the protocol that is chosen."""
+        if self.protocol == "clean":
+            return self.fixed
+        return self.fixed.model_copy(update=self.as_published.fixed.model_dump(exclude_none=True))
+
+    @property
+    def parting(self) -> Split:
+        """The split under the protocol that is chosen."""
+        return (self.protocol == "published" and self.as_published.split) or self.split
+
+    @property
+    def axis_names(self) -> list[str]:
+        return [name for name in Training.model_fields if getattr(self.axes, name) is not None]
+
+    @property
+    def model_names(self) -> list[str]:
+        """Names of the networks, in order of appearance."""
+        names = list(self.axes.model or [self.constants.model])
+        for extra in self.extra:
+            if extra.model is not None:
+                names += extra.model if isinstance(extra.model, list) else [extra.model]
+        return list(dict.fromkeys(names))
+
+    def model(self, name: str) -> Model:
+        """What a name stands for."""
+        return self.models.get(name) or Model(base=name)
+
+
+class Params(Settings):
+    """The whole of `params.yaml`."""
+
+    source: Literal["real", "synthetic"] = "real"
+    mirror: str | None = Field(None, description="folder that stands in for every download")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    results: str = Field("results", min_length=1, description="folder of the outputs")
+    data: str = Field(
+        "data", min_length=1, description="folder of downloads, tensors, features, checkpoints and logs"
+    )
+    run: Annotated[list[Key], Field(min_length=1), AfterValidator(unique)] = Field(
+        description="studies that a run without a named target builds"
+    )
+    weights: dict[Key, Weights | Literal["random", "settled"]] = Field(
+        description="per torchvision model, for every study; random: as torchvision initialises, settled: made usable"
+    )
+    augmentations: dict[Key, Augmentation] = Field({}, description="by name, for every study")
+    datasets: dict[Key, Dataset]
+    studies: dict[Key, Study]
+
+    @model_validator(mode="after")
+    def _references(self):
+        if "none" in self.augmentations:
+            raise ValueError("augmentations.none: this name means that there is none; take another")
+        for key in self.run:
+            if key not in self.studies:
+                raise ValueError(f"run: no study is named '{key}'")
+        for key, study in self.studies.items():
+            if study.dataset not in self.datasets:
+                raise ValueError(f"studies.{key}.dataset: no data set is named '{study.dataset}'")
+            if self.source == "synthetic" and self.datasets[study.dataset].synthetic is None:
+                raise ValueError(f"datasets.{study.dataset}: source is synthetic, but it has no synthetic block")
+            for name in study.model_names:
+                base = study.model(name).base
+                if base is not None and {name, base}.isdisjoint({*self.weights, *study.weights}):
+                    raise ValueError(f"studies.{key}: no weights are named for {base}; add weights.{base}")
+            bases = {study.model(name).base for name in study.model_names}
+            for name in study.weights:
+                if name not in (*study.model_names, *study.models, *bases):
+                    near = difflib.get_close_matches(name, [*study.model_names, *filter(None, bases)], n=1)
+                    hint = f"; did you mean {near[0]}?" if near else ""
+                    raise ValueError(f"studies.{key}.weights: the study has no model or base '{name}'{hint}")
+        return self
+
+    def weights_of(self, study: str, model: str) -> Weights | str:
+        """Weight file of a model's base, `random` or `settled`; what has no base is random."""
+        base = self.studies[study].model(model).base
+        if base is None:
+            return "random"
+        own = self.studies[study].weights
+        return own.get(model) or own.get(base) or self.weights.get(model) or self.weights[base]
