@@ -1,5 +1,6 @@
 """A study as if it had been trained: packs with made-up predictions, for any study that params.yaml could hold."""
 
+import copy
 import json
 import zlib
 from pathlib import Path
@@ -12,11 +13,17 @@ from medgrid.data import HELD_OUT, PARTS
 from medgrid.evaluation.submissions import write_submissions
 from medgrid.evaluation.tables import write_tables
 from medgrid.grid import plan
+from medgrid.report import style
 from medgrid.report.figures import write_figures
 from medgrid.report.page import write_page
+from medgrid.report.study import Study
 
 IMAGES = 60
 SIZES = ["parameters", "trainable", "frozen", "conv", "dense", "activation", "normalisation", "other"]
+# what a data set of a competition has beside the others' settings
+CONTEST = {
+    "folder": None, "sha256": None, "kaggle": {"handle": "some-contest"}, "unlabelled": r"^test/(?P<id>\w+)\.tif$",
+}  # fmt: skip
 
 
 def settings_of(params: dict, key: str) -> tuple[dict, dict[str, dict]]:
@@ -58,6 +65,13 @@ def small(
             }
         },
     }  # fmt: skip
+
+
+def shortened(params: dict, key: str) -> dict:
+    """A study of params.yaml with its whole grid, but short trainings of two seeds."""
+    params = copy.deepcopy(params) | {"source": "synthetic"}
+    params["studies"][key] |= {"replicates": 2, "fixed": params["studies"][key]["fixed"] | {"epochs": 3}}
+    return params
 
 
 def _skill(cell: str) -> float:
@@ -169,3 +183,19 @@ def finish(folder: Path, settings: dict, figures: bool = True, front: str = "") 
         write_figures(settings, str(folder), images, tensors)
     write_page(settings, str(folder), images, images, front)
     return (folder / "index.html").read_text()
+
+
+def finished(folder: Path, params: dict, key: str = "odd", diverged: tuple = (), **options) -> tuple[dict, str]:
+    """A study made up and reported; returns its settings and its page."""
+    settings, packs = settings_of(params, key)
+    write_study(folder, settings, packs, diverged)
+    return settings, finish(folder, settings, **options)
+
+
+def evaluated(folder: Path, params: dict, key: str = "odd", diverged: tuple = ()) -> Study:
+    """A study as the figures get it."""
+    settings, packs = settings_of(params, key)
+    write_study(folder, settings, packs, diverged)
+    write_tables(settings, str(folder))
+    style.use()
+    return Study(settings, folder)

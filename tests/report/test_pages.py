@@ -1,0 +1,169 @@
+"""Pages of studies and the front page: whole, standing alone, and saying what was measured."""
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import fake
+import pandas as pd
+import PIL.Image
+import pytest
+
+from medgrid.report.front import write_front
+from medgrid.report.study import Study
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+class Links(HTMLParser):
+    def __init__(self, page: str):
+        super().__init__()
+        self.found: list[str] = []
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.found += [value for name, value in attributes if name in ("src", "href", "srcset")]
+        if tag == "img":
+            assert dict(attributes).get("alt")
+        elif tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def assert_stands_alone(page: str, folder) -> None:
+    links = Links(page)
+    assert not links.open
+    files = [link for link in links.found if not link.startswith("data:image/png;base64,")]
+    assert all((folder / link).exists() for link in files), files
+    assert not re.search(r"https?://|<script|@import|url\(", page)
+
+
+def test_a_large_page_folds_what_is_long(tmp_path, params):
+    _, page = fake.finished(tmp_path, fake.shortened(params, "stroke_transfer"), "stroke_transfer", figures=False)
+    assert_stands_alone(page, tmp_path)
+    assert "109 more cells" in page
+    results = page[page.index("<h2>Results") : page.index("Tables:")]
+    assert results.count("<tr") == 139 + 2  # in two tables with their headers
+    assert results.index("<details>") > 0
+    assert results[: results.index("<details>")].count("<tr") == 31
+    assert page.count("<details><summary>vgg19, layer by layer") == 1
+    assert "vgg19 &lt;layers&gt;" in page
+
+
+def test_a_page_shows_published_numbers_and_sizes(tmp_path):
+    rows = [["sgd", 0.1, 0.5], ["rmsprop", 0.1, 0.7]]
+    entries = [
+        {"source": "the table", "by": ["optimizer", "lr"], "metrics": ["test_accuracy"], "rows": rows},
+        {"source": "sizes", "by": ["model"], "metrics": ["parameters", "conv"], "rows": [["resnet18", 15244100, 13]]},
+    ]
+    _, page = fake.finished(tmp_path, fake.small({"optimizer": ["sgd", "adam"], "lr": [0.1]}, published=entries))
+    assert_stands_alone(page, tmp_path)
+    text = re.sub(r"\s*<[^>]+>\s*", "|", page[page.index("Published beside ours") :])
+    text = re.sub(r"\|+", "|", text)
+    ours = pd.read_csv(tmp_path / "published.csv").loc[0]
+    assert f"|sgd, learning rate 0.1|test accuracy %|50.00|{100 * ours['ours']:.2f}|" in text
+    assert ("|outside|" if ours["inside"] == "no" else "|inside|") in text
+    assert "|rmsprop, learning rate 0.1|test accuracy %|70.00|not run|" in text
+    assert "Not run here: 1." in page
+    assert "|resnet18|parameters|15,244,100|" in text
+    assert "|resnet18|conv|13|13|0|equal|" in text
+
+
+def test_a_page_reports_the_classes_of_chosen_cells(tmp_path):
+    settings, page = fake.finished(tmp_path, fake.small({"lr": [0.1, 0.01]}), figures=False)
+    study = Study(settings, tmp_path)
+    per_class = pd.read_csv(tmp_path / "per_class.csv")
+    own = per_class[(per_class["cell"] == study.chosen(None)) & (per_class["checkpoint"] == "best")]
+    report = re.sub(r"\s*<[^>]+>\s*", "|", page[page.index("Classification reports") : page.index("<h2>Networks")])
+    for name, rows in own.groupby("class"):
+        mean = 100 * rows["recall"].mean()
+        assert re.search(rf"\|{name}\|+[\d.]+\|[^|]+\|+{mean:.2f}\|", report)
+    assert re.search(rf"mean of classes\|+{100 * own['precision'].mean():.2f}\|", report)
+
+
+def test_several_packs_of_a_model_are_one_row(tmp_path):
+    params = fake.small({"lr": [0.1, 0.01]}, pack="replicate")
+    settings, packs = fake.settings_of(params, "odd")
+    fake.write_study(tmp_path, settings, packs)
+    place = tmp_path / "packs" / settings["packs"][0] / "pack.json"
+    pack = json.loads(place.read_text())
+    pack["training"]["device"] = "another machine"
+    place.write_text(json.dumps(pack))
+    page = fake.finish(tmp_path, settings, figures=False)
+    machines = page[page.index("Weights and machine") : page.index("<h2>Results")]
+    assert machines.count("<tr>") == 2
+    assert "another machine, cpu" in machines
+    assert "<td>4</td>" in machines
+
+
+def test_commands_hand_in_what_is_real(tmp_path):
+    params = fake.small({"lr": [0.1, 0.01]}, classes=("no", "yes"), dataset=fake.CONTEST)
+    settings, page = fake.finished(tmp_path, params, figures=False)
+    assert "kaggle competitions submit" not in page
+    assert "there is nothing to hand in" in page
+    page = fake.finish(tmp_path, settings | {"synthetic": False}, figures=False)
+    chosen = Study(settings, tmp_path).chosen(None)
+    file = tmp_path / "submissions" / f"{chosen}.csv"
+    command = f'kaggle competitions submit -c some-contest -f "{file}" -m "odd {chosen}"'
+    assert command in page.replace("&#34;", '"')
+    assert "without a label" in page
+
+
+def test_explanations_are_shown_where_images_may_be(tmp_path):
+    settings, packs = fake.settings_of(fake.small({"lr": [0.1]}), "odd")
+    fake.write_study(tmp_path, settings, packs)
+    (tmp_path / "explanations").mkdir()
+    for name in ("gradcam", "lime"):
+        PIL.Image.new("RGB", (8, 8)).save(tmp_path / "explanations" / f"{name}.png")
+    page = fake.finish(tmp_path, settings, figures=False)
+    assert page.index("LIME: superpixels") < page.index("Grad-CAM: where")
+    assert page.count("data:image/png") == 2
+    page = fake.finish(tmp_path, settings | {"show_images": False}, figures=False)
+    assert "data:image/png" not in page
+
+
+def test_the_front_page_leads_to_every_study_and_back(tmp_path):
+    results = tmp_path / "results"
+    manifests = []
+    for name, lr in (("one", [0.1, 0.01]), ("two", [0.1])):
+        settings, packs = fake.settings_of(fake.small({"lr": lr}, replicates=3), "odd")
+        settings |= {"study": name, "title": f"Study {name}"}
+        (results / name).mkdir(parents=True)
+        fake.write_study(results / name, settings, packs)
+        page = fake.finish(results / name, settings, figures=False, front="../index.html")
+        assert 'href="../index.html"' in page
+        manifests.append(results / name / "manifest-x.json")
+        manifests[-1].write_text(json.dumps(settings))
+    write_front({"manifests": list(map(str, manifests))}, str(results / "index.html"))
+    front = (results / "index.html").read_text()
+    assert_stands_alone(front, results)
+    assert_stands_alone((results / "one" / "index.html").read_text(), results / "one")
+    assert "Study one" in front
+    assert "Study two" in front
+    assert "2 cells × 3 replicates" in front  # noqa: RUF001
+    assert "Synthetic images." in front
+    assert "not for clinical use" in front
+    cells = pd.read_csv(results / "two" / "cells.csv")
+    assert f"test accuracy {100 * cells.loc[0, 'test_accuracy_mean']:.2f} %" in front
+
+
+def test_a_page_without_a_front_has_no_link_to_it(tmp_path):
+    _, page = fake.finished(tmp_path, fake.small({"lr": [0.1]}), figures=False)
+    assert "../index.html" not in page
+
+
+def test_jobs_read_long_settings_from_a_file(tmp_path):
+    """The largest study's settings are longer than the kernel lets a single argument be."""
+    settings, packs = fake.settings_of(fake.small({"lr": [0.1]}), "odd")
+    fake.write_study(tmp_path, settings, packs)
+    file = tmp_path / "manifest.json"
+    file.write_text(json.dumps(settings | {"document": "x" * 200_000}))
+    command = [sys.executable, "-m", "medgrid", "evaluate", f"@{file}", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "cells.csv").exists()
