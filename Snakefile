@@ -42,6 +42,9 @@ def as_json(settings):
     return json.dumps(settings, ensure_ascii=False)
 
 
+FRONT = as_json({"studies": list(PLAN.studies)})
+
+
 wildcard_constraints:
     study="|".join(PLAN.studies),
     name=r"[^/]+",
@@ -58,7 +61,6 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/index.html",
         [study_files(study) for study in PARAMS.run],
     localrule: True
 
@@ -69,8 +71,6 @@ for study in PLAN.studies:
         name:
             study
         input:
-            # the page of all studies waits for all of them; where this one is all there is, it belongs to it
-            [f"{RESULTS}/index.html"] if PARAMS.run == [study] else [],
             study_files(study),
         localrule: True
 
@@ -81,3 +81,5 @@ onsuccess:
         if Path(RESULTS, checkpoints.parent.name, "packs", checkpoints.name, "pack.json").exists():
             shutil.rmtree(checkpoints)
             Path(f"{checkpoints}.lock").unlink(missing_ok=True)
+    # no rule: it leads to every study that has a page, whatever this run was asked for
+    shell("medgrid front {FRONT:q} {RESULTS:q}")

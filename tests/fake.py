@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from medgrid.config import load
+from medgrid.config.metrics import SIZES
 from medgrid.data import HELD_OUT, PARTS
 from medgrid.evaluation.submissions import write_submissions
 from medgrid.evaluation.tables import write_tables
@@ -19,7 +20,7 @@ from medgrid.report.page import write_page
 from medgrid.report.study import Study
 
 IMAGES = 60
-SIZES = ["parameters", "trainable", "frozen", "conv", "dense", "activation", "normalisation", "other"]
+
 # what a data set of a competition has beside the others' settings
 CONTEST = {
     "folder": None, "sha256": None, "kaggle": {"handle": "some-contest"}, "unlabelled": r"^test/(?P<id>\w+)\.tif$",
@@ -173,7 +174,7 @@ def write_study(folder: Path, settings: dict, packs: dict[str, dict], diverged: 
     write_images(settings, folder, unlabelled)
 
 
-def finish(folder: Path, settings: dict, figures: bool = True, front: str = "") -> str:
+def finish(folder: Path, settings: dict, figures: bool = True) -> str:
     """Tables, figures and page, as the rules make them; returns the page."""
     images, tensors = str(folder / "images.csv"), str(folder / "tensors.npy")
     write_tables(settings, str(folder))
@@ -181,7 +182,7 @@ def finish(folder: Path, settings: dict, figures: bool = True, front: str = "") 
         write_submissions(settings, str(folder))
     if figures:
         write_figures(settings, str(folder), images, tensors)
-    write_page(settings, str(folder), images, images, front)
+    write_page(settings, str(folder), images, images)
     return (folder / "index.html").read_text()
 
 

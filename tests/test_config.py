@@ -64,6 +64,21 @@ def test_the_project_s_own_params_are_valid(params):
             [{"source": "x", "by": ["lr"], "metrics": ["a"], "rows": [[1]]}],
             "rows[0] has",
         ),
+        (
+            "studies.pneumonia_loss.published",
+            [{"source": "x", "by": ["optimiser"], "metrics": ["test_accuracy"], "rows": [["sgd", 0.5]]}],
+            "by names no setting 'optimiser'; did you mean optimizer?",
+        ),
+        (
+            "studies.pneumonia_loss.published",
+            [{"source": "x", "by": ["lr"], "metrics": ["test_acuracy"], "rows": [[0.1, 0.5]]}],
+            "metrics names nothing that is measured: 'test_acuracy'; did you mean test_accuracy?",
+        ),
+        (
+            "studies.pneumonia_loss.published",
+            [{"source": "x", "by": ["class"], "metrics": ["test_accuracy"], "rows": [["NORMAL", 0.5]]}],
+            "nothing that is measured per class: 'test_accuracy'",
+        ),
         ("datasets.mri_stroke.folder", "here", "either kaggle or folder"),
         ("datasets.mri_stroke.labels", {"file": "a.csv"}, "lacks the named group (?P<id>…)"),
         ("datasets.mri_stroke.kaggle", None, "either kaggle or folder"),

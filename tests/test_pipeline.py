@@ -102,6 +102,7 @@ def test_the_page_stands_alone(finished):
     others = set(parser.found) - set(embedded)
     assert len(embedded) == len(list((finished.folder / "results" / STUDY).glob("*/*.png"))) >= 12
     assert all((finished.folder / "results" / STUDY / link).exists() for link in others)
+    assert "../index.html" in others
     assert not re.search(r"https?://|<script|@import|url\(", page)
     assert "Synthetic images." in page
     assert "not for clinical use" in page

@@ -27,7 +27,7 @@ JOBS = {
     "figures": ("medgrid.report.figures:write_figures", "folder split tensors"),
     "explain": ("medgrid.report.explain:write_explanations", "folder split tensors weights"),
     "page": ("medgrid.report.page:write_page", "folder inventory split"),
-    "front": ("medgrid.report.front:write_front", "target"),
+    "front": ("medgrid.report.front:write_front", "folder"),
 }
 OPTIONS = {
     "fetch": ("mirror", "folder"),
@@ -37,7 +37,6 @@ OPTIONS = {
     "features": ("weights", "device", "threads"),
     "train": ("features", "stamp", "tensors", "weights", "device", "threads"),
     "explain": ("threads",),
-    "page": ("front",),
 }
 DEFAULTS = {"device": "auto", "threads": 0}  # others: none
 

@@ -2,6 +2,8 @@
 
 import json
 
+import matplotlib.pyplot as plt
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -212,6 +214,17 @@ def study(tmp_path, monkeypatch) -> dict:
 def write(settings: dict, folder) -> None:
     files = (str(folder / name) for name in ("split.csv", "tensors.npy", "weights"))
     explain.write_explanations(settings, str(folder), *files)
+
+
+def test_a_network_that_says_the_same_of_every_image_has_no_superpixels_that_matter():
+    panel = explain.Panel("a", "plain", "scratch", guess="ill (100 %)", weights=np.zeros(4))
+    figure, axes = plt.subplots()
+    assert explain._show_lime(panel, axes, np.arange(4).reshape(2, 2)) == "no superpixel changes it"
+    assert not axes.images
+    panel.weights[1] = 0.1
+    assert explain._show_lime(panel, axes, np.arange(4).reshape(2, 2)) == ""
+    assert axes.images
+    plt.close(figure)
 
 
 def test_figures_say_what_is_missing(study, tmp_path, monkeypatch):

@@ -39,7 +39,8 @@ def assert_stands_alone(page: str, folder) -> None:
     links = Links(page)
     assert not links.open
     files = [link for link in links.found if not link.startswith("data:image/png;base64,")]
-    assert all((folder / link).exists() for link in files), files
+    # what a run writes last is not there yet
+    assert not [link for link in files if link != "../index.html" and not (folder / link).exists()]
     assert not re.search(r"https?://|<script|@import|url\(", page)
 
 
@@ -128,33 +129,24 @@ def test_explanations_are_shown_where_images_may_be(tmp_path):
 
 
 def test_the_front_page_leads_to_every_study_and_back(tmp_path):
-    results = tmp_path / "results"
-    manifests = []
-    for name, lr in (("one", [0.1, 0.01]), ("two", [0.1])):
+    for name, lr in (("two", [0.1]), ("one", [0.1, 0.01])):
         settings, packs = fake.settings_of(fake.small({"lr": lr}, replicates=3), "odd")
         settings |= {"study": name, "title": f"Study {name}"}
-        (results / name).mkdir(parents=True)
-        fake.write_study(results / name, settings, packs)
-        page = fake.finish(results / name, settings, figures=False, front="../index.html")
-        assert 'href="../index.html"' in page
-        manifests.append(results / name / "manifest-x.json")
-        manifests[-1].write_text(json.dumps(settings))
-    write_front({"manifests": list(map(str, manifests))}, str(results / "index.html"))
-    front = (results / "index.html").read_text()
-    assert_stands_alone(front, results)
-    assert_stands_alone((results / "one" / "index.html").read_text(), results / "one")
-    assert "Study one" in front
-    assert "Study two" in front
+        (tmp_path / name).mkdir()
+        fake.write_study(tmp_path / name, settings, packs)
+        fake.finish(tmp_path / name, settings, figures=False)
+    write_front({"studies": ["one", "not yet run", "two"]}, str(tmp_path))
+    front = (tmp_path / "index.html").read_text()
+    assert_stands_alone(front, tmp_path)
+    page = (tmp_path / "one" / "index.html").read_text()
+    assert_stands_alone(page, tmp_path / "one")
+    assert 'href="../index.html"' in page
+    assert 0 < front.index("Study one") < front.index("Study two")
     assert "2 cells × 3 replicates" in front  # noqa: RUF001
     assert "Synthetic images." in front
     assert "not for clinical use" in front
-    cells = pd.read_csv(results / "two" / "cells.csv")
+    cells = pd.read_csv(tmp_path / "two" / "cells.csv")
     assert f"test accuracy {100 * cells.loc[0, 'test_accuracy_mean']:.2f} %" in front
-
-
-def test_a_page_without_a_front_has_no_link_to_it(tmp_path):
-    _, page = fake.finished(tmp_path, fake.small({"lr": [0.1]}), figures=False)
-    assert "../index.html" not in page
 
 
 def test_jobs_read_long_settings_from_a_file(tmp_path):

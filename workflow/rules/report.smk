@@ -1,4 +1,4 @@
-"""Figures, a page for each study, and one that leads to them."""
+"""Figures, and a page for each study."""
 
 
 def beside(study):
@@ -11,6 +11,7 @@ def study_files(study):
     """Everything that a study's run promises: reports and, since a path there is right, primary results."""
     return [
         f"{RESULTS}/{study}/index.html",
+        f"{RESULTS}/{study}/summary.json",
         f"{RESULTS}/{study}/figures",
         *(f"{RESULTS}/{study}/{table}" for table in [*TABLES, "models.csv"]),
         *beside(study),
@@ -98,30 +99,12 @@ rule page:
             category="{study}",
             subcategory="Page",
         ),
+        f"{RESULTS}/{{study}}/summary.json",
     log:
         f"{DATA}/logs/page/{{study}}.log",
     benchmark:
         f"{DATA}/benchmarks/page/{{study}}.tsv"
     params:
         folder=f"{RESULTS}/{{study}}",
-        front=lambda w: "../index.html" if w.study in PARAMS.run else "",
     shell:
-        "medgrid page @{input.manifest:q} {params.folder:q} {input.inventory:q} {input.split:q}"
-        " --front={params.front:q} 2>&1 | tee {log:q}"
-
-
-rule front:
-    input:
-        tables=expand(f"{RESULTS}/{{study}}/{{table}}", study=PARAMS.run, table=["cells.csv", "replicates.csv"]),
-        manifests=[manifest(study) for study in PARAMS.run],
-    output:
-        f"{RESULTS}/index.html",
-    log:
-        f"{DATA}/logs/front.log",
-    benchmark:
-        f"{DATA}/benchmarks/front.tsv"
-    localrule: True
-    params:
-        settings=lambda w, input: as_json({"manifests": list(input.manifests)}),
-    shell:
-        "medgrid front {params.settings:q} {output:q} 2>&1 | tee {log:q}"
+        "medgrid page @{input.manifest:q} {params.folder:q} {input.inventory:q} {input.split:q}" " 2>&1 | tee {log:q}"

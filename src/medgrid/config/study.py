@@ -1,13 +1,20 @@
 """Settings of studies, and the whole of `params.yaml`."""
 
 import difflib
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from medgrid.config.data import Dataset, Image, Split
 from medgrid.config.ground import Key, Settings, torchvision_name, unique
+from medgrid.config.metrics import MEASURED, PER_CLASS, SIZES
 from medgrid.config.training import Augmentation, Axes, Extra, Fixed, Model, Training, Weights
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 class AsPublished(Settings):
@@ -31,6 +38,16 @@ class Published(Settings):
         for i, row in enumerate(self.rows):
             if len(row) != width:
                 raise ValueError(f"rows[{i}] has {len(row)} fields; by and metrics name {width}")
+        for name in self.by:
+            if name != "class" and name not in Training.model_fields:
+                raise ValueError(f"by names no setting '{name}'{_near(name, ['class', *Training.model_fields])}")
+        known = PER_CLASS if "class" in self.by else (*MEASURED, *SIZES)
+        for name in self.metrics:
+            if name not in known:
+                raise ValueError(
+                    f"metrics names nothing that is measured{' per class' * ('class' in self.by)}: '{name}'"
+                    f"{_near(name, known)}"
+                )
         return self
 
 
@@ -146,8 +163,7 @@ class Params(Settings):
             bases = {study.model(name).base for name in study.model_names}
             for name in study.weights:
                 if name not in (*study.model_names, *study.models, *bases):
-                    near = difflib.get_close_matches(name, [*study.model_names, *filter(None, bases)], n=1)
-                    hint = f"; did you mean {near[0]}?" if near else ""
+                    hint = _near(name, [*study.model_names, *filter(None, bases)])
                     raise ValueError(f"studies.{key}.weights: the study has no model or base '{name}'{hint}")
         return self
 

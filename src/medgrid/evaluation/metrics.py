@@ -9,10 +9,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-SUMMARY = (
-    "loss", "accuracy", "precision_macro", "recall_macro", "f1_macro", "kappa", "auc_macro", "auc_micro",
-)  # fmt: skip
-PER_CLASS = ("precision", "recall", "f1", "support", "auc")
+from medgrid.config.metrics import PER_CLASS, SUMMARY
+
 CONFIDENCE = 0.95
 
 

@@ -5,12 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medgrid.errors import MedgridError
-from medgrid.evaluation.metrics import PER_CLASS, interval
+from medgrid.config.metrics import SIZES
+from medgrid.evaluation.metrics import interval
 from medgrid.evaluation.wording import called
 
-# columns of models.csv: what a network is, without any training
-SIZES = ("parameters", "trainable", "frozen", "conv", "dense", "activation", "normalisation", "other")
 # what tells the rows of models.csv apart
 NETWORK = ("model", "mode", "unfrozen", "outputs")
 COLUMNS = (
@@ -77,18 +75,6 @@ def _ours(settings: dict, tables: tuple, picked: dict, metric: str) -> list[dict
     return found
 
 
-def _check(settings: dict, entry: dict, cells: pd.DataFrame) -> None:
-    known = settings["trainings"][settings["cells"][0]["id"]]
-    for name in entry["by"]:
-        if name != "class" and name not in known:
-            raise MedgridError(f"published, {entry['source']}: no setting is named '{name}'")
-    for metric in entry["metrics"]:
-        fits = metric in PER_CLASS if "class" in entry["by"] else metric in SIZES or f"{metric}_mean" in cells
-        if not fits:
-            where = "per_class.csv" if "class" in entry["by"] else "cells.csv or models.csv"
-            raise MedgridError(f"published, {entry['source']}: {where} has no metric '{metric}'")
-
-
 def _inside(row: dict) -> str:
     low, high = row.get("low", np.nan), row.get("high", np.nan)
     return "" if pd.isna(low) else "yes" if low <= row["published"] <= high else "no"
@@ -104,7 +90,6 @@ def compare(settings: dict, cells: pd.DataFrame, per_class: pd.DataFrame, models
     """
     rows = []
     for entry in settings["published"]:
-        _check(settings, entry, cells)
         for values in entry["rows"]:
             picked = dict(zip(entry["by"], values[: len(entry["by"])], strict=True))
             for metric, published in zip(entry["metrics"], values[len(entry["by"]) :], strict=True):

@@ -8,20 +8,15 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from medgrid.config.metrics import FITTED, MEASURED, PER_CLASS
 from medgrid.data import HELD_OUT
-from medgrid.evaluation.metrics import PER_CLASS, SUMMARY, accuracy, cross_entropy, evaluate, interval
+from medgrid.evaluation.metrics import accuracy, cross_entropy, evaluate, interval
 from medgrid.evaluation.published import compare
 from medgrid.files import replacing
 from medgrid.training import CHECKPOINTS, CURVES
 
 FLOATS = "%.6g"
 EXACT = "%.12g"  # numbers of parameters, to the last one
-# what a training's curves say about the epoch of each checkpoint
-FITTED = ("train_loss", "train_accuracy")
-MEASURED = (
-    *(f"test_{name}" for name in SUMMARY),
-    "test_loss_with_penalty", "validation_loss", "validation_accuracy", *FITTED, "penalty",
-)  # fmt: skip
 COSTS = ("epochs", "seconds")
 
 

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 
-from medgrid.evaluation.published import SIZES
+from medgrid.config.metrics import SIZES
 from medgrid.report import style
 from medgrid.report.study import Study, read
 

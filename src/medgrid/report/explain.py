@@ -37,6 +37,7 @@ KERNEL = 0.25  # width of LIME's kernel, and 1.0 the penalty of its ridge regres
 RIDGE = 1.0
 PANELS = 12  # at most
 COLUMNS = 4
+FAINT = 1e-6  # a weight below is rounding: the network says the same whatever is left out
 FOR, AGAINST = (0.0, 0.75, 0.2), (0.9, 0.1, 0.1)
 TOLERANCE = 0.05  # of probabilities that a rebuilt network repeats: a GPU's bfloat16 rounds coarsely
 
@@ -219,6 +220,8 @@ def explain(
 
 
 def _show_lime(panel: Panel, axes: plt.Axes, segments: np.ndarray) -> str:
+    if not np.abs(panel.weights).max() > FAINT:
+        return "no superpixel changes it"
     layer = np.zeros((*segments.shape, 4))
     for number in strongest(panel.weights):
         inside = segments == number

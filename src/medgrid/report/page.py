@@ -1,16 +1,16 @@
 """A study's page: one HTML file that needs nothing beside it."""
 
 import base64
+import json
 from pathlib import Path
 
-import jinja2
+import numpy as np
 import pandas as pd
 
-from medgrid import __version__
 from medgrid.evaluation.wording import setting_name
 from medgrid.files import replacing
-from medgrid.fingerprint import VERSIONS
 from medgrid.report import sections
+from medgrid.report.render import render
 from medgrid.report.study import Study, read
 
 CAPTIONS = {
@@ -66,26 +66,27 @@ def explanations(folder: Path) -> list[dict]:
     return [_embedded(path, EXPLAINED.get(path.stem, path.stem.replace("_", " ")), True) for path in paths]
 
 
-def render(template: str, **values) -> str:
-    """A page from a template of this room."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("medgrid.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template(template).render(version=__version__, rooms=VERSIONS, **values)
+def summary(study: Study) -> dict:
+    """What the front page says of a study."""
+    settings, chosen = study.settings, study.chosen(None)
+    found = {name: settings[name] for name in ("study", "title", "document", "data", "synthetic")}
+    found |= {"cells": len(study.cells), "replicates": int(study.best["replicates"].max())}
+    found |= {"select": settings["select"].replace("_", " "), "best": None}
+    if chosen is not None:
+        mean, low, high = (100 * study.best.loc[chosen, f"test_accuracy_{s}"] for s in ("mean", "low", "high"))
+        found |= {"best": study.label(chosen), "header": study.header(), "accuracy": f"{mean:.2f}"}
+        found["span"] = "" if np.isnan(low) else f"{low:.2f} to {high:.2f}"
+    return found
 
 
-def write_page(settings: dict, folder: str, inventory: str, split: str, front: str = "") -> None:
-    """Write `folder`/index.html: figures embedded, no script, no network.
-
-    `front`: address of the page of all studies, seen from this one; none by default.
-    """
+def write_page(settings: dict, folder: str, inventory: str, split: str) -> None:
+    """Write `folder`/index.html, with figures embedded and no script, and summary.json for the front page."""
     place = Path(folder)
     study = Study(settings, place)
     header, networks = sections.networks(study)
     page = render(
         "study.html",
         study=settings,
-        front=front,
         open=sections.OPEN,
         shown=list(sections.shown(study).values()),
         rows=sections.cell_rows(study),
@@ -105,5 +106,7 @@ def write_page(settings: dict, folder: str, inventory: str, split: str, front: s
         submissions=sections.submissions(study) if settings["submission"] else [],
         replicates=int(study.means["replicates"].max()),
     )
+    with replacing(place / "summary.json") as temporary:
+        temporary.write_text(json.dumps(summary(study), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     with replacing(place / "index.html") as temporary:
         temporary.write_text(page, encoding="utf-8")

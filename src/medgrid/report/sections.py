@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from medgrid.config.metrics import SIZES
 from medgrid.data import PARTS
 from medgrid.evaluation.metrics import interval
-from medgrid.evaluation.published import SIZES
 from medgrid.evaluation.wording import ABSENT
 from medgrid.report.beside import is_share, metric_name, settings_of
 from medgrid.report.study import Study, read
