@@ -245,7 +245,9 @@ def _draw(panels: list[Panel], image: np.ndarray, truth: str, title: str, show: 
     """The image, then a panel for each network: `show` draws on the image and returns a remark."""
     columns = min(COLUMNS, len(panels) + 1)
     rows = -(-(len(panels) + 1) // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(2.6 * columns, 3.2 * rows), squeeze=False)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(2.6 * columns, 3.2 * rows + 0.4), squeeze=False, layout="constrained"
+    )
     for axes in grid.flat:
         axes.set_axis_off()
     shown = np.broadcast_to(image, (*image.shape[:2], 3))
@@ -261,7 +263,7 @@ def _draw(panels: list[Panel], image: np.ndarray, truth: str, title: str, show: 
             lines += [f"predicted: {panel.guess}", f"true: {truth}{f'; {remark}' if remark else ''}"]
         axes.set_title("\n".join(lines), fontsize=8)
     figure.suptitle(textwrap.fill(title, int(26 * columns)), fontsize=10)
-    figure.tight_layout(h_pad=2)
+    figure.get_layout_engine().set(h_pad=0.1)
     return figure
 
 
