@@ -17,9 +17,9 @@ def pack_inputs(w):
 
 
 def pack_threads(w):
-    # stacks are many small products: two packs side by side on one thread each beat one pack on two
-    stacked = PLAN.packs[f"{w.study}/{w.pack}"].settings["source"] in ("features", "pixels")
-    return 1 if stacked else workflow.cores or 1
+    # heads and stacks are many small products: two packs side by side on one thread each beat one pack on two
+    whole = PLAN.packs[f"{w.study}/{w.pack}"].settings["source"] == "images"
+    return (workflow.cores or 1) if whole else 1
 
 
 rule train:
