@@ -65,7 +65,11 @@ rule all:
     localrule: True
 
 
+RULES = {each.name for each in workflow.rules}
+
 for study in PLAN.studies:
+    if study in RULES:
+        raise WorkflowError(f"studies.{study}: '{study}' is the name of a rule; name the study otherwise")
 
     rule:
         name:

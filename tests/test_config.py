@@ -79,6 +79,16 @@ def test_the_project_s_own_params_are_valid(params):
             [{"source": "x", "by": ["class"], "metrics": ["test_accuracy"], "rows": [["NORMAL", 0.5]]}],
             "nothing that is measured per class: 'test_accuracy'",
         ),
+        (
+            "studies.pneumonia_loss.published",
+            [{"source": "x", "by": ["class"], "metrics": ["f1"], "rows": [["NORMAL", "ninety"]]}],
+            "rows[0]: f1 is no number: 'ninety'",
+        ),
+        (
+            "studies.pneumonia_loss.published",
+            [{"source": "x", "by": ["class"], "metrics": ["f1"], "rows": [["NORMA", 0.5]]}],
+            "no class is named 'NORMA'; did you mean NORMAL?",
+        ),
         ("datasets.mri_stroke.folder", "here", "either kaggle or folder"),
         ("datasets.mri_stroke.labels", {"file": "a.csv"}, "lacks the named group (?P<id>…)"),
         ("datasets.mri_stroke.kaggle", None, "either kaggle or folder"),
@@ -133,3 +143,19 @@ def test_what_snakemake_and_help_import_is_light(module):
     heavy = "{'torch', 'torchvision', 'pandas', 'numpy', 'matplotlib', 'sklearn', 'scipy', 'kagglehub'}"
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_published_settings_written_as_words_are_numbers(params):
+    """YAML takes 1e-2 for a word, and a rate of 0.01 would not find its cell."""
+    params = copy.deepcopy(params)
+    entry = {"source": "x", "by": ["lr"], "metrics": ["test_accuracy"], "rows": [["1e-2", "0.5"]]}
+    params["studies"]["pneumonia_loss"]["published"] = [entry]
+    assert load(params).studies["pneumonia_loss"].published[0].rows == [[0.01, 0.5]]
+
+
+def test_a_key_that_stands_twice_is_a_fault(tmp_path):
+    (tmp_path / "a.yaml").write_text("one: {epochs: 100}\ntwo:\n  epochs: 100\n  lr: 1\n  epochs: 7\n")
+    with pytest.raises(MedgridError, match="line 5, column 3: not YAML: 'epochs' stands twice"):
+        read_yaml(tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").write_text("one: &one {epochs: 100}\ntwo: {<<: *one, epochs: 7}\n")
+    assert read_yaml(tmp_path / "a.yaml")["two"] == {"epochs": 7}

@@ -263,3 +263,28 @@ def test_the_demo_shows_every_way_to_train_and_every_value(params):
         for axis in {*axes, "scheduler", "loss", "optimizer", "augmentation"}:
             values = [{getattr(t, axis) for t in trainings} for trainings in (shown, whole)]
             assert values[0] == values[1], (study, axis)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "axes"),
+    [
+        ({"mode": "head_only"}, {"unfrozen": [0, 3]}),
+        ({"optimizer": "adam"}, {"momentum": [0.0, 0.9]}),
+        ({}, {"step_size": [2, 3]}),
+    ],
+)
+def test_cells_that_are_the_same_training_are_a_fault(fixed, axes, params):
+    params = copy.deepcopy(params)
+    study = params["studies"][STUDY]
+    study["fixed"] = {name: value for name, value in study["fixed"].items() if name not in axes} | fixed
+    study["axes"] |= axes
+    params |= {"studies": {STUDY: study}, "run": [STUDY]}
+    with pytest.raises(MedgridError, match="are the same training: what they differ in means nothing to it"):
+        plan(load(params))
+
+
+def test_batchnorm_wants_more_than_one_image(params):
+    params = copy.deepcopy(params)
+    params["studies"]["brain_tumor_transfer"]["fixed"]["batch_size"] = 1
+    with pytest.raises(MedgridError, match="BatchNorm has nothing to compare in a batch of one image"):
+        plan(load(params))

@@ -11,6 +11,7 @@ import sys
 import time
 from html.parser import HTMLParser
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -261,3 +262,27 @@ def test_dry_run_is_quick():
 
     pairs = [(seconds("-n", "--nolock"), seconds("--version")) for _ in range(3)]
     assert statistics.median(plan / bare for plan, bare in pairs) < 3
+
+
+def test_a_study_cannot_be_named_like_a_rule(project):
+    overrides = yaml.safe_load((project.folder / "tiny.yaml").read_text())
+    overrides["studies"]["figures"] = yaml.safe_load((ROOT / "params.yaml").read_text())["studies"][STUDY]
+    (project.folder / "tiny.yaml").write_text(yaml.safe_dump(overrides))
+    result = project.run("-n")
+    assert result.returncode == 1
+    assert "'figures' is the name of a rule; name the study otherwise" in result.stderr
+
+
+def test_more_cells_than_a_command_line_holds(project):
+    """400 rates of one head: its settings reach the job in a file."""
+    overrides = yaml.safe_load((project.folder / "tiny.yaml").read_text())
+    study = overrides["studies"][STUDY]
+    study["axes"] = {"model": ["resnet18"], "batch_size": [32], "lr": [round(1e-4 * (1 + i), 6) for i in range(400)]}
+    study |= {"replicates": 1, "fixed": {"epochs": 1}}
+    (project.folder / "tiny.yaml").write_text(yaml.safe_dump(overrides))
+    result = project.run("--until", "train")
+    assert result.returncode == 0, result.stderr
+    (pack,) = project.folder.glob("results/*/packs/*/predictions.npz")
+    with np.load(pack) as predictions:
+        assert len(predictions["cells"]) == 400
+    assert not list(project.folder.glob("data/settings/**/*.json"))

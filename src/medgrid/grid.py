@@ -100,10 +100,34 @@ def cells(study: Study, called: str = "study") -> list[Cell]:
         result.append(Cell(_id(axes), axes, training))
         if fault := _fault(training, study.model(training.model), study.image.colour):
             raise MedgridError(f"studies.{called}: cell {result[-1].id}: {fault}")
+    alike: dict[Training, Cell] = {}
+    for cell in result:
+        other = alike.setdefault(_without_idle(cell.training), cell)
+        if other is not cell and other.id != cell.id:
+            raise MedgridError(
+                f"studies.{called}: the cells {other.id} and {cell.id} are the same training: "
+                "what they differ in means nothing to it"
+            )
     ids = [cell.id for cell in result]
     if twice := {cell_id for cell_id in ids if ids.count(cell_id) > 1}:
         raise MedgridError(f"studies.{called}: the cell {min(twice)} stands there twice")
     return result
+
+
+def _without_idle(training: Training) -> Training:
+    """The training with settings that mean nothing to it at their defaults."""
+    idle = set()
+    if training.optimizer not in ("sgd", "rmsprop"):
+        idle.add("momentum")
+    if training.scheduler not in ("step", "plateau"):
+        idle.add("step_size")
+    if training.scheduler != "multistep":
+        idle.add("milestones")
+    if training.scheduler in ("none", "cosine"):
+        idle.add("gamma")
+    if training.mode not in ("last_layers", "last_blocks"):
+        idle.add("unfrozen")
+    return training.model_copy(update={name: Training.model_fields[name].default for name in idle})
 
 
 def _fault(training: Training, model: Model, colour: str) -> str | None:
@@ -114,6 +138,8 @@ def _fault(training: Training, model: Model, colour: str) -> str | None:
         return f"{model.base} wants colour images; set image.colour to rgb"
     if training.views and (training.augmentation == "none" or not training.frozen):
         return "views are cached features of augmented images: they need an augmentation and a frozen base"
+    if training.batch_size == 1 and any(layer.batch_norm and layer.dense for layer in model.layers):
+        return "BatchNorm has nothing to compare in a batch of one image; raise batch_size"
     if training.scheduler == "step" and training.step_size is None:
         return "scheduler step needs a step_size"
     if training.scheduler == "plateau" and training.step_size is None:
@@ -324,7 +350,12 @@ def _add_study(plan: Plan, params: Params, key: str) -> None:
             "data": label,
             "license": dataset.license,
             "competition": dataset.kaggle.slug if dataset.kaggle and dataset.kaggle.competition else None,
-            "submission": bool(dataset.unlabelled),
+            "submission": {
+                "ids": dataset.unlabelled,
+                "columns": [dataset.labels.id, dataset.labels.label] if dataset.labels else ["id", "label"],
+            }
+            if dataset.unlabelled
+            else None,
             # synthetic images belong to nobody
             "show_images": dataset.show_images or params.source == "synthetic",
             "packs": plan.packs_of[key],

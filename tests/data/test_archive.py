@@ -38,3 +38,22 @@ def test_damaged_archives_are_named(archive, tmp_path):
         content_digest(tmp_path / "flipped.zip")
     with pytest.raises(MedgridError, match="does not exist"):
         content_digest(tmp_path / "none.zip")
+
+
+def test_names_that_no_zip_can_hold_are_told(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "caf\udce9.png").write_bytes(b"")
+    with pytest.raises(MedgridError, match=r"the name of b'caf\\xe9.png' is not UTF-8"):
+        pack(folder, tmp_path / "a.zip")
+
+
+def test_an_archive_under_a_password_is_told(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.png", b"x")
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[6] |= 1  # the flag of the member, and of its entry in the directory
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(MedgridError, match="a.zip cannot be read: .*password.*; unpack it"):
+        content_digest(tmp_path / "a.zip")

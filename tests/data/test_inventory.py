@@ -100,6 +100,8 @@ def test_labels_must_be_the_declared_ones(odd, tmp_path):
             write_inventory(OPEN | {"classes": classes}, str(odd), str(tmp_path / "x.csv"))
     with pytest.raises(MedgridError, match="matches none of the 10 files"):
         write_inventory(OPEN | {"images": "^(?P<label>no)$"}, str(odd), str(tmp_path / "x.csv"))
+    with pytest.raises(MedgridError, match="datasets.odd.images: its group label finds nothing in "):
+        write_inventory(OPEN | {"images": r"(?P<label>no)?\.\w+$"}, str(odd), str(tmp_path / "x.csv"))
 
 
 def test_tensors_of_every_mode(odd, tmp_path):

@@ -186,3 +186,34 @@ def test_a_share_of_the_images_may_do(protocol, use, count):
     assert table["label"].value_counts().to_dict() == {"b": count / 2, "a": count / 4, "c": count / 4}
     # the index still goes with its image: it becomes the row of the tensors
     assert (table["path"] == [f"{i}.png" for i in table.index]).all()
+
+
+def test_patients_named_by_numbers_and_words_stay_whole(tmp_path):
+    """So many lines that a reader guesses types piece by piece: patient 7 is one patient throughout."""
+    count = 300_000
+    patients = [i // 3 % (count // 6) for i in range(count)]  # each in the first half and in the second
+    table = many(count).assign(error="", label=["ab"[patient % 2] for patient in patients], group=patients)
+    table["group"] = table["group"].astype(str)
+    table.loc[table.index[-1], "group"] = "x1"
+    table.to_csv(tmp_path / "inventory.csv", index=False)
+    write_split(SETTINGS, str(tmp_path / "inventory.csv"), str(tmp_path / "split.csv"))
+    split = pd.read_csv(tmp_path / "split.csv")
+    assert split["part"].groupby(table["group"]).nunique().max() == 1
+
+
+def test_classes_named_by_numbers_keep_their_names(tmp_path):
+    many(80).assign(error="", label=["00", "01"] * 40).to_csv(tmp_path / "inventory.csv", index=False)
+    write_split(SETTINGS, str(tmp_path / "inventory.csv"), str(tmp_path / "split.csv"))
+    assert set(pd.read_csv(tmp_path / "split.csv", dtype=str)["label"]) == {"00", "01"}
+
+
+def test_every_class_is_in_every_part(tmp_path):
+    rare = many(203).assign(error="", label=["a"] * 100 + ["b"] * 100 + ["c"] * 3)
+    rare.to_csv(tmp_path / "inventory.csv", index=False)
+    with pytest.raises(MedgridError, match="of the 3 images of class c none is for (validation|test); change"):
+        write_split(
+            SETTINGS | {"test": 0.05, "validation": 0.05},
+            str(tmp_path / "inventory.csv"),
+            str(tmp_path / "split.csv"),
+        )
+    assert not (tmp_path / "split.csv").exists()

@@ -97,7 +97,7 @@ def test_numbers_of_a_class(tmp_path):
     assert table["class"].tolist() == ["b", "b"]
     assert table.loc[0, "ours"] == pytest.approx(own["precision"].mean(), rel=1e-5)
     assert table.loc[1, "ours"] == 20
-    absent = compared(tmp_path / "2", entry(["optimizer", "class"], ["f1"], ["sgd", "no such class", 0.5]))
+    absent = compared(tmp_path / "2", entry(["optimizer", "class"], ["f1"], ["rmsprop", "b", 0.5]))
     assert absent["status"].tolist() == ["not run"]
 
 
@@ -151,7 +151,7 @@ def test_every_study_of_params_finds_what_it_prints(params):
             for checkpoint in ("best", "last")
         ]
         per_class = pd.DataFrame(names, columns=["cell", "class", "checkpoint"])
-        per_class = per_class.assign(weights="", precision=0.5, recall=0.5, f1=0.5)
+        per_class = per_class.assign(weights="", status="ok", precision=0.5, recall=0.5, f1=0.5)
         models = pd.DataFrame([{"model": name} | dict.fromkeys(SIZES, 1) for name in settings["models"]])
         table = compare(settings, cells, per_class, models)
         assert table.empty == (not settings["published"])

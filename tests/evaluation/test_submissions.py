@@ -48,4 +48,10 @@ def test_a_diverged_replicate_is_not_handed_in(tmp_path, capsys):
 
 def test_an_id_that_stands_for_two_images_is_an_error():
     with pytest.raises(MedgridError, match="have the id 7"):
-        identifiers(np.array(["a/7.tif", "b/7.tif"]))
+        identifiers(np.array(["a/7.tif", "b/7.tif"]), r"(?P<id>\w+)\.tif$")
+
+
+def test_ids_are_what_the_pattern_says():
+    found = identifiers(np.array(["test/img_000.png", "test/img_001.png"]), r"^test/img_(?P<id>\d+)\.png$", "slide")
+    assert found.tolist() == ["000", "001"]
+    assert found.name == "slide"

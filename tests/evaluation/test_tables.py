@@ -139,6 +139,25 @@ def test_what_diverged_has_no_numbers(tmp_path):
     assert cells["test_accuracy_mean"].iloc[0] == pytest.approx(survivor)
 
 
+def test_a_training_that_failed_late_is_left_out_of_the_means(tmp_path):
+    """Its best epoch was before it failed, and has numbers; they belong to no finished training."""
+    params = fake.small({"lr": [0.1, 0.001]}, replicates=3)
+    settings, packs = fake.settings_of(params, "odd")
+    fake.write_study(tmp_path, settings, packs)
+    place = tmp_path / "packs" / settings["packs"][0] / "predictions.npz"
+    with np.load(place) as file:
+        content = dict(file)
+    content["diverged_at"][0] = [3, 0, 0]
+    np.savez(place, **content)
+    write_tables(settings, str(tmp_path))
+    replicates = pd.read_csv(tmp_path / "replicates.csv").query("cell == 'lr=0.1' and checkpoint == 'best'")
+    assert replicates["status"].tolist() == ["diverged in epoch 3", "ok", "ok"]
+    assert replicates["test_accuracy"].notna().all()
+    cells = pd.read_csv(tmp_path / "cells.csv")
+    assert cells.loc[0, "diverged"] == 1
+    assert cells.loc[0, "test_accuracy_mean"] == pytest.approx(replicates["test_accuracy"].iloc[1:].mean(), rel=1e-5)
+
+
 def test_one_replicate_has_no_interval(tmp_path):
     tables_of(tmp_path, fake.small({"lr": [0.1, 0.01]}, replicates=1))
     cells = pd.read_csv(tmp_path / "cells.csv")

@@ -147,3 +147,9 @@ def test_maps_are_what_torchvision_pools(model, images, tmp_path):
 def test_a_base_without_a_pooled_map_says_so():
     with pytest.raises(MedgridError, match="vit_b_16 pools no feature map"):
         Trunk("vit_b_16", "map", "random", "imagenet")
+
+
+def test_images_that_are_too_small_are_told():
+    for model, size in (("vgg16", 16), ("alexnet", 32), ("vit_b_16", 32)):
+        with pytest.raises(MedgridError, match=f"{model} takes no images of {size} pixels; change image.size"):
+            Trunk(model, "output", "random", "imagenet").shape(size)

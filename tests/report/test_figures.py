@@ -398,3 +398,14 @@ def test_batch_sizes_that_never_vary_alone_make_no_trend(tmp_path):
     (key,) = params["run"]
     params["studies"][key]["extra"] = [{"batch_size": size, "lr": rate} for size, rate in ((32, 0.2), (64, 0.3))]
     assert "auc_batch_size" not in drawings(fake.evaluated(tmp_path, params))
+
+
+def test_numbers_that_are_all_whole_are_drawn(tmp_path):
+    """Every training right about every image: the table says 1, not 1.0."""
+    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1, 0.01], "batch_size": [16, 32]}))
+    study.best["test_accuracy_mean"] = 1
+    heatmap(study)
+
+
+def test_classes_named_by_numbers(tmp_path):
+    fake.finished(tmp_path, fake.small({"lr": [0.1]}, classes=("0", "1")))

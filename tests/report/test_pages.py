@@ -159,3 +159,11 @@ def test_jobs_read_long_settings_from_a_file(tmp_path):
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "cells.csv").exists()
+
+
+def test_a_folder_s_predictions_have_nowhere_to_be_handed_in(tmp_path):
+    dataset = {"unlabelled": fake.CONTEST["unlabelled"]}
+    settings, _ = fake.finished(tmp_path, fake.small({"lr": [0.1]}, classes=("no", "yes"), dataset=dataset))
+    page = fake.finish(tmp_path, settings | {"synthetic": False}, figures=False)
+    assert "kaggle competitions submit" not in page
+    assert "submissions/lr=0.1.csv" in page

@@ -4,7 +4,7 @@
 def beside(study):
     """What the page shows beside tables and figures."""
     folders = [f"{RESULTS}/{study}/models", f"{RESULTS}/{study}/explanations"]
-    return folders + [f"{RESULTS}/{study}/submissions"] * PLAN.studies[study].settings["submission"]
+    return folders + [f"{RESULTS}/{study}/submissions"] * bool(PLAN.studies[study].settings["submission"])
 
 
 def study_files(study):

@@ -8,9 +8,27 @@ PLACES = {
 }
 
 
+LONGEST = 100_000  # characters of an argument; Linux takes 131,072
+
+
+def pack_settings(w):
+    return as_json(PLAN.packs[f"{w.study}/{w.pack}"].settings)
+
+
+rule settings:
+    # of packs whose settings are too long for a command line
+    output:
+        temp(f"{DATA}/settings/{{study}}/{{pack}}.json"),
+    localrule: True
+    run:
+        Path(output[0]).write_text(pack_settings(wildcards), encoding="utf-8")
+
+
 def pack_inputs(w):
     inputs = PLAN.packs[f"{w.study}/{w.pack}"].inputs
     files = {kind: f"{DATA}/{PLACES[kind].format(name)}" for kind, name in inputs.items()}
+    if len(pack_settings(w)) > LONGEST:
+        files["settings"] = f"{DATA}/settings/{w.study}/{w.pack}.json"
     if "features" in files:
         files["stamp"] = files["features"].replace(".npy", ".json")
     return files
@@ -36,8 +54,10 @@ rule train:
         f"{DATA}/benchmarks/train/{{study}}/{{pack}}.tsv"
     threads: pack_threads
     params:
-        settings=lambda w: as_json(PLAN.packs[f"{w.study}/{w.pack}"].settings),
-        inputs=lambda w, input: [f"--{kind}={file}" for kind, file in input.items() if kind != "split"],
+        settings=lambda w, input: f"@{input.settings}" if "settings" in input.keys() else pack_settings(w),
+        inputs=lambda w, input: [
+            f"--{kind}={file}" for kind, file in input.items() if kind not in ("split", "settings")
+        ],
         # outside of output, which Snakemake wipes before it runs a job again
         checkpoints=f"{DATA}/checkpoints/{{study}}/{{pack}}",
     shell:

@@ -65,11 +65,23 @@ def load(config: dict) -> Params:
         raise MedgridError(f"params.yaml, with its overrides, has {found}:\n" + "\n".join(lines)) from None
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML of which no key stands twice in a block: the first would be lost without a word."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:str" and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' stands twice", key.start_mark)
+            seen.add(key.value if isinstance(key.value, str) else None)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: str | Path) -> dict:
     """Read a YAML mapping; raises MedgridError with file, line and column where it is broken."""
     path = Path(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506
     except FileNotFoundError:
         raise MedgridError(f"{path} does not exist; run from the project's folder") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -15,6 +15,18 @@ from medgrid.config.training import Augmentation, Axes, Extra, Fixed, Model, Tra
 def _near(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def _numbers(rows: list[list]) -> list[list]:
+    """Rows in which what is written like a number is one: YAML takes 1e-2 for a word."""
+
+    def number(value: Any) -> Any:
+        try:
+            return float(value) if isinstance(value, str) else value
+        except ValueError:
+            return value
+
+    return [[number(value) for value in row] for row in rows]
 
 
 class AsPublished(Settings):
@@ -30,7 +42,7 @@ class Published(Settings):
     source: str = Field(description="table, figure or page of the document")
     by: list[str] = Field(min_length=1, description="settings (or class) that pick the cell: a row's first fields")
     metrics: list[str] = Field(min_length=1, description="columns of our tables: a row's other fields, as shares")
-    rows: list[list[float | int | str | None]] = Field(min_length=1)
+    rows: Annotated[list[list[float | int | str | None]], AfterValidator(_numbers)] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _rectangular(self):
@@ -41,6 +53,10 @@ class Published(Settings):
         for name in self.by:
             if name != "class" and name not in Training.model_fields:
                 raise ValueError(f"by names no setting '{name}'{_near(name, ['class', *Training.model_fields])}")
+        for i, row in enumerate(self.rows):
+            for name, value in zip(self.metrics, row[len(self.by) :], strict=True):
+                if isinstance(value, str):
+                    raise ValueError(f"rows[{i}]: {name} is no number: '{value}'")
         known = PER_CLASS if "class" in self.by else (*MEASURED, *SIZES)
         for name in self.metrics:
             if name not in known:
@@ -90,7 +106,7 @@ class Study(Settings):
                 raise ValueError(f"'{name}' stands neither in fixed nor in axes")
             if fixed is not None and axis is not None:
                 raise ValueError(f"'{name}' stands both in fixed and in axes")
-        for name in self.model_names:
+        for name in [*self.model_names, *self.published_values("model")]:
             torchvision_name(name, self.models)
         return self
 
@@ -118,6 +134,10 @@ class Study(Settings):
             if extra.model is not None:
                 names += extra.model if isinstance(extra.model, list) else [extra.model]
         return list(dict.fromkeys(names))
+
+    def published_values(self, name: str) -> list[str]:
+        """What published rows have for a setting, or for the class."""
+        return [str(row[each.by.index(name)]) for each in self.published if name in each.by for row in each.rows]
 
     def model(self, name: str) -> Model:
         """What a name stands for."""
@@ -156,6 +176,10 @@ class Params(Settings):
                 raise ValueError(f"studies.{key}.dataset: no data set is named '{study.dataset}'")
             if self.source == "synthetic" and self.datasets[study.dataset].synthetic is None:
                 raise ValueError(f"datasets.{study.dataset}: source is synthetic, but it has no synthetic block")
+            classes = self.datasets[study.dataset].classes
+            for value in study.published_values("class"):
+                if value not in classes:
+                    raise ValueError(f"studies.{key}.published: no class is named '{value}'{_near(value, classes)}")
             for name in study.model_names:
                 base = study.model(name).base
                 if base is not None and {name, base}.isdisjoint({*self.weights, *study.weights}):

@@ -61,6 +61,8 @@ def content_digest(path: str | Path, called: str = "") -> str:
             listing.update(os.fsencode(f"{digest.hexdigest()}  {name}\n"))
     except zipfile.BadZipFile as error:
         raise MedgridError(f"{called} is damaged: {error}; fetch it again") from None
+    except RuntimeError as error:  # zipfile's word for a member under a password
+        raise MedgridError(f"{called} cannot be read: {error}; unpack it and name the folder") from None
     finally:
         if archive:
             archive.close()
@@ -69,6 +71,12 @@ def content_digest(path: str | Path, called: str = "") -> str:
 
 def pack(folder: Path, target: Path) -> None:
     """Put a folder's files into a zip, uncompressed: images are compressed already."""
+    # zip holds names as text
+    for name in _members(folder):
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise MedgridError(f"{folder}: the name of {os.fsencode(name)!r} is not UTF-8; rename the file") from None
     # zip knows no time before 1980; copies from some devices have one, and times are not part of the content
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
         for name in tqdm(_members(folder), desc="packing", unit="file", mininterval=1):

@@ -80,7 +80,7 @@ def _read_table(archive: zipfile.ZipFile, labels: LabelTable, where: str) -> dic
                     )
             for row in reader:
                 image_id, value = row[labels.id], row[labels.label]
-                if not value:  # a cell left empty says as much as no line
+                if not (image_id and value):  # a cell left empty says as much as no line
                     continue
                 label = labels.values.get(value, value)
                 if table.setdefault(image_id, label) != label:
@@ -103,6 +103,8 @@ def _choose(paths: list[str], settings: dict, table: dict[str, str] | None, wher
             fields = match.groupdict()
             image_id = fields.get("id") or ""
             label = fields["label"] if table is None else table.get(image_id)
+            if table is None and not label:
+                raise MedgridError(f"{where}.images: its group label finds nothing in {path}")
             chosen[path] = {"id": image_id, "label": label, "original_split": fields.get("split") or ""}
             if label is None:
                 unnamed.append(path)

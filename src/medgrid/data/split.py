@@ -97,7 +97,7 @@ def assign(images: pd.DataFrame, settings: dict) -> pd.DataFrame:
             part = _part_of(most_frequent_labels(labelled), settings, len(labelled))
             labelled = labelled.assign(part=labelled["cluster"].map(part))
     except ValueError as error:
-        raise MedgridError(f"split: {error}") from None
+        raise MedgridError(f"split: {error} Change the study's split: test, validation or use.") from None
     parts = [labelled, images[images["label"] == ""].assign(part=UNLABELLED)]
     if settings["validation"] == "test":
         parts.insert(0, labelled[labelled["part"] == "test"].assign(part="validation"))
@@ -110,9 +110,17 @@ def write_split(settings: dict, inventory: str, target: str) -> None:
     Images that do not decode or are left out have no row here, test images that validate too have two; `row` is still
     the image's place in the tensors. Raises MedgridError when the sizes cannot be had.
     """
-    images = pd.read_csv(inventory, keep_default_na=False)
+    # text throughout: pandas would guess types chunk by chunk, and patient 7 could be a number here and a word there
+    images = pd.read_csv(inventory, keep_default_na=False, dtype=str)
     images = images[images["error"] == ""].reset_index(drop=True)
     table = assign(images, settings).rename_axis("row").reset_index()
+    for part in PARTS:
+        held = set(table.loc[table["part"] == part, "label"])
+        if missing := sorted(set(images["label"]) - held - {""}):
+            raise MedgridError(
+                f"split: of the {(images['label'] == missing[0]).sum()} images of class {missing[0]} none is for "
+                f"{part}; change the study's split (test, validation, use), or gather more"
+            )
     counts = table["part"].value_counts()
     shown = [*PARTS, UNLABELLED] if UNLABELLED in counts else PARTS
     text = "medgrid: split: " + ", ".join(f"{counts.get(part, 0)} {part}" for part in shown)

@@ -25,8 +25,6 @@ def to_8_bit(image: PIL.Image.Image, colour: str = "rgb") -> PIL.Image.Image:
     """Any mode to 8-bit RGB or grey. Deep grey images are scaled from their 16-bit range, which PIL would clip."""
     if image.mode.startswith("I"):
         image = PIL.Image.fromarray((np.asarray(image).astype(np.float32) / 257).clip(0, 255).astype(np.uint8))
-    elif image.mode == "F":
-        raise MedgridError("floating-point images have no agreed range; convert them first")
     return image.convert(MODES[colour])
 
 
@@ -49,6 +47,10 @@ def _fill(target: str, start: int, paths: list[str], settings: dict) -> int:
         for row, path in enumerate(paths, start):
             with PIL.Image.open(io.BytesIO(read_in_worker(path))) as image:
                 # a grey image has no axis of channels yet
+                if image.mode == "F":
+                    raise MedgridError(
+                        f"{path}: floating-point images have no agreed range; convert them to 8 or 16 bits first"
+                    )
                 tensors[row] = resize(to_8_bit(image, settings["colour"])).reshape(tensors.shape[1:])
     return len(paths)
 

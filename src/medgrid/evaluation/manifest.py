@@ -1,6 +1,7 @@
 """What a study's tables and page show."""
 
 import json
+import shutil
 from pathlib import Path
 
 from medgrid.files import replacing
@@ -13,5 +14,7 @@ def write_manifest(settings: dict, target: str) -> None:
     """
     for earlier in Path(target).parent.glob("manifest-*.json"):
         earlier.unlink()
+    if not settings["submission"]:
+        shutil.rmtree(Path(target).with_name("submissions"), ignore_errors=True)
     with replacing(target) as temporary:
         temporary.write_text(json.dumps(settings, indent=2) + "\n")

@@ -45,6 +45,7 @@ def _of_class(per_class: pd.DataFrame, cell: str, name: str, metric: str) -> dic
     rows = per_class[(per_class["cell"] == cell) & (per_class["class"] == name)]
     if rows.empty:
         return {}
+    rows = rows.assign(**{metric: rows[metric].where(rows["status"] == "ok")})
     values = {checkpoint: group[metric].to_numpy(float) for checkpoint, group in rows.groupby("checkpoint")}
     mean, low, high = interval(values["best"])
     own = {"ours": mean, "low": low, "high": high, "ours_last": interval(values["last"])[0]}

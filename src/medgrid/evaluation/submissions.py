@@ -1,5 +1,6 @@
 """Files to hand in where a competition keeps its test labels to itself."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -10,9 +11,9 @@ from tqdm import tqdm
 from medgrid.errors import MedgridError
 
 
-def identifiers(images: np.ndarray) -> pd.Index:
-    """The id of each image: its file's stem. Raises MedgridError where two share one."""
-    ids = pd.Index([Path(path).stem for path in images.tolist()], name="id")
+def identifiers(images: np.ndarray, pattern: str, name: str = "id") -> pd.Index:
+    """The id of each image: what the group `id` of `pattern` finds. Raises MedgridError where two share one."""
+    ids = pd.Index([re.search(pattern, path)["id"] for path in images.tolist()], name=name)
     if ids.has_duplicates:
         raise MedgridError(f"submissions: two unlabelled images have the id {ids[ids.duplicated()][0]}")
     return ids
@@ -21,7 +22,8 @@ def identifiers(images: np.ndarray) -> pd.Index:
 def write_submissions(settings: dict, folder: str) -> None:
     """Write `folder`/submissions/<cell>.csv for every cell, from its packs below `folder`.
 
-    Columns: id (file stem of the image) and label (probability of the last class), of every image without a label.
+    Columns: id and probability of the last class, of every image without a label, named as in the data set's table of
+    labels (else id and label).
     Each file holds the predictions of one network, at its best epoch by validation: of the first replicate, as the
     study would have handed in the one network that it trained. A mean over replicates would be another method, an
     ensemble, which usually scores better than what is being re-run. Where the first diverged, the next takes its
@@ -31,17 +33,18 @@ def write_submissions(settings: dict, folder: str) -> None:
     target, temporary = place / "submissions", place / ".submissions"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
+    columns = settings["submission"]["columns"]
     written: dict[str, int] = {}  # cell: seed
     for pack in tqdm(settings["packs"], desc="submissions", unit="pack"):
         predictions = np.load(place / "packs" / pack / "predictions.npz")
-        ids = identifiers(predictions["unlabelled_images"])
+        ids = identifiers(predictions["unlabelled_images"], settings["submission"]["ids"], columns[0])
         scores = predictions["unlabelled_probabilities"][..., -1]
         seeds = predictions["seeds"].tolist()
         for i, cell in enumerate(predictions["cells"].tolist()):
             usable = [j for j in np.argsort(seeds) if np.isfinite(scores[i, j]).all()]
             # a cell's replicates may lie in several packs
             if usable and seeds[usable[0]] < written.get(cell, np.inf):
-                table = pd.Series(scores[i, usable[0]], ids, name="label")
+                table = pd.Series(scores[i, usable[0]], ids, name=columns[1])
                 table.to_csv(temporary / f"{cell}.csv", float_format="%.9g")  # no ties by rounding
                 written[cell] = seeds[usable[0]]
     for cell in settings["trainings"]:

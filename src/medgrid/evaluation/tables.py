@@ -44,7 +44,8 @@ def _rows(folder: Path, curves: pd.DataFrame, provenance: dict) -> tuple[list[di
     for i, cell in enumerate(predictions["cells"].tolist()):
         for j, seed in enumerate(predictions["seeds"].tolist()):
             for k, checkpoint in enumerate(CHECKPOINTS):
-                key = {"cell": cell, "seed": seed, "checkpoint": checkpoint}
+                status = f"diverged in epoch {diverged[i, j]}" if diverged[i, j] else "ok"
+                key = {"cell": cell, "seed": seed, "checkpoint": checkpoint, "status": status}
                 chosen = {part: values[i, j, k] for part, values in probabilities.items()}
                 summary, by_class, matrix = evaluate(chosen["test"], labels["test"])
                 # no such epoch: 0, where a training diverged before any was best
@@ -52,7 +53,6 @@ def _rows(folder: Path, curves: pd.DataFrame, provenance: dict) -> tuple[list[di
                 known = fitted.loc[place].to_dict() if place in fitted.index else dict.fromkeys(FITTED, np.nan)
                 replicates.append(
                     key
-                    | {"status": f"diverged in epoch {diverged[i, j]}" if diverged[i, j] else "ok"}
                     | {"best_epoch": place[2] if checkpoint == "best" else ""}
                     | {"epochs": int(epochs["last"][i, j]), "seconds": float(seconds[i, j])}
                     | {f"test_{name}": value for name, value in summary.items()}
@@ -73,13 +73,17 @@ def _rows(folder: Path, curves: pd.DataFrame, provenance: dict) -> tuple[list[di
 
 
 def summarise(replicates: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
-    """One row per cell and checkpoint: mean and 95 % interval over seeds of every metric, mean of the costs."""
+    """One row per cell and checkpoint: mean and 95 % interval of every metric, mean of the costs.
+
+    Metrics are those of the seeds that did not diverge.
+    """
     rows = []
     for (cell, checkpoint), group in replicates.groupby(["cell", "checkpoint"], sort=False):
         row = {"cell": cell, **{axis: group[axis].iloc[0] for axis in axes}, "checkpoint": checkpoint}
         row |= {"replicates": len(group), "diverged": int((group["status"] != "ok").sum())}
         for metric in MEASURED:
-            mean, low, high = interval(group[metric].to_numpy(float))
+            # what a diverged training was before it failed is in replicates.csv
+            mean, low, high = interval(group[metric].where(group["status"] == "ok").to_numpy(float))
             row |= {f"{metric}_mean": mean, f"{metric}_low": low, f"{metric}_high": high}
         row |= {f"{cost}_mean": group[cost].mean() for cost in COSTS}
         rows.append(row | {name: group[name].iloc[0] for name in ("weights", "data")})

@@ -87,6 +87,7 @@ class Trunk(nn.Module):
         Raises MedgridError when the file does not fit.
         """
         super().__init__()
+        self.model = model
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = _plain(model, drawn=not isinstance(weights, Path))
@@ -135,10 +136,19 @@ class Trunk(nn.Module):
         return result["map"] if isinstance(result, dict) else result.flatten(1)
 
     def shape(self, size: int) -> tuple[int, int]:
-        """Channels and side of what it makes of images of `size` pixels; side 0: vectors."""
+        """Channels and side of what it makes of images of `size` pixels; side 0: vectors.
+
+        Raises MedgridError when it takes no images of that size.
+        """
         training = self.training
-        with torch.no_grad():
-            made = self.eval()(torch.zeros(1, 3, size, size))
+        try:
+            with torch.no_grad():
+                made = self.eval()(torch.zeros(1, 3, size, size))
+        except (AssertionError, RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise MedgridError(
+                f"{self.model} takes no images of {size} pixels; change image.size ({reason})"
+            ) from None
         self.train(training)
         return made.shape[1], made.shape[2] if made.dim() == 4 else 0
 

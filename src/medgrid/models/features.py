@@ -39,8 +39,10 @@ def write_features(
     """
     chosen = devices.choose(device, threads)
     source = Path(weights) if weights else settings["weights"]
-    backbone = Backbone(settings["model"], settings["cut"], source, settings["normalisation"]).to(chosen)
+    backbone = Backbone(settings["model"], settings["cut"], source, settings["normalisation"])
     images = np.load(tensors, mmap_mode="r")
+    backbone.trunk.shape(images.shape[1])  # says so, should they be too small
+    backbone.to(chosen)
     views = settings["views"]
     changes = Augmentation.model_validate(settings["augmentation"]) if views else None
     generator = torch.Generator().manual_seed(INITIAL_SEED)

@@ -32,7 +32,7 @@ def fetch_weights(settings: dict, target: str, mirror: str = "") -> None:
     weights = Weights.model_validate(settings)
     name = Path(weights.file).name
     candidates = [Path(mirror) / name] if mirror else []
-    local = next((path for path in [*candidates, Path(weights.file)] if path.is_file()), None)
+    local = next((path for path in [*candidates, Path(weights.file).expanduser()] if path.is_file()), None)
     url = weights.url or (TORCHVISION_FILES + name if weights.sha256 is None else None)
     if local:
         with replacing(target) as temporary:

@@ -42,7 +42,7 @@ def _tabulate(
 
 def heatmap(study: Study):
     """Mean test accuracy of every cell."""
-    values = 100 * study.best["test_accuracy_mean"]
+    values = 100.0 * study.best["test_accuracy_mean"]  # whole numbers are read as such
     marks = np.where(study.best["diverged"] > 0, "*", "")
     texts = (values.map("{:.1f}".format) + marks).where(values.notna(), "div.")
     panel_axes, rows, columns = _layout(study)

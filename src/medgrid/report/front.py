@@ -12,8 +12,9 @@ def write_front(settings: dict, folder: str) -> None:
 
     `settings`: studies, their names in order. Read is the `summary.json` that lies beside each page.
     """
-    summaries = [Path(folder, study, "summary.json") for study in settings["studies"]]
-    entries = [json.loads(path.read_text(encoding="utf-8")) for path in summaries if path.exists()]
+    places = [Path(folder, study) for study in settings["studies"]]
+    finished = [place for place in places if (place / "index.html").exists() and (place / "summary.json").exists()]
+    entries = [json.loads((place / "summary.json").read_text(encoding="utf-8")) for place in finished]
     page = render("front.html", studies=entries, synthetic=any(entry["synthetic"] for entry in entries))
     with replacing(Path(folder, "index.html")) as temporary:
         temporary.write_text(page, encoding="utf-8")

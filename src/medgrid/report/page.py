@@ -95,7 +95,7 @@ def write_page(settings: dict, folder: str, inventory: str, split: str) -> None:
         groups=figure_groups(place),
         # a licence that keeps the images to oneself keeps their explanations, too
         explanations=explanations(place) if settings["show_images"] else [],
-        data=sections.data(pd.read_csv(inventory, keep_default_na=False), read(Path(split))),
+        data=sections.data(pd.read_csv(inventory, keep_default_na=False, dtype=str), read(Path(split))),
         machines=sections.machines(study),
         published=sections.published(study),
         network_header=header,

@@ -214,7 +214,9 @@ def submissions(study: Study) -> list[dict]:
             "cell": study.label(cell),
             "chosen": cell == chosen,
             "file": f"submissions/{cell}.csv",
-            "command": f'kaggle competitions submit -c {slug} -f "{files[cell].as_posix()}" -m "{key} {cell}"',
+            "command": f'kaggle competitions submit -c {slug} -f "{files[cell].as_posix()}" -m "{key} {cell}"'
+            if slug
+            else "",
         }
         for cell in sorted(study.cells.index, key=lambda cell: cell != chosen)
         if cell in files
