@@ -270,7 +270,7 @@ def test_a_study_cannot_be_named_like_a_rule(project):
     (project.folder / "tiny.yaml").write_text(yaml.safe_dump(overrides))
     result = project.run("-n")
     assert result.returncode == 1
-    assert "'figures' is the name of a rule; name the study otherwise" in result.stderr
+    assert "'figures' is the name of a rule; name the study otherwise" in result.stdout + result.stderr
 
 
 def test_more_cells_than_a_command_line_holds(project):
