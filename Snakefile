@@ -34,6 +34,8 @@ except MedgridError as error:
 
 DATA, RESULTS = PARAMS.data, PARAMS.results
 MIRROR = str(Path(PARAMS.mirror).expanduser()) if PARAMS.mirror else ""
+if MIRROR and not Path(MIRROR).is_dir():
+    raise WorkflowError(f"mirror: {MIRROR} is not a folder")
 DEVICE = PARAMS.device
 # machine settings stay out of `params:`: where a file came from must not re-run what was made from it
 

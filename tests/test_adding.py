@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, Project, medgrid
+from conftest import ROOT, Project, medgrid, merged
 from PIL import Image
 from snakemake.utils import update_config
 
@@ -51,6 +51,14 @@ def test_the_study_has_the_cells_that_the_page_counts(added):
     laid = plan(load(added))
     packs = [laid.packs[f"my_study/{pack}"] for pack in laid.packs_of["my_study"]]
     assert sum(len(pack.settings["cells"]) * len(pack.settings["seeds"]) for pack in packs) == 6 * 3
+
+
+def test_the_demo_runs_beside_them(added):
+    """One's own images have no synthetic stand-ins, and the demo does without."""
+    demo = yaml.safe_load((ROOT / "workflow/profiles/demo/params.yaml").read_text())
+    laid = plan(load(merged(added, demo)))
+    assert set(demo["run"]) <= set(laid.studies)
+    assert "my_study" not in laid.studies
 
 
 def test_one_more_value_is_one_more_row_of_cells(added):

@@ -373,6 +373,8 @@ def _add_study(plan: Plan, params: Params, key: str) -> None:
 def plan(params: Params) -> Plan:
     """Lay out all studies of the settings."""
     result = Plan()
-    for key in params.studies:
-        _add_study(result, params, key)
+    for key, study in params.studies.items():
+        # a user's own images have no stand-ins, and need none
+        if params.source == "real" or params.datasets[study.dataset].synthetic:
+            _add_study(result, params, key)
     return result

@@ -105,6 +105,15 @@ def test_diverged_cells_are_marked(some, tmp_path):
     assert ("◆</td>" in page or 'class="chosen"' in page) == (some == "one")
 
 
+def test_a_heat_map_says_where_every_replicate_diverged(tmp_path):
+    params = fake.small({"lr": [0.1, 0.01], "batch_size": [16, 32]})
+    study = fake.evaluated(tmp_path, params, diverged=tuple(("batch_size=16_lr=0.1", seed) for seed in (0, 1)))
+    figure, _ = heatmap(study)
+    words = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert words.count("div.") == 1
+    assert len(words) == 4
+
+
 def test_a_cell_of_which_some_diverged_is_starred_and_never_chosen(tmp_path):
     params = fake.small({"lr": [0.1, 0.01]})
     best = fake.evaluated(tmp_path / "sound", params).chosen(None)

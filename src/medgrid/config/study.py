@@ -174,7 +174,7 @@ class Params(Settings):
         for key, study in self.studies.items():
             if study.dataset not in self.datasets:
                 raise ValueError(f"studies.{key}.dataset: no data set is named '{study.dataset}'")
-            if self.source == "synthetic" and self.datasets[study.dataset].synthetic is None:
+            if self.source == "synthetic" and key in self.run and self.datasets[study.dataset].synthetic is None:
                 raise ValueError(f"datasets.{study.dataset}: source is synthetic, but it has no synthetic block")
             classes = self.datasets[study.dataset].classes
             for value in study.published_values("class"):

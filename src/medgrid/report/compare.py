@@ -75,13 +75,18 @@ def heatmap(study: Study):
             axes = figure.add_axes(tuple(box / [*total, *total]))
             left += spans[i]
             arguments = (study, insides[i], rows, columns)
+            shown = _tabulate(*arguments, values)
+            words = _tabulate(*arguments, texts.astype(object)).fillna("")
             sns.heatmap(
-                _tabulate(*arguments, values), annot=_tabulate(*arguments, texts.astype(object)).fillna(""), fmt="",
+                shown, annot=words, fmt="",
                 cmap="Blues", vmin=values.min(), vmax=values.max(), ax=axes, cbar=False, linewidths=1,
                 xticklabels=[" · ".join(each) for each in _combinations(study, insides[i], columns)],
                 yticklabels=[" · ".join(each) for each in _combinations(study, insides[i], rows)] if rows else False,
                 annot_kws={"fontsize": 8},
             )  # fmt: skip
+            # seaborn writes nothing where there is no number
+            for row, column in zip(*np.nonzero(shown.isna() & (words != "")), strict=True):
+                axes.text(column + 0.5, row + 0.5, words.iloc[row, column], ha="center", va="center", fontsize=8)
             axes.set_facecolor(LOW)
             axes.grid(False)
             axes.set_xlabel(" · ".join(map(setting_name, columns)), fontsize=9)
