@@ -153,6 +153,16 @@ def test_published_settings_written_as_words_are_numbers(params):
     assert load(params).studies["pneumonia_loss"].published[0].rows == [[0.01, 0.5]]
 
 
+def test_published_classes_are_words_even_when_numbers(params):
+    params = copy.deepcopy(params)
+    study = params["studies"]["pneumonia_loss"]
+    params |= {"studies": {"pneumonia_loss": study}, "run": ["pneumonia_loss"]}
+    params["datasets"]["chest_xray"]["classes"] = ["0", "01"]
+    study["published"] = [{"source": "x", "by": ["class"], "metrics": ["f1"], "rows": [[0, 0.5], ["01", 0.5]]}]
+    rows = load(params).studies["pneumonia_loss"].published[0].rows
+    assert rows == [["0", 0.5], ["01", 0.5]]
+
+
 def test_a_key_that_stands_twice_is_a_fault(tmp_path):
     (tmp_path / "a.yaml").write_text("one: {epochs: 100}\ntwo:\n  epochs: 100\n  lr: 1\n  epochs: 7\n")
     with pytest.raises(MedgridError, match="line 5, column 3: not YAML: 'epochs' stands twice"):

@@ -107,4 +107,4 @@ rule page:
     params:
         folder=f"{RESULTS}/{{study}}",
     shell:
-        "medgrid page @{input.manifest:q} {params.folder:q} {input.inventory:q} {input.split:q}" " 2>&1 | tee {log:q}"
+        "medgrid page @{input.manifest:q} {params.folder:q} {input.inventory:q} {input.split:q} 2>&1 | tee {log:q}"

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from medgrid.config.data import Dataset, Image, Split
 from medgrid.config.ground import Key, Settings, torchvision_name, unique
@@ -17,16 +17,12 @@ def _near(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _numbers(rows: list[list]) -> list[list]:
-    """Rows in which what is written like a number is one: YAML takes 1e-2 for a word."""
-
-    def number(value: Any) -> Any:
-        try:
-            return float(value) if isinstance(value, str) else value
-        except ValueError:
-            return value
-
-    return [[number(value) for value in row] for row in rows]
+def _number(value: Any) -> Any:
+    """What is written like a number as one: YAML takes 1e-2 for a word."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 class AsPublished(Settings):
@@ -42,7 +38,15 @@ class Published(Settings):
     source: str = Field(description="table, figure or page of the document")
     by: list[str] = Field(min_length=1, description="settings (or class) that pick the cell: a row's first fields")
     metrics: list[str] = Field(min_length=1, description="columns of our tables: a row's other fields, as shares")
-    rows: Annotated[list[list[float | int | str | None]], AfterValidator(_numbers)] = Field(min_length=1)
+    rows: list[list[float | int | str | None]] = Field(min_length=1)
+
+    @field_validator("rows")
+    @classmethod
+    def _typed(cls, rows: list[list], info: ValidationInfo) -> list[list]:
+        by = info.data.get("by", [])
+        # a class is a word, whatever it looks like
+        place = by.index("class") if "class" in by else None
+        return [[str(value) if i == place else _number(value) for i, value in enumerate(row)] for row in rows]
 
     @model_validator(mode="after")
     def _rectangular(self):

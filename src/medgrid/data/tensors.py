@@ -46,11 +46,11 @@ def _fill(target: str, start: int, paths: list[str], settings: dict) -> int:
         warnings.simplefilter("ignore")
         for row, path in enumerate(paths, start):
             with PIL.Image.open(io.BytesIO(read_in_worker(path))) as image:
-                # a grey image has no axis of channels yet
                 if image.mode == "F":
                     raise MedgridError(
                         f"{path}: floating-point images have no agreed range; convert them to 8 or 16 bits first"
                     )
+                # a grey image has no axis of channels yet
                 tensors[row] = resize(to_8_bit(image, settings["colour"])).reshape(tensors.shape[1:])
     return len(paths)
 

@@ -1,11 +1,13 @@
 """A study's page: one HTML file that needs nothing beside it."""
 
 import base64
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 
 from medgrid.evaluation.wording import setting_name
 from medgrid.files import replacing
@@ -44,7 +46,12 @@ OPEN = 4  # figures of one kind that are shown; the rest unfold
 
 
 def _embedded(path: Path, caption: str, photo: bool) -> dict:
-    source = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    content, kind = path.read_bytes(), "png"
+    if photo:  # a fifth of the size, and nothing that an eye would miss
+        with PIL.Image.open(path) as image, io.BytesIO() as smaller:
+            image.convert("RGB").save(smaller, "WEBP", quality=80)
+            content, kind = smaller.getvalue(), "webp"
+    source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
     return {"name": path.stem, "caption": caption, "photo": photo, "source": source}
 
 
