@@ -13,7 +13,7 @@ from medgrid.errors import MedgridError
 from medgrid.grid import plan
 
 # To compare params, Snakemake imports pandas (0.8 s) wherever it is installed; this says that it is not
-sys.modules.setdefault("pandas", None)
+sys.modules["pandas"] = None
 # jobs find the `medgrid` of the environment that runs Snakemake, activated or not
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
@@ -37,6 +37,8 @@ MIRROR = str(Path(PARAMS.mirror).expanduser()) if PARAMS.mirror else ""
 if MIRROR and not Path(MIRROR).is_dir():
     raise WorkflowError(f"mirror: {MIRROR} is not a folder")
 DEVICE = PARAMS.device
+# of this machine, without asking torch; a cluster's nodes may have others
+GPUS = len(list(Path("/proc/driver/nvidia/gpus").glob("*"))) if DEVICE != "cpu" else 0
 # machine settings stay out of `params:`: where a file came from must not re-run what was made from it
 
 
@@ -44,16 +46,46 @@ def as_json(settings):
     return json.dumps(settings, ensure_ascii=False)
 
 
+# a cluster's jobs have as many as its profile says, with set-threads
+CORES = workflow.resource_settings.cores or 1
+
+
+def gpu_resources(wanted):
+    """What a job asks for that computes on a GPU: a number, which SLURM gets as --gpus, or the site's own --gres."""
+    wanted = wanted and DEVICE != "cpu"
+    return {"gpu": int(wanted and not PARAMS.gres), "gres": PARAMS.gres if wanted and PARAMS.gres else ""}
+
+
+def whole_threads():
+    """Threads of a job that has a device to itself: all, or its share where several GPUs work side by side."""
+    return max(1, CORES // max(1, GPUS * PARAMS.gpu_slots))
+
+
+def made_from(rule, outputs, files):
+    """Inputs of a job whose outputs are named after all that they were made from: none, once the outputs are there.
+
+    They are right then, however new the inputs are and whether or not these still exist. As inputs, an archive that
+    was fetched once more would train every network again. (Snakemake's `ancient` keeps such a chain together, but
+    drops jobs behind it whose own outputs are missing: 9.27.)
+    """
+    asked = workflow.dag_settings.forcerun | ({rule} if workflow.dag_settings.forceall else set())
+    unfinished = workflow.persistence._filter_incomplete_keys(outputs)  # as a killed run leaves them
+    there = not unfinished and asked.isdisjoint([rule, *outputs]) and all(map(os.path.exists, outputs))
+    return {} if there else files
+
+
 FRONT = as_json({"studies": list(PLAN.studies)})
 
 
 wildcard_constraints:
     study="|".join(PLAN.studies),
+    dataset=r"[^/]+",
     name=r"[^/]+",
     pack=r"[^/]+",
 
 
 include: "workflow/rules/data.smk"
+include: "workflow/rules/plan.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/evaluation.smk"
@@ -64,6 +96,12 @@ rule all:
     default_target: True
     input:
         [study_files(study) for study in PARAMS.run],
+    localrule: True
+
+
+rule studies:
+    input:
+        [study_files(study) for study in PLAN.studies],
     localrule: True
 
 

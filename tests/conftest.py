@@ -108,6 +108,31 @@ TINY = {
 }
 
 
+# heads on a frozen base (one pack, CPU) and whole networks (a pack each, which ask for a GPU)
+GRID = {
+    "source": "synthetic",
+    "run": ["grid"],
+    "gpu_slots": 8,
+    "datasets": {"brain_tumor_mri": {"synthetic": {"images": 60, "size": 32}}},
+    "weights": {"resnet18": "random"},
+    "studies": {
+        "grid": {
+            "title": "Grid", "dataset": "brain_tumor_mri", "split": {"test": 0.2, "validation": 0.2},
+            "image": {"size": 32},
+            "models": {
+                "plain": {
+                    "layers": [{"conv": 8, "activation": "relu"}, {"pool": "global_average"}, {"dense": 8}]
+                }
+            },
+            "fixed": {"optimizer": "adam", "epochs": 3, "batch_size": 16},
+            "axes": {"model": ["plain"], "mode": ["scratch"], "lr": [0.1, 0.01, 0.001]},
+            "extra": [{"model": "resnet18", "mode": "head_only", "lr": [0.01, 0.001]}],
+            "replicates": 2,
+        }
+    },
+}  # fmt: skip
+
+
 class Project:
     """A folder with the workflow and the tiny study, where commands run as a user runs them."""
 

@@ -65,7 +65,7 @@ def test_a_second_run_has_nothing_to_do(finished):
 
 
 def test_synthetic_files_say_so_in_their_names(finished):
-    for folder in ("archives", "inventories", "splits", "tensors", "features"):
+    for folder in ("archives/brain_tumor_mri", "inventories", "splits", "tensors", "features"):
         (files := list((finished.folder / "data" / folder).iterdir()))
         assert files
         assert all("-synthetic-" in file.name for file in files)
@@ -152,16 +152,20 @@ def test_broken_params_give_one_message(project):
     assert "Traceback" not in said
 
 
-def test_dry_runs_schedule_the_study_and_import_little():
+def test_a_dry_run_imports_little(tmp_path):
     code = (
-        "import sys, runpy\n"
-        "sys.argv = ['snakemake', '-n', '--nolock']\n"
-        "try:\n    runpy.run_module('snakemake', run_name='__main__')\n"
+        "import sys\n"
+        "from medgrid.cli import main\n"
+        "sys.argv = ['medgrid', 'run', '-n']\n"
+        "try:\n    main()\n"
         "except SystemExit as e:\n    assert not e.code, e.code\n"
-        "print('HEAVY', [m for m in ('torch', 'pandas', 'matplotlib', 'sklearn') if sys.modules.get(m)])\n"
+        "heavy = ('torch', 'pandas.core', 'matplotlib', 'sklearn')\n"
+        "print('HEAVY', [name for name in heavy if sys.modules.get(name)])\n"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    project = Project(tmp_path, TINY)
+    result = subprocess.run([sys.executable, "-c", code], cwd=project.folder, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+    assert "train" in result.stdout
     assert "HEAVY []" in result.stdout
 
 

@@ -27,6 +27,8 @@ JOBS = {
     "figures": ("medgrid.report.figures:write_figures", "folder split tensors"),
     "explain": ("medgrid.report.explain:write_explanations", "folder split tensors weights"),
     "page": ("medgrid.report.page:write_page", "folder inventory split"),
+    "calibrate": ("medgrid.training.cost:write_costs", "target"),
+    "costs": ("medgrid.training.cost:print_costs", ""),
     "front": ("medgrid.report.front:write_front", "folder"),
 }
 OPTIONS = {
@@ -34,11 +36,12 @@ OPTIONS = {
     "inventory": ("threads",),
     "tensors": ("threads",),
     "weights": ("mirror",),
-    "features": ("weights", "device", "threads"),
-    "train": ("features", "stamp", "tensors", "weights", "device", "threads"),
+    "features": ("weights", "device", "threads", "slots"),
+    "train": ("features", "stamp", "tensors", "weights", "device", "threads", "slots"),
+    "calibrate": ("split", "device", "threads", "slots"),
     "explain": ("threads",),
 }
-DEFAULTS = {"device": "auto", "threads": 0}  # others: none
+DEFAULTS = {"device": "auto", "threads": 0, "slots": 1}  # others: none
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,6 +53,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"medgrid {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands.add_parser("run", help="run Snakemake with the arguments that follow, also after a killed run")
+    restoring = commands.add_parser(
+        "restore",
+        usage="medgrid restore [DVC PULL OPTIONS]",
+        help="in a fresh clone, bring back the results that DVC noted for this commit",
+    )
+    restoring.add_argument("options", nargs=argparse.REMAINDER, help="such as --remote lab")
+    planning = commands.add_parser(
+        "plan",
+        usage="medgrid plan [STUDY ...] [-- SNAKEMAKE OPTIONS]",
+        help="say what studies cost here, before anything runs; by default those that params.yaml runs",
+    )
+    planning.add_argument("studies", nargs="*")
     digest = commands.add_parser("digest", help="print the content digest of a zip or folder, for params.yaml")
     digest.add_argument("path")
     commands.add_parser("schema", help="print the JSON schema of params.yaml")
@@ -81,8 +96,18 @@ def main() -> None:
             from medgrid.run import run
 
             run(sys.argv[2:])
-        arguments = vars(_parser().parse_args())
+        if sys.argv[1:2] == ["restore"] and sys.argv[2:] not in (["-h"], ["--help"]):  # and here DVC's
+            from medgrid.restore import restore
+
+            restore(sys.argv[2:])
+        behind = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+        arguments = vars(_parser().parse_args(sys.argv[1:behind]))
         command = arguments.pop("command")
+        if command == "plan":
+            from medgrid.run import run
+
+            targets = [f"plan_{study}" for study in arguments["studies"]] or ["plan"]
+            run([*sys.argv[behind + 1 :], "--quiet", "host", "progress", "reason", "rules", "--", *targets])
         if command == "digest":
             from medgrid.data.archive import content_digest
 

@@ -53,6 +53,7 @@ class Plan:
     studies: dict[str, Step] = field(default_factory=dict)
     packs_of: dict[str, list[str]] = field(default_factory=dict)
     manifest_of: dict[str, str] = field(default_factory=dict)
+    costs_of: dict[str, Step] = field(default_factory=dict)
 
 
 def _points(study: Study) -> Iterator[dict[str, Any]]:
@@ -307,6 +308,41 @@ def _add_packs(plan: Plan, params: Params, key: str, grid: list[Cell], tensors: 
         plan.packs_of[key].append(pack)
 
 
+def _expected(params: Params, study: Study) -> dict[str, int] | None:
+    """About how many images each part will have, where that can be known before anything is fetched."""
+    dataset, split = params.datasets[study.dataset], study.parting
+    if params.source == "synthetic":
+        count, unlabelled = dataset.synthetic.images, dataset.synthetic.unlabelled
+    else:
+        count, unlabelled = dataset.count, dataset.count_unlabelled
+    if count is None:
+        return None
+
+    def amount(wanted: float, of: int) -> int:
+        return wanted if isinstance(wanted, int) else round(wanted * of)
+
+    used = amount(split.use, count) if split.use else count
+    test = amount(split.test, used)
+    same = split.validation == "test"
+    validation = test if same else amount(split.validation, used)
+    train = max(1, used - test - (0 if same else validation))
+    return {"train": train, "validation": validation, "test": test, "unlabelled": unlabelled}
+
+
+def _plan_of(plan: Plan, params: Params, key: str) -> dict[str, Any]:
+    """What a calibration needs to know of a study, see `medgrid.training.cost`."""
+    packs, features = {}, {}
+    for name in plan.packs_of[key]:
+        step = plan.packs[f"{key}/{name}"]
+        packs[name] = step.settings
+        if made_from := step.inputs.get("features"):
+            features[made_from] = plan.features[made_from].settings
+            packs[name] = step.settings | {"cut": features[made_from]["cut"]}
+    study = params.studies[key]
+    image = study.image.model_dump(mode="json")
+    return {"image": image, "declared": _expected(params, study), "packs": packs, "features": features}
+
+
 def _add_study(plan: Plan, params: Params, key: str) -> None:
     study = params.studies[key]
     dataset = params.datasets[study.dataset]
@@ -367,6 +403,7 @@ def _add_study(plan: Plan, params: Params, key: str) -> None:
             if (file := _add_weights(plan, _start(params, key, cell.training)))
         },
     )
+    plan.costs_of[key] = Step(_plan_of(plan, params, key), {"split": split})
     plan.manifest_of[key] = fingerprint(plan.studies[key].settings, VERSIONS["evaluation"], VERSIONS["report"])
 
 

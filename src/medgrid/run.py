@@ -1,26 +1,68 @@
 """Start Snakemake so that a run killed at any moment can simply be started again."""
 
 import fcntl
+import importlib
 import os
+import re
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn
 
 import psutil
 
 from medgrid.errors import MedgridError
 
-SNAKEMAKE = [sys.executable, "-m", "snakemake"]
+GONE_WITHIN = 60  # seconds that cancelled jobs may take to end
 
 
 def _snakemake_here() -> int | None:
     """Number of a process that runs a plain `snakemake` in this folder, which does not hold our lock."""
     for process in psutil.process_iter(["cmdline", "cwd"]):
-        named = any(part.endswith(("snakemake", "snakemake/__main__.py")) for part in process.info["cmdline"] or ())
-        if named and process.info["cwd"] == str(Path.cwd()) and process.pid != os.getpid():
+        words = process.info["cmdline"] or ()
+        named = any(word.endswith(("snakemake", "snakemake/__main__.py")) for word in words)
+        job = "--mode" in words  # of a run on SLURM, on a node that is this machine
+        if named and not job and process.info["cwd"] == str(Path.cwd()) and process.pid != os.getpid():
             return process.pid
     return None
+
+
+def _cancel_orphans() -> None:
+    """Cancel what a killed run has left on SLURM, and wait until it is gone.
+
+    Snakemake would submit it a second time; submitted again, a training goes on from its checkpoint.
+    """
+    logs = [path.read_text(errors="replace") for path in Path(".snakemake/log").glob("*.log")]
+    names = ",".join(re.findall(r"SLURM run ID: (\S+)", "\n".join(logs)))
+    if not names or not shutil.which("squeue"):
+        return
+    queued = ["squeue", "--noheader", f"--name={names}", "--format=%i"]
+    for _ in range(GONE_WITHIN):
+        asked = subprocess.run(queued, capture_output=True, text=True)
+        if asked.returncode:
+            raise MedgridError(f"a killed run may have left jobs on SLURM, and squeue fails: {asked.stderr.strip()}")
+        if not (left := asked.stdout.split()):
+            return
+        print(f"medgrid: cancelling {len(left)} jobs of a killed run", file=sys.stderr, flush=True)
+        subprocess.run(["scancel", *left], capture_output=True)  # noqa: S607
+        time.sleep(1)
+    raise MedgridError(
+        f"jobs {', '.join(left)} of a killed run are still on SLURM; cancel them: scancel {' '.join(left)}"
+    )
+
+
+def _delay(name: str) -> None:
+    """Let `import name` cost nothing until something of the module is used."""
+
+    def load(attribute: str) -> object:
+        sys.modules.pop(name, None)
+        return getattr(importlib.import_module(name), attribute)
+
+    sys.modules[name] = ModuleType(name)
+    sys.modules[name].__getattr__ = load
 
 
 def run(arguments: list[str]) -> NoReturn:
@@ -40,9 +82,15 @@ def run(arguments: list[str]) -> NoReturn:
     if any(Path(".snakemake/locks").glob("*")):
         if active := _snakemake_here():
             raise MedgridError(f"snakemake (process {active}) is active in this folder; wait for it or stop it")
-        unlocked = subprocess.run([*SNAKEMAKE, "--unlock", *arguments], capture_output=True, text=True)
+        _cancel_orphans()
+        unlock = [sys.executable, "-m", "snakemake", "--unlock", *arguments]
+        unlocked = subprocess.run(unlock, capture_output=True, text=True)
         if unlocked.returncode:
             sys.exit(unlocked.stderr)
-    # Snakemake inherits the lock; the jobs that it starts do not
-    os.set_inheritable(lock, True)
-    os.execv(SNAKEMAKE[0], [*SNAKEMAKE, *arguments])  # noqa: S606
+    # the SLURM plugin imports it for a report that the profile does not ask for, at every start
+    _delay("pandas")
+    from snakemake.cli import main
+
+    sys.argv = ["snakemake", *arguments]
+    main()  # the lock is open in this process, not in the jobs that it starts
+    sys.exit()

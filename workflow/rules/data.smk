@@ -1,13 +1,18 @@
 """Images: fetch, inventory, split, tensors."""
 
 
+def archive(name):
+    """A data set's archive, in the data set's own folder: DVC keeps these folders apart."""
+    return f"{DATA}/archives/{PLAN.archives[name].settings['dataset']}/{name}.zip"
+
+
 rule fetch:
     output:
-        f"{DATA}/archives/{{name}}.zip",
+        f"{DATA}/archives/{{dataset}}/{{name}}.zip",
     log:
-        f"{DATA}/logs/fetch/{{name}}.log",
+        f"{DATA}/logs/fetch/{{dataset}}/{{name}}.log",
     benchmark:
-        f"{DATA}/benchmarks/fetch/{{name}}.tsv"
+        f"{DATA}/benchmarks/fetch/{{dataset}}/{{name}}.tsv"
     localrule: True
     resources:
         # not under params: a folder may move without changing what was made from it
@@ -19,49 +24,93 @@ rule fetch:
         "2>&1 | tee {log:q}"
 
 
+def inventory(name):
+    return f"{DATA}/inventories/{name}.csv"
+
+
+def split(name):
+    return f"{DATA}/splits/{name}.csv"
+
+
+def tensors(name):
+    return f"{DATA}/tensors/{name}.npy"
+
+
+def inventory_inputs(w):
+    files = {"archive": archive(PLAN.inventories[w.name].inputs["archive"])}
+    return made_from("inventory", [inventory(w.name)], files)
+
+
 rule inventory:
     input:
-        lambda w: f"{DATA}/archives/{PLAN.inventories[w.name].inputs['archive']}.zip",
+        unpack(inventory_inputs),
     output:
         f"{DATA}/inventories/{{name}}.csv",
     log:
         f"{DATA}/logs/inventory/{{name}}.log",
     benchmark:
         f"{DATA}/benchmarks/inventory/{{name}}.tsv"
-    threads: workflow.cores or 1
+    group:
+        "prepare"
+    threads: CORES
     params:
         settings=lambda w: as_json(PLAN.inventories[w.name].settings),
     shell:
-        "medgrid inventory {params.settings:q} {input:q} {output:q} --threads {threads} 2>&1 | tee {log:q}"
+        "medgrid inventory {params.settings:q} {input.archive:q} {output:q} --threads {threads} 2>&1 | tee {log:q}"
+
+
+def split_inputs(w):
+    files = {"inventory": inventory(PLAN.splits[w.name].inputs["inventory"])}
+    return made_from("split", [split(w.name)], files)
 
 
 rule split:
     input:
-        lambda w: f"{DATA}/inventories/{PLAN.splits[w.name].inputs['inventory']}.csv",
+        unpack(split_inputs),
     output:
         f"{DATA}/splits/{{name}}.csv",
     log:
         f"{DATA}/logs/split/{{name}}.log",
     benchmark:
         f"{DATA}/benchmarks/split/{{name}}.tsv"
+    group:
+        "prepare"
     params:
         settings=lambda w: as_json(PLAN.splits[w.name].settings),
     shell:
-        "medgrid split {params.settings:q} {input:q} {output:q} 2>&1 | tee {log:q}"
+        "medgrid split {params.settings:q} {input.inventory:q} {output:q} 2>&1 | tee {log:q}"
+
+
+def tensors_inputs(w):
+    inputs = PLAN.tensors[w.name].inputs
+    files = {"archive": archive(inputs["archive"]), "inventory": inventory(inputs["inventory"])}
+    return made_from("tensors", [tensors(w.name)], files)
 
 
 rule tensors:
     input:
-        archive=lambda w: f"{DATA}/archives/{PLAN.tensors[w.name].inputs['archive']}.zip",
-        inventory=lambda w: f"{DATA}/inventories/{PLAN.tensors[w.name].inputs['inventory']}.csv",
+        unpack(tensors_inputs),
     output:
         f"{DATA}/tensors/{{name}}.npy",
     log:
         f"{DATA}/logs/tensors/{{name}}.log",
     benchmark:
         f"{DATA}/benchmarks/tensors/{{name}}.tsv"
-    threads: workflow.cores or 1
+    group:
+        "prepare"
+    threads: CORES
     params:
         settings=lambda w: as_json(PLAN.tensors[w.name].settings),
     shell:
         "medgrid tensors {params.settings:q} {input.archive:q} {input.inventory:q} {output:q} --threads {threads} 2>&1 | tee {log:q}"
+
+
+for dataset in PARAMS.datasets:
+
+    rule:
+        # for DVC, which versions what came in
+        name:
+            f"data_{dataset}"
+        input:
+            sorted({archive(name) for name, step in PLAN.archives.items() if step.settings["dataset"] == dataset}),
+        localrule: True

@@ -4,18 +4,17 @@ TABLES = ["cells.csv", "replicates.csv", "per_class.csv", "confusion.csv", "curv
 
 
 def pack_files(study):
-    names = ["predictions.npz", "curves.csv", "weights.pt", "pack.json"]
-    return [f"{RESULTS}/{study}/packs/{pack}/{name}" for pack in PLAN.packs_of[study] for name in names]
+    return [f"{RESULTS}/{study}/packs/{pack}/{name}" for pack in PLAN.packs_of[study] for name in PACK]
 
 
 def manifest(study):
-    return f"{RESULTS}/{study}/manifest-{PLAN.manifest_of[study]}.json"
+    return f"{RESULTS}/{study}/manifest/{PLAN.manifest_of[study]}.json"
 
 
 rule manifest:
     # what it holds is longer than a command line may be; the jobs below read it from the file
     output:
-        f"{RESULTS}/{{study}}/manifest-{{name}}.json",
+        f"{RESULTS}/{{study}}/manifest/{{name}}.json",
     benchmark:
         f"{DATA}/benchmarks/manifest/{{study}}-{{name}}.tsv"
     localrule: True
@@ -56,6 +55,7 @@ rule evaluate:
         f"{DATA}/logs/evaluate/{{study}}.log",
     benchmark:
         f"{DATA}/benchmarks/evaluate/{{study}}.tsv"
+    # in no group: for each pack that ends, Snakemake looks at all inputs of a group
     params:
         folder=f"{RESULTS}/{{study}}",
     shell:
@@ -64,14 +64,16 @@ rule evaluate:
 
 rule submissions:
     input:
-        packs=lambda w: pack_files(w.study),
         manifest=lambda w: manifest(w.study),
+        cells=f"{RESULTS}/{{study}}/cells.csv",  # and with it the packs
     output:
         directory(f"{RESULTS}/{{study}}/submissions"),
     log:
         f"{DATA}/logs/submissions/{{study}}.log",
     benchmark:
         f"{DATA}/benchmarks/submissions/{{study}}.tsv"
+    group:
+        "report"
     params:
         folder=f"{RESULTS}/{{study}}",
     shell:

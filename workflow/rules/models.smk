@@ -15,15 +15,17 @@ rule weights:
         "medgrid weights {params.settings:q} {output:q} --mirror={MIRROR:q} 2>&1 | tee {log:q}"
 
 
-def weights_of(w):
-    name = PLAN.features[w.name].inputs.get("weights")
-    return {"weights": f"{DATA}/weights/{name}"} if name else {}
+def features_inputs(w):
+    inputs = PLAN.features[w.name].inputs
+    files = {"tensors": tensors(inputs["tensors"])}
+    if "weights" in inputs:
+        files["weights"] = f"{DATA}/weights/{inputs['weights']}"
+    return made_from("features", [f"{DATA}/features/{w.name}.{kind}" for kind in ("npy", "json")], files)
 
 
 rule features:
     input:
-        unpack(weights_of),
-        tensors=lambda w: f"{DATA}/tensors/{PLAN.features[w.name].inputs['tensors']}.npy",
+        unpack(features_inputs),
     output:
         features=f"{DATA}/features/{{name}}.npy",
         stamp=f"{DATA}/features/{{name}}.json",
@@ -31,13 +33,18 @@ rule features:
         f"{DATA}/logs/features/{{name}}.log",
     benchmark:
         f"{DATA}/benchmarks/features/{{name}}.tsv"
-    threads: workflow.cores or 1
+    threads: whole_threads()
+    resources:
+        gpu=gpu_resources(True)["gpu"],
+        gres=gpu_resources(True)["gres"],
+        runtime=lambda w, attempt: minutes(planned_features().get(w.name), attempt),
+        mem_mb=lambda w, attempt: mebibytes(planned_features().get(w.name), attempt),
     params:
         settings=lambda w: as_json(PLAN.features[w.name].settings),
         weights=lambda w, input: input.get("weights", ""),
     shell:
         "medgrid features {params.settings:q} {input.tensors:q} {output:q} --weights={params.weights:q}"
-        " --device {DEVICE} --threads {threads} 2>&1 | tee {log:q}"
+        " --device {DEVICE} --slots {PARAMS.gpu_slots} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule summary:

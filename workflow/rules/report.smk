@@ -8,10 +8,15 @@ def beside(study):
 
 
 def study_files(study):
-    """Everything that a study's run promises: reports and, since a path there is right, primary results."""
+    """Everything that a study's run promises: reports, what they show, and primary results.
+
+    All of them, since Snakemake does not miss an input of what is there already.
+    """
     return [
+        manifest(study),
         f"{RESULTS}/{study}/index.html",
         f"{RESULTS}/{study}/summary.json",
+        f"{RESULTS}/{study}/metrics.json",
         f"{RESULTS}/{study}/figures",
         *(f"{RESULTS}/{study}/{table}" for table in [*TABLES, "models.csv"]),
         *beside(study),
@@ -19,18 +24,27 @@ def study_files(study):
     ]
 
 
-def study_inputs(w):
-    inputs = PLAN.studies[w.study].inputs
-    return {
-        "inventory": f"{DATA}/inventories/{inputs['inventory']}.csv",
-        "split": f"{DATA}/splits/{inputs['split']}.csv",
-        "tensors": f"{DATA}/tensors/{inputs['tensors']}.npy",
-    }
+def prepared(*outputs, weights=False):
+    """Images, and weights, that a report shows. Their names are right: once it is there, age does not matter."""
+
+    def inputs(w):
+        made = PLAN.studies[w.study].inputs
+        files = {
+            "inventory": inventory(made["inventory"]),
+            "split": split(made["split"]),
+            "tensors": tensors(made["tensors"]),
+        }
+        if weights:
+            files |= {kind: f"{DATA}/weights/{name}" for kind, name in made.items() if kind.startswith("weights_")}
+        there = all(os.path.exists(f"{RESULTS}/{w.study}/{output}") for output in outputs)
+        return {kind: ancient(file) for kind, file in files.items()} if there else files
+
+    return inputs
 
 
 rule figures:
     input:
-        unpack(study_inputs),
+        unpack(prepared("figures")),
         manifest=lambda w: manifest(w.study),
         tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, "models.csv"]),
     output:
@@ -45,25 +59,19 @@ rule figures:
         f"{DATA}/logs/figures/{{study}}.log",
     benchmark:
         f"{DATA}/benchmarks/figures/{{study}}.tsv"
+    group:
+        "report"
     params:
         folder=f"{RESULTS}/{{study}}",
     shell:
         "medgrid figures @{input.manifest:q} {params.folder:q} {input.split:q} {input.tensors:q} 2>&1 | tee {log:q}"
 
 
-def base_weights(w):
-    inputs = PLAN.studies[w.study].inputs
-    return [f"{DATA}/weights/{name}" for kind, name in inputs.items() if kind.startswith("weights_")]
-
-
 rule explain:
     input:
-        packs=lambda w: pack_files(w.study),
-        weights=base_weights,
-        split=lambda w: study_inputs(w)["split"],
-        tensors=lambda w: study_inputs(w)["tensors"],
+        unpack(prepared("explanations", weights=True)),
         manifest=lambda w: manifest(w.study),
-        cells=f"{RESULTS}/{{study}}/cells.csv",
+        cells=f"{RESULTS}/{{study}}/cells.csv",  # and with it the packs
     output:
         report(
             directory(f"{RESULTS}/{{study}}/explanations"),
@@ -76,7 +84,9 @@ rule explain:
         f"{DATA}/logs/explain/{{study}}.log",
     benchmark:
         f"{DATA}/benchmarks/explain/{{study}}.tsv"
-    threads: workflow.cores or 1
+    group:
+        "report"
+    threads: CORES
     params:
         folder=f"{RESULTS}/{{study}}",
         weights=f"{DATA}/weights",
@@ -87,7 +97,7 @@ rule explain:
 
 rule page:
     input:
-        unpack(study_inputs),
+        unpack(prepared("index.html", "summary.json", "metrics.json")),
         manifest=lambda w: manifest(w.study),
         tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, "models.csv"]),
         beside=lambda w: beside(w.study),
@@ -100,10 +110,13 @@ rule page:
             subcategory="Page",
         ),
         f"{RESULTS}/{{study}}/summary.json",
+        f"{RESULTS}/{{study}}/metrics.json",
     log:
         f"{DATA}/logs/page/{{study}}.log",
     benchmark:
         f"{DATA}/benchmarks/page/{{study}}.tsv"
+    group:
+        "report"
     params:
         folder=f"{RESULTS}/{{study}}",
     shell:

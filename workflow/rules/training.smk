@@ -1,5 +1,6 @@
 """The grid's trainings: heads on features, dense networks on pixels, whole networks on images."""
 
+PACK = ["predictions.npz", "curves.csv", "weights.pt", "pack.json"]
 PLACES = {
     "features": "features/{}.npy",
     "tensors": "tensors/{}.npy",
@@ -31,13 +32,12 @@ def pack_inputs(w):
         files["settings"] = f"{DATA}/settings/{w.study}/{w.pack}.json"
     if "features" in files:
         files["stamp"] = files["features"].replace(".npy", ".json")
-    return files
+    folder = f"{RESULTS}/{w.study}/packs/{w.pack}"
+    return made_from("train", [f"{folder}/{name}" for name in PACK], files)
 
 
-def pack_threads(w):
-    # heads and stacks are many small products: two packs side by side on one thread each beat one pack on two
-    whole = PLAN.packs[f"{w.study}/{w.pack}"].settings["source"] == "images"
-    return (workflow.cores or 1) if whole else 1
+def source(w):
+    return PLAN.packs[f"{w.study}/{w.pack}"].settings["source"]
 
 
 rule train:
@@ -52,7 +52,16 @@ rule train:
         f"{DATA}/logs/train/{{study}}/{{pack}}.log",
     benchmark:
         f"{DATA}/benchmarks/train/{{study}}/{{pack}}.tsv"
-    threads: pack_threads
+    # heads and stacks are many small products: two packs side by side on one thread each beat one pack on two
+    threads: lambda w: whole_threads() if source(w) == "images" else 1
+    resources:
+        # heads on cached features leave a cluster's GPUs to others
+        gpu=lambda w: gpu_resources(source(w) != "features")["gpu"],
+        gres=lambda w: gpu_resources(source(w) != "features")["gres"],
+        runtime=lambda w, attempt: minutes(planned(w.study)["packs"].get(w.pack), attempt),
+        mem_mb=lambda w, attempt: mebibytes(planned(w.study)["packs"].get(w.pack), attempt),
+        # not under params: which machine computes must not re-run what another has computed
+        device=lambda w: "auto" if DEVICE == "cuda" and source(w) == "features" else DEVICE,
     params:
         settings=lambda w, input: f"@{input.settings}" if "settings" in input.keys() else pack_settings(w),
         inputs=lambda w, input: [
@@ -62,4 +71,20 @@ rule train:
         checkpoints=f"{DATA}/checkpoints/{{study}}/{{pack}}",
     shell:
         "medgrid train {params.settings:q} {input.split:q} {output.predictions:q} {params.checkpoints:q}"
-        " {params.inputs:q} --device {DEVICE} --threads {threads} 2>&1 | tee {log:q}"
+        " {params.inputs:q} --device {resources.device} --slots {PARAMS.gpu_slots} --threads {threads} 2>&1 | tee {log:q}"
+
+
+for study in PLAN.studies:
+
+    rule:
+        # results that params.yaml no longer asks for: no run needs it, but what DVC records should be what was asked for
+        name:
+            f"prune_{study}"
+        localrule: True
+        params:
+            folder=f"{RESULTS}/{study}/packs",
+            packs=PLAN.packs_of[study],
+        run:
+            for folder in Path(params.folder).glob("*"):
+                if folder.name not in params.packs:
+                    shutil.rmtree(folder)

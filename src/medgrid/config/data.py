@@ -100,6 +100,8 @@ class Dataset(Settings):
     max_undecodable: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="share of images that may fail to decode before the run stops"
     )
+    count: PositiveInt | None = Field(None, description="images with a label, for plans before the download")
+    count_unlabelled: Annotated[int, Field(ge=0)] = Field(0, description="images without one, likewise")
     synthetic: Synthetic | None = None
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from medgrid.config.data import Dataset, Image, Split
 from medgrid.config.ground import Key, Settings, torchvision_name, unique
@@ -154,6 +154,10 @@ class Params(Settings):
     source: Literal["real", "synthetic"] = "real"
     mirror: str | None = Field(None, description="folder that stands in for every download")
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    gpu_slots: PositiveInt = Field(1, description="jobs that share each GPU of a workstation")
+    gres: Annotated[str, Field(pattern=r"^\w+(:[\w.]+)?(:\d+)?$")] | None = Field(
+        None, description="what a SLURM job asks for to get a GPU, such as gpu:h100:1; by default --gpus=1"
+    )
     results: str = Field("results", min_length=1, description="folder of the outputs")
     data: str = Field(
         "data", min_length=1, description="folder of downloads, tensors, features, checkpoints and logs"

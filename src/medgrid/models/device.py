@@ -3,20 +3,34 @@
 import ctypes
 import platform
 import sys
+from typing import IO
 
 import torch
 
 from medgrid.errors import MedgridError
+from medgrid.models.slots import claim
 
 # glibc's mallopt: M_TRIM_THRESHOLD, M_MMAP_MAX
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
-def choose(wanted: str, threads: int) -> torch.device:
-    """Resolve `wanted` (auto, cpu, cuda); raises MedgridError when cuda is wanted and there is none."""
+_held: list[IO] = []  # slots, for as long as this process lives
+
+
+def choose(wanted: str, threads: int, slots: int = 1) -> torch.device:
+    """Resolve `wanted` (auto, cpu, cuda); raises MedgridError when cuda is wanted and there is none.
+
+    Of several GPUs it takes one that has a free slot, and waits for one where all are taken; `slots`: of each GPU.
+    """
     if wanted == "cuda" and not torch.cuda.is_available():
         raise MedgridError("device: cuda, but torch sees no CUDA device here; set device to auto or cpu")
-    device = torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+    device = torch.device("cpu")
+    if wanted != "cpu" and torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        position, slot = claim([str(torch.cuda.get_device_properties(i).uuid) for i in range(count)], slots)
+        _held.append(slot)
+        device = torch.device("cuda", position)
+        torch.cuda.set_device(device)
     if threads:
         torch.set_num_threads(threads)
     if device.type == "cpu":

@@ -29,6 +29,7 @@ def write_features(
     weights: str = "",
     device: str = "auto",
     threads: int = 0,
+    slots: int = 1,
 ) -> None:
     """Write float32 features to `target` (.npy), rows as in `tensors`, and to `stamp` (JSON) how they came about.
 
@@ -37,7 +38,7 @@ def write_features(
 
     `settings`: model, normalisation, weights (name, `random` or `settled`), cut, augmentation, views.
     """
-    chosen = devices.choose(device, threads)
+    chosen = devices.choose(device, threads, slots)
     source = Path(weights) if weights else settings["weights"]
     backbone = Backbone(settings["model"], settings["cut"], source, settings["normalisation"])
     images = np.load(tensors, mmap_mode="r")

@@ -86,8 +86,23 @@ def summary(study: Study) -> dict:
     return found
 
 
+def metrics(study: Study) -> dict:
+    """Numbers of the cell of each model that validation picks, as `dvc metrics` compares them."""
+    found: dict = {"cells": len(study.cells), "diverged": int(study.best["diverged"].sum())}
+    for model in study.models or [None]:
+        if (cell := study.chosen(model)) is not None:
+            row = study.best.loc[cell]
+            names = [
+                f"{name}_{s}"
+                for name in ("test_accuracy", "test_loss", "test_auc_macro")
+                for s in ("mean", "low", "high")
+            ]
+            found[model or "best"] = {name: float(row[name]) for name in names if pd.notna(row[name])}
+    return found
+
+
 def write_page(settings: dict, folder: str, inventory: str, split: str) -> None:
-    """Write `folder`/index.html, with figures embedded and no script, and summary.json for the front page."""
+    """Write `folder`/index.html, with figures embedded and no script; summary.json, metrics.json."""
     place = Path(folder)
     study = Study(settings, place)
     header, networks = sections.networks(study)
@@ -113,7 +128,8 @@ def write_page(settings: dict, folder: str, inventory: str, split: str) -> None:
         submissions=sections.submissions(study) if settings["submission"] else [],
         replicates=int(study.means["replicates"].max()),
     )
-    with replacing(place / "summary.json") as temporary:
-        temporary.write_text(json.dumps(summary(study), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for name, content in (("summary", summary(study)), ("metrics", metrics(study))):
+        with replacing(place / f"{name}.json") as temporary:
+            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     with replacing(place / "index.html") as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -169,6 +169,7 @@ def train_pack(
     weights: str = "",
     device: str = "auto",
     threads: int = 0,
+    slots: int = 1,
     save_every: float = SAVE_EVERY,
 ) -> None:
     """Train every cell x seed of a pack and write its primary results into the folder of `target`.
@@ -191,7 +192,7 @@ def train_pack(
     """
     folder, scratch = Path(target).parent, Path(checkpoints)
     with exclusive(f"{checkpoints}.lock", "an earlier job that still trains this pack"):
-        chosen = devices.choose(device, threads)
+        chosen = devices.choose(device, threads, slots)
         cells = [Training.model_validate(cell["training"]) for cell in settings["cells"]]
         model = Model.model_validate(settings["model"])
         backbone = json.loads(Path(stamp).read_text()) if stamp else None

@@ -1,0 +1,98 @@
+"""Before anything runs: what each study will cost on this device."""
+
+from functools import cache
+
+from medgrid.fingerprint import fingerprint
+
+
+@cache
+def costs(study):
+    return f"{DATA}/plans/{study}-{fingerprint(PLAN.costs_of[study].settings)}"
+
+
+@cache
+def planned(study):
+    """Costs of packs and of features, by name, where the study has been planned."""
+    file = Path(f"{costs(study)}.json")
+    return json.loads(file.read_text()) if file.exists() else {"packs": {}, "features": {}}
+
+
+@cache
+def planned_features():
+    return {name: cost for study in PLAN.studies for name, cost in planned(study)["features"].items()}
+
+
+def wants_gpu(study):
+    """Whether any job of a study asks for a GPU."""
+    step = PLAN.costs_of[study].settings
+    return bool(step["features"]) or any(pack["source"] != "features" for pack in step["packs"].values())
+
+
+def minutes(cost, attempt):
+    """Time to ask for: half as much again as planned, and what a file system may take; more at each attempt."""
+    return attempt * (10 + int(cost["seconds"] * 1.5 / 60) if cost else 240)
+
+
+def mebibytes(cost, attempt):
+    """Memory to ask for, likewise."""
+    return attempt * (500 + int(cost["memory_mib"] * 1.3) if cost else 8000)
+
+
+rule plan_settings:
+    output:
+        temp(f"{DATA}/settings/{{name}}.json"),
+    localrule: True
+    run:
+        study = wildcards.name.rsplit("-", 1)[0]
+        Path(output[0]).write_text(as_json(PLAN.costs_of[study].settings), encoding="utf-8")
+
+
+rule calibrate:
+    input:
+        f"{DATA}/settings/{{name}}.json",
+    output:
+        f"{DATA}/plans/{{name}}.json",
+    log:
+        f"{DATA}/logs/plans/{{name}}.log",
+    benchmark:
+        f"{DATA}/benchmarks/plans/{{name}}.tsv"
+    threads: whole_threads()
+    resources:
+        gpu=lambda w: gpu_resources(wants_gpu(w.name.rsplit("-", 1)[0]))["gpu"],
+        gres=lambda w: gpu_resources(wants_gpu(w.name.rsplit("-", 1)[0]))["gres"],
+        split=lambda w: f"{DATA}/splits/{PLAN.costs_of[w.name.rsplit('-', 1)[0]].inputs['split']}.csv",
+    shell:
+        "medgrid calibrate @{input:q} {output:q} --split={resources.split:q}"
+        " --device {DEVICE} --slots {PARAMS.gpu_slots} --threads {threads} 2>&1 | tee {log:q}"
+
+
+def told(studies):
+    """What `medgrid costs` prints, of each study."""
+    return as_json(
+        [
+            {
+                "study": study,
+                "costs": f"{costs(study)}.json",
+                "cells": len(PLAN.studies[study].settings["cells"]),
+                "jobs": len(PLAN.packs_of[study]) + len(PLAN.costs_of[study].settings["features"]),
+                "gpu": DEVICE != "cpu",
+                "benchmarks": f"{DATA}/benchmarks/train/{study}",
+            }
+            for study in studies
+        ]
+    )
+
+
+for name, studies in {"plan": PARAMS.run, **{f"plan_{study}": [study] for study in PLAN.studies}}.items():
+
+    rule:
+        # no output: it says each time what the plan is, and how finished packs compare with it
+        name:
+            name
+        input:
+            [f"{costs(study)}.json" for study in studies],
+        localrule: True
+        params:
+            settings=told(studies),
+        shell:
+            "medgrid costs {params.settings:q}"
