@@ -3,24 +3,34 @@ PYTHON ?= python3
 UV_VERSION = 0.13.8
 BIN = .venv/bin
 UV = $(shell command -v uv || echo .uv/bin/uv)
+NEW_VENV = rm -rf .venv && $(UV) venv --quiet --no-python-downloads --python "$$(command -v $(PYTHON))" .venv
+INSTALL = VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 # jobs find `medgrid` and `snakemake` here, without an activated environment
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test lint format lock schema bless clean
+.PHONY: help environment cpu demo test lint dry format lock schema bless dag clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+environment: .venv/ready  ## create the environment from requirements.lock, as the targets below do by themselves
 
 demo: .venv/ready  ## run the five studies on synthetic images, small, on the CPU; prints the path of the front page
 	@medgrid run --workflow-profile demo
 	@echo "$(CURDIR)/results/demo/index.html"
 
-test: .venv/ready  ## run the tests
-	@pytest -n auto
+test: .venv/ready  ## run the tests; those on SLURM alone, since they time out beside others
+	@pytest -n auto -m "not slurm"
+	@pytest -rs -m slurm
 
-lint: .venv/ready  ## check style and format
-	@ruff check . && ruff format --check . && snakefmt --check Snakefile workflow
+lint: .venv/ready  ## check style and format of code and rules
+	@ruff check . && ruff format --check . && snakefmt --check Snakefile workflow && python tests/lint.py
+
+dry: .venv/ready  ## schedule every study under every profile, running nothing
+	@for profile in workflow/profiles/*; do \
+	  said=$$(medgrid run -n --workflow-profile "$$profile" -- studies 2>&1) || { echo "$$said"; exit 1; }; \
+	  echo "$$profile: $$(echo "$$said" | awk '$$1 == "total" {print $$2; exit}') jobs"; done
 
 format: .venv/ready  ## format the code
 	@ruff check --fix . && ruff format . && snakefmt Snakefile workflow
@@ -31,6 +41,10 @@ schema: .venv/ready  ## write the JSON schema of params.yaml
 bless: .venv/ready  ## note that changed code gives the same numbers, or that its version was bumped
 	@python tests/code_digests.py
 
+dag: .venv/ready  ## draw how the rules hang together, docs/rules.svg; wants graphviz
+	@snakemake --quiet all --forceall --rulegraph dot -- histopathology_batch stroke_transfer \
+	  | tred | dot -Tsvg > docs/rules.svg
+
 lock: .venv/ready  ## resolve requirements.lock anew
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header --extra dev \
 	  --python-version 3.11 --upgrade pyproject.toml -o requirements.lock
@@ -38,7 +52,26 @@ lock: .venv/ready  ## resolve requirements.lock anew
 clean:  ## remove the environment; results and data stay
 	rm -rf .venv .uv
 
-.venv/ready: requirements.lock pyproject.toml
+.venv/ready: requirements.lock pyproject.toml | tools
+	@echo "medgrid: creating .venv from requirements.lock" >&2
+	@$(NEW_VENV)
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip sync --quiet --require-hashes requirements.lock
+	@$(INSTALL)
+	@touch $@
+
+cpu: | tools  ## create the environment with PyTorch's CPU build instead: a quarter of the size, no GPU
+	@echo "medgrid: creating .venv with PyTorch for the CPU" >&2
+	@$(NEW_VENV)
+	@# all of the lock but PyTorch and NVIDIA's libraries; then the same PyTorch from its makers' own index
+	@awk '/^[a-z]/ {left_out = /^(torch|torchvision|triton|nvidia-[^=]*|cuda-[^=]*)==/} !left_out' requirements.lock > .venv/cpu.lock
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --no-deps --require-hashes -r .venv/cpu.lock
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --torch-backend cpu \
+	  $$(sed -nE 's/^(torch|torchvision)==([^ ]+).*/\1==\2/p' requirements.lock)
+	@$(INSTALL)
+	@touch .venv/ready
+
+.PHONY: tools
+tools:
 	@command -v git > /dev/null || { echo "medgrid needs git: install it first" >&2; exit 1; }
 	@command -v $(PYTHON) > /dev/null || { echo "medgrid needs python3 >= 3.11: install it first" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -47,9 +80,3 @@ clean:  ## remove the environment; results and data stay
 	  $(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || \
 	    { echo "medgrid needs python3's venv: on Debian and Ubuntu, install python3-venv" >&2; exit 1; }; \
 	  $(PYTHON) -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
-	@echo "medgrid: creating .venv from requirements.lock" >&2
-	@rm -rf .venv
-	@$(UV) venv --quiet --no-python-downloads --python "$$(command -v $(PYTHON))" .venv
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip sync --quiet --require-hashes requirements.lock
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
-	@touch $@

@@ -1,8 +1,10 @@
 """The shape of the house: data flows one way, and a study is data."""
 
 import ast
+import re
 from pathlib import Path
 
+import yaml
 from conftest import ROOT
 
 SOURCE = ROOT / "src/medgrid"
@@ -35,3 +37,24 @@ def test_no_study_and_no_data_set_is_named_in_the_code(params):
     names = {*params["studies"], *params["datasets"]}
     for file in [*SOURCE.rglob("*.py"), *SOURCE.rglob("*.html"), *(ROOT / "workflow/rules").glob("*.smk")]:
         assert not [name for name in names if name in file.read_text()], file
+
+
+def test_the_picture_shows_the_rules():
+    """docs/rules.svg, drawn by `make dag`."""
+    drawn = set(re.findall(r">(\w+)</text>", (ROOT / "docs/rules.svg").read_text()))
+    code = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    rules = set(re.findall(r"^rule (\w+):", code, re.M))
+    aside = {"settings", "plan_settings", "calibrate"}  # of long command lines, and of plans
+    assert drawn == rules - aside | {"histopathology_batch", "stroke_transfer"}
+
+
+def test_dvc_leaves_no_output_out():
+    """Every file of a study that a run promises is recorded, but what is made from packs without being shown."""
+    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["study"]["do"]
+    recorded = {
+        name.split("/", 2)[2] for kind in ("outs", "metrics", "plots") for entry in stage[kind] for name in entry
+    }
+    code = (ROOT / "workflow/rules/evaluation.smk").read_text() + (ROOT / "workflow/rules/report.smk").read_text()
+    tables = set(re.findall(r"/(\w+\.(?:csv|html|json))\"", code))
+    assert tables <= recorded
+    assert recorded - tables == {"packs", "manifest", "explanations", "models", "figures"}
