@@ -23,6 +23,7 @@ JOBS = {
     "summary": ("medgrid.models.summary:write_summary", "target"),
     "train": ("medgrid.training.pack:train_pack", "split target checkpoints"),
     "evaluate": ("medgrid.evaluation.tables:write_tables", "folder"),
+    "verdicts": ("medgrid.evaluation.verdicts:write_verdicts", "folder split"),
     "prune": ("medgrid.evaluation.manifest:prune", "folder"),
     "submissions": ("medgrid.evaluation.submissions:write_submissions", "folder"),
     "figures": ("medgrid.report.figures:write_figures", "folder split tensors"),

@@ -382,6 +382,17 @@ def _add_study(plan: Plan, params: Params, key: str) -> None:
             "image": image,
             "select": study.select,
             "published": [each.model_dump(mode="json") for each in study.published],
+            "judged_by": study.judged_by.model_dump(mode="json"),
+            "claims": {
+                name: claim.model_dump(mode="json", exclude_none=True) for name, claim in study.claims.items()
+            },
+            # cells that trained beside others have no time of their own
+            "stacked": [
+                cell["id"]
+                for pack in plan.packs_of[key]
+                if plan.packs[f"{key}/{pack}"].settings["source"] in ("features", "pixels")
+                for cell in plan.packs[f"{key}/{pack}"].settings["cells"]
+            ],
             "synthetic": params.source == "synthetic",
             "data": label,
             "license": dataset.license,

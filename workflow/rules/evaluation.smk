@@ -1,6 +1,7 @@
 """From predictions to tables."""
 
 TABLES = ["cells.csv", "replicates.csv", "per_class.csv", "confusion.csv", "curves.csv", "published.csv"]
+VERDICTS = ["claims.json", "intervals.csv", "comparisons.csv", "interactions.csv", "batch_sizes.csv"]
 
 
 def pack_files(study):
@@ -77,6 +78,30 @@ rule evaluate:
         folder=f"{RESULTS}/{{study}}",
     shell:
         "medgrid evaluate @{input.manifest:q} {params.folder:q} 2>&1 | tee {log:q}"
+
+
+def judged_from(w):
+    """The split, whose clusters of images an interval heeds: once a study is judged, its age does not matter."""
+    made = split(PLAN.studies[w.study].inputs["split"])
+    return ancient(made) if complete([f"{RESULTS}/{w.study}/{name}" for name in VERDICTS]) else made
+
+
+rule verdicts:
+    input:
+        packs=lambda w: pack_files(w.study),
+        manifest=lambda w: manifest(w.study),
+        tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=["cells.csv", "models.csv"]),
+        split=judged_from,
+    output:
+        [f"{RESULTS}/{{study}}/{name}" for name in VERDICTS],
+    log:
+        f"{DATA}/logs/verdicts/{{study}}.log",
+    benchmark:
+        f"{DATA}/benchmarks/verdicts/{{study}}.tsv"
+    params:
+        folder=f"{RESULTS}/{{study}}",
+    shell:
+        "medgrid verdicts @{input.manifest:q} {params.folder:q} {input.split:q} 2>&1 | tee {log:q}"
 
 
 rule submissions:

@@ -19,7 +19,7 @@ def study_files(study):
         f"{RESULTS}/{study}/summary.json",
         f"{RESULTS}/{study}/metrics.json",
         f"{RESULTS}/{study}/figures",
-        *(f"{RESULTS}/{study}/{table}" for table in [*TABLES, "models.csv"]),
+        *(f"{RESULTS}/{study}/{table}" for table in [*TABLES, *VERDICTS, "models.csv"]),
         *beside(study),
         *pack_files(study),
     ]
@@ -96,7 +96,7 @@ rule page:
     input:
         unpack(prepared("index.html", "summary.json", "metrics.json")),
         manifest=lambda w: manifest(w.study),
-        tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, "models.csv"]),
+        tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, *VERDICTS, "models.csv"]),
         beside=lambda w: beside(w.study),
         figures=f"{RESULTS}/{{study}}/figures",
     output:

@@ -10,6 +10,8 @@ MEASURED = (
     *(f"test_{name}" for name in SUMMARY),
     "test_loss_with_penalty", "validation_loss", "validation_accuracy", *FITTED, "penalty",
 )  # fmt: skip
+# what claims and comparisons are judged by: known for each test image
+JUDGED = ("test_accuracy", "test_recall_macro", "test_auc_macro", "test_loss")
 # of one class: per_class.csv
 PER_CLASS = ("precision", "recall", "f1", "support", "auc")
 # of a network without any training: models.csv

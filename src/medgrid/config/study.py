@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
+from medgrid.config.claims import Claim, Judgement
 from medgrid.config.data import Dataset, Image, Split
 from medgrid.config.ground import Key, Settings, torchvision_name, unique
 from medgrid.config.metrics import MEASURED, PER_CLASS, SIZES
@@ -99,6 +100,8 @@ class Study(Settings):
         "first", description="of which replicates the trained weights are kept beside the predictions"
     )
     published: list[Published] = Field([], description="numbers that the document prints, to stand beside ours")
+    judged_by: Judgement = Judgement()
+    claims: dict[Key, Claim] = Field({}, description="what the document concludes, to be judged by our replicates")
 
     @model_validator(mode="after")
     def _each_setting_once(self):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from medgrid.evaluation.published import sizes
+from medgrid.evaluation.selection import scores
 from medgrid.evaluation.wording import SPEAKING, called, setting_name, setting_value
 
 NAMES = ("cell", "class", "predicted", "label", "path")
@@ -125,13 +126,8 @@ class Study:
         return len(axes) > 1 and names + values > LONG
 
     def scores(self, model: str | None = None) -> pd.Series:
-        """By cell, what validation says: higher is better. Without cells of which a replicate diverged.
-
-        A mean over the replicates that survived would flatter a cell.
-        """
-        best = self.of_model(self.best, model)
-        score = best[f"{self.settings['select']}_mean"] * (1 if self.settings["select"].endswith("accuracy") else -1)
-        return score[(best["diverged"] == 0) & score.notna()]
+        """By cell, what validation says: higher is better. Without cells of which a replicate diverged."""
+        return scores(self.of_model(self.best, model), self.settings["select"])
 
     def chosen(self, model: str | None) -> str | None:
         """The cell that validation picks for a model, among those without a diverged replicate, if any is left."""

@@ -1,0 +1,151 @@
+"""Claims of a study, as data: what its replicates can support, contradict or leave open."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from medgrid.config.ground import Settings
+from medgrid.config.metrics import JUDGED, SIZES
+from medgrid.config.training import Extra, Training
+
+Metric = Literal[JUDGED]
+Curve = Literal["train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
+Margin = Annotated[float, Field(gt=0)]
+
+
+Axis = Literal[tuple(Training.model_fields)]
+
+
+class _Test(Settings):
+    """One comparison. Cells are picked by their settings, values or lists of them, and averaged.
+
+    Two groups of cells are compared over those settings of their other axes that both have.
+    """
+
+    of: Extra = Field(Extra(), description="among these cells only")
+    margin: Margin | None = Field(None, description="in place of the study's")
+
+
+class _OfMetric(_Test):
+    metric: Metric | None = Field(None, description="in place of the study's; on the test set, at the best epoch")
+
+
+class Best(_OfMetric):
+    """These settings are better (worse) than each other combination of theirs, or than the rivals named."""
+
+    kind: Literal["best", "worst"]
+    settings: Extra
+    rivals: list[Extra] = Field([], description="in place of every other combination")
+
+
+class Order(_OfMetric):
+    """Each group is better than the next."""
+
+    kind: Literal["order"]
+    settings: list[Extra] = Field(min_length=2)
+
+
+class Equal(_OfMetric):
+    """No two groups differ by the margin."""
+
+    kind: Literal["equal"]
+    settings: list[Extra] = Field(min_length=2)
+
+
+class NoBetter(_OfMetric):
+    """The first group is not better than the second by the margin."""
+
+    kind: Literal["no_better"]
+    settings: Annotated[list[Extra], Field(min_length=2, max_length=2)]
+
+
+class Trend(_OfMetric):
+    """The metric improves (up) or gets worse (down) along an axis of numbers; per doubling of the setting."""
+
+    kind: Literal["trend"]
+    axis: Axis
+    direction: Literal["up", "down"]
+
+
+class Interaction(_OfMetric):
+    """Along the axis, the metric improves more in the first group of cells than in the second."""
+
+    kind: Literal["interaction"]
+    axis: Axis
+    settings: Annotated[list[Extra], Field(min_length=2, max_length=2)]
+
+
+class Chance(_Test):
+    """These cells do not learn: their balanced accuracy on the test set is chance, up to the margin."""
+
+    kind: Literal["chance"]
+    settings: Extra
+
+
+class Rougher(_Test):
+    """Curves of the first group fluctuate more than those of the second: mean change from epoch to epoch."""
+
+    kind: Literal["rougher"]
+    settings: Annotated[list[Extra], Field(min_length=2, max_length=2)]
+    curve: Curve = "validation_accuracy"
+
+
+class Gap(_Test):
+    """Training less validation accuracy after the last epoch: above, below or about a value; above: overfitting."""
+
+    kind: Literal["gap"]
+    settings: Extra
+    above: float | None = None
+    below: float | None = None
+    about: float | None = Field(None, description="up to the margin")
+    each: bool = Field(False, description="in each of these cells, not in their mean")
+
+    @model_validator(mode="after")
+    def _one(self):
+        if sum(value is not None for value in (self.above, self.below, self.about)) != 1:
+            raise ValueError("say one of above, below and about")
+        return self
+
+
+class Flat(_Test):
+    """After this epoch the curves change by less than the margin until the last one."""
+
+    kind: Literal["flat"]
+    settings: Extra = Extra()
+    after: PositiveInt = Field(description="epoch")
+    curve: Curve = "validation_accuracy"
+
+
+class Speed(_Test):
+    """These settings train faster (slower) per epoch than each other combination of theirs."""
+
+    kind: Literal["fastest", "slowest"]
+    settings: Extra
+
+
+class Correlated(_OfMetric):
+    """Over the cells, networks with more of something do better: Spearman's rank correlation is above 0."""
+
+    kind: Literal["correlated"]
+    size: Literal[SIZES[:3]] = "trainable"
+
+
+Test = Annotated[
+    Best | Order | Equal | NoBetter | Trend | Interaction | Chance | Rougher | Gap | Flat | Speed | Correlated,
+    Field(discriminator="kind"),
+]
+
+
+class Claim(Settings):
+    """A sentence of a document and the tests that it must pass, all of them."""
+
+    text: str = Field(min_length=1, description="the claim, in a sentence")
+    source: str = Field("", description="where the document says so; ours, if it does not")
+    tests: list[Test] = Field(min_length=1)
+
+
+class Judgement(Settings):
+    """How a study's claims are judged."""
+
+    metric: Metric = "test_accuracy"
+    margin: Margin = Field(0.01, description="difference of the metric that does not matter in practice")

@@ -1,0 +1,295 @@
+"""Claims, judged: supported, contradicted, or open."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.multitest import multipletests
+
+from medgrid.evaluation.contrasts import Picked, cells_of, difference, mean_of, named, picked, rise, rivals
+from medgrid.evaluation.measured import Measured
+from medgrid.evaluation.statistics import LEVEL, Estimate, Region, estimate
+from medgrid.evaluation.wording import setting_name
+
+UNITS = {"test_accuracy": "share", "test_recall_macro": "share", "test_auc_macro": "share", "test_loss": "nats"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One comparison of a claim: what is said, what was found (None: not run), and where that must lie."""
+
+    what: str
+    found: Estimate | None
+    region: Region
+    unit: str  # share (of 1), nats, times, or none
+    over: str  # what the interval covers: seeds, or seeds and test images
+    lacking: str = "not run here"
+
+    @property
+    def verdict(self) -> str:
+        """On its own, without regard to a claim's other parts."""
+        if self.found is None:
+            return "open"
+        if self.region.p_for(self.found) <= LEVEL:
+            return "supported"
+        return "contradicted" if self.region.p_against(self.found) <= LEVEL else "open"
+
+    def numbers(self) -> str:
+        """Estimate and interval in words."""
+        if self.found is None:
+            return self.lacking
+        if not np.isfinite(self.found.value):
+            return "every replicate diverged"
+        low, high = self.found.interval()
+        unit = UNIT_NAMES[self.unit]
+        shown = [_shown(value, self.unit) for value in (self.found.value, low, high)]
+        if not np.isfinite(low):
+            return f"{shown[0]}{unit}, from one replicate"
+        return f"{shown[0]}{unit} ({shown[1]} to {shown[2]})"
+
+    def remark(self) -> str:
+        """What the interval alone does not show: that a difference, if there is one, is too small to matter."""
+        if self.verdict != "contradicted" or not (self.region.low < self.found.interval()[1] < self.region.floor):
+            return ""
+        return f", less than {_shown(self.region.floor, self.unit).lstrip('+')}{UNIT_NAMES[self.unit]} if anything"
+
+    def told(self) -> dict[str, Any]:
+        """As claims.json has it; ratios are given as such, not as logarithms."""
+        found = {"what": self.what, "estimate": None, "low": None, "high": None, "unit": self.unit, "over": self.over}
+        found |= {"p": None, "p_against": None, "verdict": self.verdict, "replicates": 0, "needed": None}
+        if self.found is None or not np.isfinite(self.found.value):
+            return found | {"note": self.numbers()}
+        values = np.array([self.found.value, *self.found.interval()])
+        if self.unit == "times":
+            values = np.exp(values)
+        if self.unit == "none":  # a rank correlation
+            values = np.clip(values, -1, 1)
+        for name, value in zip(("estimate", "low", "high"), values.tolist(), strict=True):
+            found[name] = round(value, 6) if np.isfinite(value) else None
+        found |= {"p": self.region.p_for(self.found), "p_against": self.region.p_against(self.found)}
+        if self.verdict == "open":
+            found["needed"] = self.region.needed(self.found)
+        return found | {"replicates": self.found.seeds}
+
+
+UNIT_NAMES = {"share": " points", "nats": " nats", "times": " times", "none": ""}
+
+
+def _shown(value: float, unit: str) -> str:
+    if unit == "share":
+        return f"{100 * value:+.2f}"
+    return f"{np.exp(value):.2f}" if unit == "times" else f"{value:+.3g}"
+
+
+class Judge:
+    """Turns the tests of a claim into parts, with a study's replicates.
+
+    `sizes`: number of parameters of each cell's network, by cell, in columns parameters, trainable, frozen.
+    """
+
+    def __init__(self, study: Measured, sizes: pd.DataFrame):
+        self.study, self.sizes = study, sizes
+        self.by = study.settings["judged_by"]
+
+    def parts(self, test: dict[str, Any]) -> list[Part]:
+        """What a test (see `medgrid.config.claims`) compares."""
+        return list(getattr(self, f"_{test['kind']}")(test))
+
+    def _margin(self, test: dict) -> float:
+        return test.get("margin") or self.by["margin"]
+
+    def _weighted(self, weights: pd.Series | None, metric: str) -> Estimate | None:
+        """A weighted sum over cells of a metric of the test set; higher is better."""
+        if weights is None:
+            return None
+        sign = -1 if metric == "test_loss" else 1
+        return estimate(sign * self.study.weighted(weights, metric), self.study.clusters)
+
+    def _compared(self, what: str, weights: pd.Series | None, test: dict, region: Region) -> Part:
+        metric = test.get("metric") or self.by["metric"]
+        return Part(what, self._weighted(weights, metric), region, UNITS[metric], "seeds and test images")
+
+    def _of_curves(
+        self, what: str, values: pd.DataFrame, weights: pd.Series | None, region: Region, unit: str
+    ) -> Part:
+        found = None
+        if weights is not None:
+            # a seed of which one of the cells diverged is left out
+            found = estimate(weights.to_numpy() @ values.loc[list(weights.index)].to_numpy())
+        return Part(what, found, region, unit, "seeds")
+
+    def _among(self, test: dict) -> tuple[Picked, str]:
+        of = picked(test["of"])
+        return of, f" ({named(of)})" if of else ""
+
+    def _best(self, test: dict, sign: int = 1) -> Iterator[Part]:
+        of, where = self._among(test)
+        chosen = picked(test["settings"])
+        others = [picked(each) for each in test["rivals"]] or rivals(self.study, chosen, of)
+        region = Region.above(margin=self._margin(test))
+        if not others:
+            yield self._compared(f"{named(chosen)} above others{where}", None, test, region)
+        for other in others:
+            pair = (chosen, other)[::sign]
+            weights = difference(self.study, *pair, of)
+            yield self._compared(f"{named(pair[0])} above {named(pair[1])}{where}", weights, test, region)
+
+    def _worst(self, test: dict) -> Iterator[Part]:
+        return self._best(test, -1)
+
+    def _order(self, test: dict) -> Iterator[Part]:
+        of, where = self._among(test)
+        for first, second in itertools.pairwise(map(picked, test["settings"])):
+            weights = difference(self.study, first, second, of)
+            what = f"{named(first)} above {named(second)}{where}"
+            yield self._compared(what, weights, test, Region.above(margin=self._margin(test)))
+
+    def _equal(self, test: dict) -> Iterator[Part]:
+        of, where = self._among(test)
+        for first, second in itertools.combinations(map(picked, test["settings"]), 2):
+            weights = difference(self.study, first, second, of)
+            what = f"{named(first)} like {named(second)}{where}"
+            yield self._compared(what, weights, test, Region.about(0, self._margin(test)))
+
+    def _no_better(self, test: dict) -> Iterator[Part]:
+        of, where = self._among(test)
+        first, second = map(picked, test["settings"])
+        weights = difference(self.study, first, second, of)
+        what = f"{named(first)} not above {named(second)}{where}"
+        yield self._compared(what, weights, test, Region.below(self._margin(test)))
+
+    def _trend(self, test: dict) -> Iterator[Part]:
+        of, where = self._among(test)
+        weights = rise(self.study, test["axis"], of)
+        sign = 1 if test["direction"] == "up" else -1
+        what = f"{'better' if sign > 0 else 'worse'} from lowest to highest {setting_name(test['axis'])}{where}"
+        weights = None if weights is None else sign * weights
+        yield self._compared(what, weights, test, Region.above(margin=self._margin(test)))
+
+    def _interaction(self, test: dict) -> Iterator[Part]:
+        of, where = self._among(test)
+        sides = [rise(self.study, test["axis"], of | picked(each)) for each in test["settings"]]
+        weights = None if any(side is None for side in sides) else sides[0].sub(sides[1], fill_value=0)
+        first, second = (named(picked(each)) for each in test["settings"])
+        what = f"more gained along {setting_name(test['axis'])} at {first} than at {second}{where}"
+        yield self._compared(what, weights, test, Region.above(margin=self._margin(test)))
+
+    def _chance(self, test: dict) -> Iterator[Part]:
+        of, where = self._among(test)
+        cells = cells_of(self.study, of, picked(test["settings"]))
+        region = Region.about(1 / len(self.study.settings["classes"]), self._margin(test))
+        what = f"{named(picked(test['settings']))} at chance{where}: balanced accuracy"
+        yield self._compared(
+            what, mean_of(self.study, cells) if cells else None, test | {"metric": "test_recall_macro"}, region
+        )
+
+    def _rougher(self, test: dict) -> Iterator[Part]:
+        of, where = self._among(test)
+        first, second = map(picked, test["settings"])
+        values = self.study.of_curves(lambda run: run[test["curve"]].diff().abs().mean())
+        weights = difference(self.study, first, second, of)
+        curve = test["curve"].replace("_", " ")
+        what = f"{curve} of {named(first)} rougher than of {named(second)}{where}: mean change per epoch"
+        unit = "share" if curve.endswith("accuracy") else "nats"
+        yield self._of_curves(what, values, weights, Region.above(), unit)
+
+    def _gap(self, test: dict) -> Iterator[Part]:
+        of, where = self._among(test)
+        cells = cells_of(self.study, of, picked(test["settings"]))
+        values = self.study.of_curves(
+            lambda run: run["train_accuracy"].iloc[-1] - run["validation_accuracy"].iloc[-1]
+        )
+        if "about" in test:
+            region, said = Region.about(test["about"], self._margin(test)), f"about {100 * test['about']:g} points"
+        elif "above" in test:
+            region, said = Region.above(test["above"]), f"above {100 * test['above']:g} points"
+        else:
+            region, said = Region.below(test["below"]), f"below {100 * test['below']:g} points"
+        groups = [[cell] for cell in cells] if test["each"] else [cells]
+        for group in groups or [[]]:
+            who = group[0] if test["each"] and group else named(picked(test["settings"])) + where
+            weights = mean_of(self.study, group) if group else None
+            what = f"training less validation accuracy of {who} {said}"
+            yield self._of_curves(what, values, weights, region, "share")
+
+    def _flat(self, test: dict) -> Iterator[Part]:
+        of, where = self._among(test)
+        cells = cells_of(self.study, of, picked(test["settings"]))
+
+        def change(run: pd.DataFrame) -> float:
+            later = run[run["epoch"] >= test["after"]][test["curve"]]
+            return later.iloc[-1] - later.iloc[0] if len(later) > 1 else np.nan
+
+        values = self.study.of_curves(change)
+        usable = [cell for cell in cells if values.loc[cell].notna().any()]
+        curve = test["curve"].replace("_", " ")
+        what = f"{curve} of {named(picked(test['settings']))} flat after epoch {test['after']}{where}"
+        region = Region.about(0, self._margin(test))
+        unit = "share" if curve.endswith("accuracy") else "nats"
+        yield self._of_curves(what, values, mean_of(self.study, usable) if usable else None, region, unit)
+
+    def _fastest(self, test: dict, sign: int = -1) -> Iterator[Part]:
+        of, where = self._among(test)
+        chosen = picked(test["settings"])
+        values = np.log(self.study.seconds_per_epoch.where(self.study.seconds_per_epoch > 0))
+        stacked = set(self.study.settings["stacked"])
+        word = "slower" if sign > 0 else "faster"
+        for other in rivals(self.study, chosen, of) or [{}]:
+            what = f"{named(chosen)} {word} per epoch than {named(other) if other else 'others'}{where}"
+            weights = difference(self.study, chosen, other, of) if other else None
+            if weights is not None and stacked & set(weights.index):
+                yield Part(what, None, Region.above(), "times", "seeds", "trained in a stack, which shares its time")
+                continue
+            weights = None if weights is None else sign * weights
+            yield self._of_curves(what, values, weights, Region.above(), "times")
+
+    def _slowest(self, test: dict) -> Iterator[Part]:
+        return self._fastest(test, 1)
+
+    def _correlated(self, test: dict) -> Iterator[Part]:
+        of, where = self._among(test)
+        cells = [cell for cell in cells_of(self.study, of) if cell in self.sizes.index]
+        metric = test.get("metric") or self.by["metric"]
+        sizes = self.sizes.loc[cells, test["size"]].astype(float)
+        what = f"more {test['size']} parameters, better {metric.replace('_', ' ')}{where}: rank correlation"
+        found = None
+        if sizes.nunique() > 1:
+            sign = -1 if metric == "test_loss" else 1
+            ranks = self.study.by_seed(metric).loc[cells].corrwith(sizes, method="spearman")
+            found = estimate(sign * ranks.to_numpy())
+        yield Part(what, found, Region.above(), "none", "seeds")
+
+
+def judged(claim: dict[str, Any], name: str, judge: Judge) -> dict[str, Any]:
+    """One claim as claims.json has it.
+
+    Supported: all of its parts are, each at the one-sided 2.5 % level (an intersection-union test, which needs no
+    correction). Contradicted: one of them is, after Holm's correction over the parts. `needed`: replicates that would
+    settle it.
+    """
+    parts = [part for test in claim["tests"] for part in judge.parts(test)]
+    against = [part.region.p_against(part.found) if part.found else 1.0 for part in parts]
+    contradicted = multipletests(against, LEVEL, "holm")[0]
+    wrong = [part for part, it in zip(parts, contradicted, strict=True) if it]
+    unsettled = [part for part in parts if part.verdict != "supported"]
+    needed = None
+    if wrong:
+        verdict, why = "contradicted", _list(wrong)
+    elif not unsettled:
+        verdict, why = "supported", _list(parts)
+    else:
+        verdict, why = "open", _list(unsettled)
+        wanted = [part.region.needed(part.found) if part.found else None for part in unsettled]
+        needed = None if None in wanted else max(wanted)
+    found = {"name": name, "text": claim["text"], "source": claim["source"], "verdict": verdict, "why": why}
+    return found | {"needed": needed, "parts": [part.told() for part in parts]}
+
+
+def _list(parts: list[Part]) -> str:
+    """The part nearest to the edge, and how many others there are."""
+    first = max(parts, key=lambda part: part.region.p_for(part.found) if part.found else 2)
+    more = f"; {len(parts) - 1} more" if len(parts) > 1 else ""
+    return f"{first.what}: {first.numbers()}{first.remark()}{more}"

@@ -1,0 +1,172 @@
+"""Pairs of settings and of cells, compared; how settings act together; batch sizes seen two ways."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import statsmodels.formula.api as smf
+from statsmodels.stats.anova import anova_lm
+from statsmodels.stats.multitest import multipletests
+
+from medgrid.config.metrics import JUDGED
+from medgrid.evaluation.contrasts import difference, named
+from medgrid.evaluation.measured import Measured
+from medgrid.evaluation.statistics import CONFIDENCE, Estimate, estimate
+
+
+def _columns(found: Estimate) -> dict[str, float]:
+    columns = {}
+    for name, bounds in (
+        ("seeds", found.over_seeds()), ("images", found.over_images()), ("both", found.interval()),
+    ):  # fmt: skip
+        columns |= {f"{name}_low": bounds[0], f"{name}_high": bounds[1]}
+    return columns
+
+
+def intervals(study: Measured) -> pd.DataFrame:
+    """Each cell's metrics on the test set at the best epoch, with 95 % intervals of three kinds.
+
+    Over seeds, over test images, and over both (see `medgrid.evaluation.statistics`); bounds end where the metric
+    does. Diverged trainings count as chance.
+    """
+    rows = []
+    for metric in JUDGED:
+        highest = np.inf if metric == "test_loss" else 1
+        for cell, values in zip(study.cells, study.contributions(metric), strict=True):
+            found = estimate(values, study.clusters)
+            bounds = {name: np.clip(bound, 0, highest) for name, bound in _columns(found).items()}
+            row = {"cell": cell, "metric": metric, "mean": found.value, **bounds, "replicates": found.seeds}
+            rows.append(row | {"test_images": len(study.labels), "clusters": found.units})
+    return pd.DataFrame(rows)
+
+
+def comparisons(study: Measured, chosen: str | None) -> pd.DataFrame:
+    """Differences of the study's metric: each pair of values of each axis, and each cell against the chosen one.
+
+    Positive: the first is better. `low`, `high`: 95 % over seeds and test images; `p_adjusted`: two-sided, after
+    Holm's correction over all rows; `effect`: difference in standard deviations over seeds (Cohen's d of paired
+    values). `verdict`: differs (adjusted p below 0.05), alike (the interval lies within the margin of practical
+    equivalence), or open; what differs by less than the margin for sure is `differs, negligibly`.
+    """
+    metric, margin = study.settings["judged_by"]["metric"], study.settings["judged_by"]["margin"]
+    sign = -1 if metric == "test_loss" else 1
+    pairs = []
+    for axis in study.axes:
+        values = list(dict.fromkeys(map(_hashable, study.values[axis])))
+        for first, second in itertools.combinations(values, 2):
+            sides = [{axis: [value]} for value in (first, second)]
+            pairs.append((axis, *map(named, sides), difference(study, *sides, {})))
+    for cell in study.cells if chosen else ():
+        if cell != chosen:
+            pairs.append(("cell", chosen, cell, pd.Series({chosen: 1.0, cell: -1.0})))
+    rows = []
+    for kind, first, second, weights in pairs:
+        values = sign * study.weighted(weights, metric)
+        found = estimate(values, study.clusters)
+        low, high = found.interval()
+        row = {"compared": kind, "first": first, "second": second, "metric": metric, "difference": found.value}
+        row |= {"low": low, "high": high, **_columns(found)}
+        row["p"] = min(1, 2 * min(found.beyond(0), found.below(0)))
+        deviation = found.seed_error * np.sqrt(found.seeds)
+        row["effect"] = found.value / deviation if deviation > 0 else np.nan
+        rows.append(row | {"cells": len(weights), "replicates": found.seeds})
+    table = pd.DataFrame(rows)
+    if table.empty:
+        return table
+    table.insert(table.columns.get_loc("p") + 1, "p_adjusted", multipletests(table["p"], method="holm")[1])
+    within = (table["low"] > -margin) & (table["high"] < margin)
+    apart = table["p_adjusted"] < 1 - CONFIDENCE
+    table["verdict"] = np.select([apart & within, apart, within], ["differs, negligibly", "differs", "alike"], "open")
+    return table.drop(columns=["both_low", "both_high"])
+
+
+def _hashable(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+def interactions(study: Measured) -> pd.DataFrame:
+    """Of each two axes, whether the effect of one depends on the other: F test of a two-way analysis of variance.
+
+    Over replicates of the study's metric, with seeds and all other settings as blocks, where these have every
+    combination of the two axes. `eta_squared`: the interaction's share of what it and chance leave (partial).
+    """
+    metric = study.settings["judged_by"]["metric"]
+    table = study.by_seed(metric).rename_axis(index="cell", columns="seed").stack().rename("value").reset_index()
+    for axis in study.axes:
+        table[axis] = table["cell"].map(study.values[axis].map(str))
+    rows = []
+    for one, other in itertools.combinations(study.axes, 2):
+        rest = [axis for axis in study.axes if axis not in (one, other)]
+        own = table.assign(rest=table[rest].agg(" ".join, axis=1) if rest else "")
+        combinations = own.groupby("rest")[[one, other]].apply(lambda part: len(part.drop_duplicates()))
+        most = combinations.max()
+        own = own[own["rest"].map(combinations) == most]
+        levels = own[one].nunique() * own[other].nunique()
+        if min(own[one].nunique(), own[other].nunique()) < 2 or most < levels or own["seed"].nunique() < 2:
+            continue
+        if np.ptp(own["value"]) == 0:
+            continue
+        blocks = "".join(f" + C({name})" for name in ("seed", "rest") if own[name].nunique() > 1)
+        found = anova_lm(smf.ols(f"value ~ C(Q('{one}')) * C(Q('{other}')){blocks}", own).fit(), typ=2)
+        place = next(name for name in found.index if ":" in name)
+        effect, residual = found.loc[place], found.loc["Residual"]
+        share = effect["sum_sq"] / (effect["sum_sq"] + residual["sum_sq"])
+        row = {"first": one, "second": other, "metric": metric, "F": effect["F"], "df": int(effect["df"])}
+        rows.append(row | {"df_rest": int(residual["df"]), "p": effect["PR(>F)"], "eta_squared": share})
+    found = pd.DataFrame(rows)
+    if not found.empty:
+        found.insert(found.columns.get_loc("p") + 1, "p_adjusted", multipletests(found["p"], method="holm")[1])
+    return found
+
+
+def batch_sizes(study: Measured) -> pd.DataFrame:
+    """Validation accuracy of each batch size after equally many epochs, and after equally many steps.
+
+    In the same number of epochs a small batch takes more steps of the optimizer: what looks like an effect of the
+    batch size may be one of the number of steps. For each group of cells that differ in batch size alone: `view`
+    (epochs or steps), the epoch looked at, steps until then, mean and 95 % interval over seeds, and the difference
+    from the smallest batch size with its interval, paired by seed. Steps are equal up to part of an epoch.
+    """
+    if "batch_size" not in study.axes:
+        return pd.DataFrame()
+    rest = [axis for axis in study.axes if axis != "batch_size"]
+    curves = {
+        key: run.set_index("epoch")["validation_accuracy"] for key, run in study.curves.groupby(["cell", "seed"])
+    }
+    last = study.curves.groupby("cell")["epoch"].max()
+    groups: dict[tuple, dict[int, str]] = {}
+    for cell in study.cells:
+        key = tuple(map(str, study.values.loc[cell, rest]))
+        groups.setdefault(key, {})[int(study.values.loc[cell, "batch_size"])] = cell
+    rows = []
+    for cells in groups.values():
+        if len(cells) < 2:
+            continue
+        steps = {size: -(-study.training_images // size) for size in cells}
+        fewest = min(last[cell] * steps[size] for size, cell in cells.items())
+        common = min(last[cell] for cell in cells.values())
+        smallest = None
+        for view in ("epochs", "steps"):
+            for size in sorted(cells):
+                cell = cells[size]
+                epoch = common if view == "epochs" else max(1, fewest // steps[size])
+                at = [_reached(curves, cell, seed, epoch) for seed in study.seeds]
+                values = np.where(study.diverged.loc[cell], np.nan, at)
+                smallest = values if size == min(cells) else smallest
+                mean, apart = estimate(values), estimate(values - smallest)
+                row = {"setting": named({axis: [study.values.loc[cell, axis]] for axis in rest}) if rest else ""}
+                row |= {"view": view, "batch_size": size, "epoch": epoch, "steps": epoch * steps[size]}
+                row |= {"validation_accuracy": mean.value}
+                row |= dict(zip(("low", "high"), np.clip(mean.over_seeds(), 0, 1), strict=True))
+                if size != min(cells):
+                    bounds = zip(("difference_low", "difference_high"), apart.over_seeds(), strict=True)
+                    row |= {"difference": apart.value, **dict(bounds)}
+                rows.append(row | {"replicates": mean.seeds})
+    return pd.DataFrame(rows)
+
+
+def _reached(curves: dict[tuple, pd.Series], cell: str, seed: int, epoch: int) -> float:
+    """A curve's value at an epoch, or at its last one before: a training that stopped early stays where it was."""
+    own = curves[cell, seed]
+    own = own[own.index <= epoch]
+    return float(own.iloc[-1]) if len(own) else np.nan

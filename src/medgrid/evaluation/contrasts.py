@@ -1,0 +1,96 @@
+"""Which cells a comparison is between: a weight for each cell, so that every comparison is one weighted sum.
+
+Two groups are compared over those settings of their other axes that both have: a batch size of 32 against 64 at each
+rate, then averaged. Where they share none (networks of different kinds), means are compared.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from medgrid.evaluation.measured import Measured
+from medgrid.evaluation.wording import called
+
+Picked = dict[str, list]  # values of settings
+
+
+def picked(selection: dict[str, Any]) -> Picked:
+    """Settings as lists of values, without those that are left open."""
+    return {
+        name: value if isinstance(value, list) else [value] for name, value in selection.items() if value is not None
+    }
+
+
+def named(selection: Picked) -> str:
+    """A selection in words."""
+    return called({name: value if len(value) > 1 else value[0] for name, value in selection.items()}) or "all cells"
+
+
+def cells_of(study: Measured, *selections: Picked) -> list[str]:
+    """Cells that have one of the values of each setting named."""
+    table = study.values
+    for selection in selections:
+        for name, values in selection.items():
+            own = table[name]
+            # a tuple of milestones is a list in JSON
+            table = table[[value in values or (isinstance(value, list) and tuple(value) in values) for value in own]]
+    return list(table.index)
+
+
+def _by_rest(study: Measured, cells: list[str], left_out: set[str]) -> dict[tuple, list[str]]:
+    rest = [axis for axis in study.axes if axis not in left_out]
+    groups: dict[tuple, list[str]] = {}
+    for cell in cells:
+        groups.setdefault(tuple(map(str, study.values.loc[cell, rest])), []).append(cell)
+    return groups
+
+
+def mean_of(study: Measured, cells: list[str]) -> pd.Series:
+    """Weights of a plain mean."""
+    return pd.Series(1 / len(cells), cells)
+
+
+def difference(study: Measured, first: Picked, second: Picked, of: Picked) -> pd.Series | None:
+    """Weights of the mean of the first group less the mean of the second; None where either was not run."""
+    sides = [cells_of(study, of, selection) for selection in (first, second)]
+    if not all(sides):
+        return None
+    one, other = (_by_rest(study, cells, {*first, *second}) for cells in sides)
+    shared = [rest for rest in one if rest in other]
+    if not shared:
+        one, other, shared = {(): sides[0]}, {(): sides[1]}, [()]
+    weights = pd.Series(0.0, study.cells)
+    for rest in shared:
+        weights[one[rest]] += 1 / len(one[rest]) / len(shared)
+        weights[other[rest]] -= 1 / len(other[rest]) / len(shared)
+    return weights[weights != 0]
+
+
+def rise(study: Measured, axis: str, of: Picked) -> pd.Series | None:
+    """Weights of the change along an axis of numbers, from its lowest to its highest value, on a fitted line.
+
+    The line runs over the logarithm of the setting, if all are above 0. None where the axis has but one value.
+    """
+    found = {}
+    for rest, cells in _by_rest(study, cells_of(study, of), {axis}).items():
+        values = study.values.loc[cells, axis].astype(float)
+        if values.nunique() > 1:
+            places = np.log2(values) if (values > 0).all() else values
+            around = places - places.mean()
+            found[rest] = around / np.square(around).sum() * (places.max() - places.min())
+    if not found:
+        return None
+    return pd.concat(found.values()).groupby(level=0, sort=False).sum() / len(found)
+
+
+def rivals(study: Measured, chosen: Picked, of: Picked) -> list[Picked]:
+    """Each other combination of the chosen settings that was run."""
+    names = list(chosen)
+    own = set(cells_of(study, of, chosen))
+    combinations: dict[str, Picked] = {}
+    for cell in cells_of(study, of):
+        if cell not in own:
+            values = study.values.loc[cell, names]
+            combinations.setdefault(str(list(values)), {name: [values[name]] for name in names})
+    return list(combinations.values())
