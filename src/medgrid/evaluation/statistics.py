@@ -54,7 +54,7 @@ def _placements(scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
         below = (among_all[..., own] - stats.rankdata(scores[..., own], axis=-1)) / counts[1 - side]
         values[..., own] = below if side else 1 - below
     area = values[..., positive].mean(-1, keepdims=True)
-    return area + (values - area) * images / (2 * counts[positive.astype(int)])
+    return area + (values - area) * images / counts[positive.astype(int)]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,123 @@
+"""Do the intervals and verdicts err as often as they say? Simulated studies in which the truth is known.
+
+    python benchmarks/statistics_check.py [--studies N]
+
+Each simulated study trains two cells several times and tests them on the same images. An image is hard or easy for
+both, harder for one of them, and a seed shifts a whole training or flips single images; how much of each is varied.
+Prints how often two cells that are the same in truth are called different (nominal: 5 %), how often an interval
+misses the true accuracy (5 %), and how often five replicates support or contradict a claim about cells whose
+accuracies differ by so much (wrongly: 2.5 % at most).
+"""
+
+import argparse
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from medgrid.evaluation.statistics import LEVEL, Region, estimate
+
+
+@dataclass(frozen=True)
+class World:
+    """Standard deviations, in logits, of what makes a prediction right or wrong."""
+
+    shared: float = 2.0  # difficulty of an image for either cell
+    own: float = 0.7  # for one of them
+    seed: float = 0.1  # of a training as a whole
+    flip: float = 1.0  # of one image in one training
+    images: int = 400
+    seeds: int = 5
+    cluster: int = 1  # images that share their difficulty
+
+    def right(self, rng: np.random.Generator, skills: tuple[float, ...]) -> tuple[list[np.ndarray], np.ndarray]:
+        """Whether each cell's predictions are right, [seeds, images] each, and the images' clusters."""
+        units = -(-self.images // self.cluster)
+        clusters = np.repeat(np.arange(units), self.cluster)[: self.images]
+        shared = rng.normal(0, self.shared, units)
+        cells = []
+        for skill in skills:
+            image = (shared + rng.normal(0, self.own, units))[clusters]
+            seed = rng.normal(0, self.seed, (self.seeds, 1))
+            flip = rng.normal(0, self.flip, (self.seeds, self.images))
+            cells.append((skill + image + seed + flip > 0).astype(float))
+        return cells, clusters
+
+    def accuracy(self, skill: float) -> float:
+        """True accuracy over all seeds and images."""
+        spread = np.sqrt(self.shared**2 + self.own**2 + self.seed**2 + self.flip**2)
+        return float(stats.norm.cdf(skill / spread))
+
+    def skill(self, accuracy: float) -> float:
+        spread = np.sqrt(self.shared**2 + self.own**2 + self.seed**2 + self.flip**2)
+        return float(stats.norm.ppf(accuracy) * spread)
+
+
+WORLDS = {
+    "all of it": World(),
+    "images equally hard for both": World(own=0.0),
+    "trainings that hardly differ": World(flip=0.01),
+    "seeds that matter": World(own=0.0, flip=0.3, seed=0.4),
+    "clusters of five images": World(cluster=5),
+    "100 images": World(images=100),
+    "two seeds": World(seeds=2),
+    "three seeds": World(seeds=3),
+}
+
+
+def misses(world: World, studies: int, seed: int = 0) -> np.ndarray:
+    """Share of studies whose interval of a difference (over seeds, images, both) misses the true one, 0."""
+    rng = np.random.default_rng(seed)
+    found = np.zeros(3)
+    for _ in range(studies):
+        (one, other), clusters = world.right(rng, (world.skill(0.85),) * 2)
+        of = estimate(one - other, clusters)
+        found += [not low <= 0 <= high for low, high in (of.over_seeds(), of.over_images(), of.interval())]
+    return found / studies
+
+
+def missed_accuracy(world: World, studies: int, seed: int = 0) -> float:
+    """Share of studies whose interval over both misses a cell's true accuracy."""
+    rng = np.random.default_rng(seed)
+    found = 0
+    for _ in range(studies):
+        (one,), clusters = world.right(rng, (world.skill(0.85),))
+        low, high = estimate(one, clusters).interval()
+        found += not low <= 0.85 <= high
+    return found / studies
+
+
+def decided(world: World, difference: float, region: Region, studies: int, seed: int = 0) -> tuple[float, float]:
+    """Share of studies that support, and that contradict, a claim about cells whose accuracies differ in truth."""
+    rng = np.random.default_rng(seed)
+    found = np.zeros(2)
+    for _ in range(studies):
+        (one, other), clusters = world.right(rng, (world.skill(0.85 + difference), world.skill(0.85)))
+        of = estimate(one - other, clusters)
+        found += [region.p_for(of) <= LEVEL, region.p_against(of) <= LEVEL]
+    return tuple(found / studies)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=4000)
+    studies = parser.parse_args().studies
+    print(f"{studies} studies each; standard error of 5 %: {100 * np.sqrt(0.05 * 0.95 / studies):.2f} points\n")
+    print("| world | over seeds | over images | over both | a cell's accuracy, both |\n|---|---|---|---|---|")
+    for name, world in WORLDS.items():
+        shown = [*misses(world, studies), missed_accuracy(world, studies)]
+        print(f"| {name} | " + " | ".join(f"{100 * share:.1f} %" for share in shown) + " |", flush=True)
+    margin = 0.01
+    print("\n| true difference (points) | claim | supported | contradicted |\n|---|---|---|---|")
+    large = World(images=1400)
+    for difference in (0, 0.01, 0.02, 0.03, 0.05):
+        for claim, region in {"better": Region.above(margin=margin), "alike": Region.about(0, margin)}.items():
+            supported, contradicted = decided(large, difference, region, studies // 4)
+            print(
+                f"| {100 * difference:g} | {claim} | {100 * supported:.1f} % | {100 * contradicted:.1f} % |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

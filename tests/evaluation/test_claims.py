@@ -1,0 +1,227 @@
+"""Claims, judged on made-up studies whose truth is known."""
+
+import json
+import zlib
+
+import fake
+import numpy as np
+import pandas as pd
+import pytest
+
+from medgrid.config import load
+from medgrid.errors import MedgridError
+from medgrid.evaluation.verdicts import write_verdicts
+
+IMAGES, SEEDS, EPOCHS = 1200, 5, 24
+AXES = {"optimizer": ["sgd", "adam"], "batch_size": [16, 32, 64], "lr": [0.1, 0.001]}
+
+
+def accuracy(cell: dict) -> float:
+    """Adam is better by 6 points; batches of 64 beat those of 16 by 8 at the high rate, and by nothing at the low."""
+    gain = {16: -0.04, 32: 0.0, 64: 0.04}[cell["batch_size"]]
+    return 0.75 + 0.06 * (cell["optimizer"] == "adam") + gain * (cell["lr"] == 0.1)
+
+
+def write_pack(folder, cells: list[dict], classes: list[str], diverged: tuple = ()) -> None:
+    """Predictions that are right as often as `accuracy` says, images alike hard for every cell, and curves."""
+    folder.mkdir(parents=True)
+    labels = np.arange(IMAGES) % len(classes)
+    hard = np.random.default_rng(1).random(IMAGES)
+    probabilities = np.full((len(cells), SEEDS, 2, IMAGES, len(classes)), 0.1 / (len(classes) - 1), np.float32)
+    rows = []
+    for i, cell in enumerate(cells):
+        for seed in range(SEEDS):
+            rng = np.random.default_rng([seed, zlib.crc32(cell["id"].encode())])
+            right = hard + rng.normal(0, 0.02, IMAGES) + rng.normal(0, 0.002) < accuracy(cell["training"])
+            named = np.where(right, labels, (labels + 1) % len(classes))
+            probabilities[i, seed][:, np.arange(IMAGES), named] = 0.9
+            rough = 0.04 if cell["training"]["lr"] == 0.1 else 0.01
+            level = np.minimum(1, np.arange(EPOCHS) / 12)
+            curve = 0.5 + 0.3 * level + rng.normal(0, rough, EPOCHS)
+            train = curve + 0.1 * (cell["training"]["optimizer"] == "adam") + rng.normal(0, 0.001, EPOCHS)
+            rows += [[cell["id"], seed, e + 1, 1 - train[e], train[e], 1 - curve[e], curve[e]] for e in range(EPOCHS)]
+    failed = np.array([[int((cell["id"], seed) in diverged) for seed in range(SEEDS)] for cell in cells])
+    pace = np.array([1.0 if cell["training"]["optimizer"] == "sgd" else 2.0 for cell in cells])
+    noise = np.random.default_rng(zlib.crc32(cells[0]["id"].encode())).uniform(0.95, 1.05, (len(cells), SEEDS))
+    files = {
+        "cells": [cell["id"] for cell in cells], "seeds": range(SEEDS), "test_probabilities": probabilities,
+        "test_labels": labels, "test_images": [f"{i}.png" for i in range(IMAGES)], "diverged_at": failed,
+        "epochs": np.full((len(cells), SEEDS), EPOCHS), "seconds": EPOCHS * pace[:, None] * noise,
+    }  # fmt: skip
+    np.savez(folder / "predictions.npz", **{name: np.asarray(value) for name, value in files.items()})
+    names = ["cell", "seed", "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
+    pd.DataFrame(rows, columns=names).to_csv(folder / "curves.csv", index=False)
+
+
+def verdicts(folder, claims: dict, diverged: tuple = (), **study) -> dict[str, dict]:
+    """Judge claims, given by name as lists of tests."""
+    stated = {name: {"text": name, "tests": tests} for name, tests in claims.items()}
+    params = fake.small(AXES, classes=("a", "b"), replicates=SEEDS, claims=stated, **study)
+    settings, packs = fake.settings_of(params, "odd")
+    for name, pack in packs.items():
+        write_pack(folder / "packs" / name, pack["cells"], settings["classes"], diverged)
+    fake.write_models(settings, folder)
+    score = [
+        {"cell": cell["id"], "checkpoint": "best", "validation_loss_mean": 1, "diverged": 0}
+        for cell in settings["cells"]
+    ]
+    pd.DataFrame(score).to_csv(folder / "cells.csv", index=False)
+    rows = [[f"{i}.png", "test", i // 2] for i in range(IMAGES)] + [
+        [f"t{i}.png", "train", IMAGES + i] for i in range(320)
+    ]
+    pd.DataFrame(rows, columns=["path", "part", "cluster"]).to_csv(folder / "split.csv", index=False)
+    write_verdicts(settings, str(folder), str(folder / "split.csv"))
+    return {claim["name"]: claim for claim in json.loads((folder / "claims.json").read_text())["claims"]}
+
+
+HIGH, LOW = {"lr": 0.1}, {"lr": 0.001}
+ADAM, SGD = {"optimizer": "adam"}, {"optimizer": "sgd"}
+LARGE, SMALL = {"batch_size": 64}, {"batch_size": 16}
+# name: tests, verdict
+JUDGED = {
+    "adam_is_best": ([{"kind": "best", "settings": ADAM}], "supported"),
+    "adam_is_worst": ([{"kind": "worst", "settings": ADAM}], "contradicted"),
+    "sgd_is_best": ([{"kind": "best", "settings": SGD}], "contradicted"),
+    "best_of_all": ([{"kind": "best", "settings": ADAM | HIGH | LARGE}], "supported"),
+    "an_order": ([{"kind": "order", "settings": [LARGE, {"batch_size": 32}, SMALL], "of": HIGH}], "supported"),
+    "an_order_of_what_is_alike": ([{"kind": "order", "settings": [LARGE, SMALL], "of": LOW}], "contradicted"),
+    "alike": ([{"kind": "equal", "settings": [LARGE, SMALL], "of": LOW}], "supported"),
+    "not_alike": ([{"kind": "equal", "settings": [SGD, ADAM]}], "contradicted"),
+    "no_better": ([{"kind": "no_better", "settings": [SGD, ADAM]}], "supported"),
+    "better_after_all": ([{"kind": "no_better", "settings": [ADAM, SGD]}], "contradicted"),
+    "grows": ([{"kind": "trend", "axis": "batch_size", "direction": "up", "of": HIGH}], "supported"),
+    "shrinks": ([{"kind": "trend", "axis": "batch_size", "direction": "down", "of": HIGH}], "contradicted"),
+    "flat_line": ([{"kind": "trend", "axis": "batch_size", "direction": "up", "of": LOW}], "contradicted"),
+    "together": ([{"kind": "interaction", "axis": "batch_size", "settings": [HIGH, LOW]}], "supported"),
+    "together_reversed": ([{"kind": "interaction", "axis": "batch_size", "settings": [LOW, HIGH]}], "contradicted"),
+    "by_chance": ([{"kind": "chance", "settings": SGD}], "contradicted"),
+    "rougher": ([{"kind": "rougher", "settings": [HIGH, LOW]}], "supported"),
+    "smoother": ([{"kind": "rougher", "settings": [LOW, HIGH]}], "contradicted"),
+    "overfits": ([{"kind": "gap", "settings": ADAM, "above": 0.05, "each": True}], "supported"),
+    "does_not": ([{"kind": "gap", "settings": SGD, "below": 0.05}], "supported"),
+    "by_ten": ([{"kind": "gap", "settings": ADAM, "about": 0.1, "margin": 0.01}], "supported"),
+    "by_twenty": ([{"kind": "gap", "settings": ADAM, "about": 0.2, "margin": 0.01}], "contradicted"),
+    "settles": ([{"kind": "flat", "settings": LOW, "after": 14, "margin": 0.02}], "supported"),
+    "still_climbing": ([{"kind": "flat", "settings": LOW, "after": 4, "margin": 0.02}], "contradicted"),
+    "quick": ([{"kind": "fastest", "settings": SGD}], "supported"),
+    "slow": ([{"kind": "slowest", "settings": SGD}], "contradicted"),
+    "both_must_hold": (
+        [{"kind": "best", "settings": ADAM}, {"kind": "best", "settings": HIGH | SMALL}], "contradicted",
+    ),
+    "of_what_is_not_there": ([{"kind": "best", "settings": {"batch_size": 128}}], "open"),
+    "half_of_it_is_not_there": ([{"kind": "best", "settings": ADAM}, {"kind": "flat", "after": 30}], "open"),
+    "networks_of_one_size": ([{"kind": "correlated"}], "open"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("claims")
+    return folder, verdicts(folder, {name: tests for name, (tests, _) in JUDGED.items()})
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_a_claim_is_judged_by_the_truth(judged, name):
+    claim = judged[1][name]
+    assert claim["verdict"] == JUDGED[name][1], claim
+    assert claim["why"]
+    for part in claim["parts"]:
+        assert part["estimate"] is None or part["low"] < part["estimate"] < part["high"]
+
+
+def test_numbers_are_those_that_were_planted(judged):
+    (part,) = judged[1]["adam_is_best"]["parts"]
+    assert part["low"] < 0.06 < part["high"]
+    assert part["unit"] == "share"
+    assert part["over"] == "seeds and test images"
+    (part,) = judged[1]["together"]["parts"]
+    assert part["low"] < 0.08 < part["high"]
+    (part,) = judged[1]["quick"]["parts"]
+    assert part["unit"] == "times"
+    assert part["low"] < 2 < part["high"]
+    assert len(judged[1]["best_of_all"]["parts"]) == 11
+
+
+def test_tables_say_the_same(judged):
+    folder, _ = judged
+    pairs = pd.read_csv(folder / "comparisons.csv").set_index(["compared", "first", "second"])
+    adam = pairs.loc[("optimizer", "sgd", "adam")]
+    assert adam["verdict"] == "differs"
+    assert adam["low"] < -0.06 < adam["high"]
+    assert (pairs["p_adjusted"] >= pairs["p"]).all()
+    assert len(pairs) == 1 + 3 + 1 + 11
+    both = pd.read_csv(folder / "interactions.csv").set_index(["first", "second"])
+    assert both.loc[("batch_size", "lr")]["p_adjusted"] < 0.001
+    assert both.loc[("optimizer", "lr")]["p_adjusted"] > 0.05
+    cells = pd.read_csv(folder / "intervals.csv")
+    own = cells[cells["metric"] == "test_accuracy"]
+    assert len(own) == 12
+    assert (own["both_low"] < own["images_low"] + 0.002).all()
+    assert (own["clusters"] == IMAGES // 2).all()
+
+
+def test_equal_steps_are_not_equal_epochs(judged):
+    folder, _ = judged
+    views = pd.read_csv(folder / "batch_sizes.csv")
+    epochs, steps = (views[views["view"] == view] for view in ("epochs", "steps"))
+    assert set(epochs["epoch"]) == {EPOCHS}
+    assert set(epochs["steps"]) == {20 * EPOCHS, 10 * EPOCHS, 5 * EPOCHS}  # of 320 images
+    assert set(steps["steps"]) == {5 * EPOCHS}
+    assert set(steps["epoch"]) == {EPOCHS, EPOCHS // 2, EPOCHS // 4}
+    # a quarter of the epochs, half of the way up
+    early = steps[steps["batch_size"] == 16]["validation_accuracy"]
+    assert early.max() < epochs[epochs["batch_size"] == 16]["validation_accuracy"].min()
+
+
+def test_one_replicate_leaves_everything_open(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "SEEDS", 1)
+    found = verdicts(tmp_path, {"x": [{"kind": "best", "settings": ADAM}]})["x"]
+    assert found["verdict"] == "open"
+    assert "one replicate" in found["why"]
+
+
+def test_a_diverged_training_counts_as_chance_and_claims_of_its_curves_do_without_it(tmp_path):
+    cell = "sgd_batch_size=16_lr=0.1"
+    tests = {
+        "adam": [{"kind": "order", "settings": [ADAM, SGD], "of": HIGH | {"batch_size": 16}}],
+        "gap": [{"kind": "gap", "settings": SGD | HIGH | {"batch_size": 16}, "below": 0.05}],
+    }
+    found = verdicts(tmp_path, tests, tuple((cell, seed) for seed in range(4)))
+    (part,) = found["adam"]["parts"]
+    # 0.77 against (0.71 + 4 x 0.5) / 5
+    assert part["estimate"] == pytest.approx(0.77 - 0.542, abs=0.03)
+    assert found["gap"]["parts"][0]["replicates"] == 1
+
+
+def test_heads_that_share_their_time_are_not_clocked(tmp_path):
+    claims = {"x": {"text": "x", "tests": [{"kind": "fastest", "settings": SGD}]}}
+    params = fake.small(AXES, classes=("a", "b"), replicates=SEEDS, claims=claims)
+    params["studies"]["odd"]["fixed"]["mode"] = "head_only"
+    settings, _ = fake.settings_of(params, "odd")
+    assert set(settings["stacked"]) == {cell["id"] for cell in settings["cells"]}
+
+
+def test_another_study_s_split_is_refused(tmp_path):
+    verdicts(tmp_path, {})
+    split = pd.read_csv(tmp_path / "split.csv").iloc[2:]
+    split.to_csv(tmp_path / "split.csv", index=False)
+    settings, _ = fake.settings_of(fake.small(AXES, classes=("a", "b"), replicates=SEEDS), "odd")
+    with pytest.raises(MedgridError, match=r"split.csv has no test image 0\.png"):
+        write_verdicts(settings, str(tmp_path), str(tmp_path / "split.csv"))
+
+
+@pytest.mark.parametrize(
+    ("test", "message"),
+    [
+        ({"kind": "best", "settings": {"learning_rate": 1}}, r"tests\[0\]\S*settings\.learning_rate: unknown key"),
+        ({"kind": "wins", "settings": {}}, r"tests\[0\]: .*'wins'"),
+        ({"kind": "trend", "axis": "batch", "direction": "up"}, r"tests\[0\]\S*axis: "),
+        ({"kind": "order", "settings": [{"lr": 0.1}]}, r"tests\[0\]\S*settings: "),
+        ({"kind": "gap", "settings": {}, "above": 1, "below": 0}, "say one of above, below and about"),
+        ({"kind": "best", "settings": {"lr": 0.1}, "metric": "test_f1"}, r"tests\[0\]\S*metric: "),
+    ],
+)
+def test_a_claim_that_cannot_be_judged_is_refused_with_its_place(test, message):
+    params = fake.small(AXES, claims={"x": {"text": "x", "tests": [test]}})
+    with pytest.raises(MedgridError, match=r"studies\.odd\.claims\.x\.(.|\n)*" + message):
+        load(params)

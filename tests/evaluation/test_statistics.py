@@ -1,0 +1,159 @@
+"""Errors of estimates: against other libraries, and in simulated studies whose truth is known."""
+
+import sys
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from conftest import ROOT
+from scipy import stats
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, roc_auc_score
+
+from medgrid.evaluation.statistics import LEVEL, Estimate, Region, estimate, per_image
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+from statistics_check import WORLDS, World, decided, missed_accuracy, misses
+
+STUDIES = 600
+
+
+def within(share: float, nominal: float, studies: int = STUDIES) -> bool:
+    """Whether a share is what chance makes of the nominal one (99.9 %)."""
+    low, high = stats.binom.interval(0.999, studies, nominal)
+    return low <= share * studies <= high
+
+
+@pytest.fixture
+def predicted():
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 3, 200)
+    logits = rng.normal(0, 1, (4, 200, 3)).round(1)  # ties, too
+    logits[:, np.arange(200), labels] += 1
+    probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    return probabilities, labels
+
+
+def test_contributions_of_images_add_up_to_the_metric(predicted):
+    probabilities, labels = predicted
+    theirs = {
+        "accuracy": lambda p: accuracy_score(labels, p.argmax(1)),
+        "recall_macro": lambda p: balanced_accuracy_score(labels, p.argmax(1)),
+        "loss": lambda p: log_loss(labels, p),
+        "auc_macro": lambda p: roc_auc_score(labels, p, multi_class="ovr"),
+    }
+    for metric, function in theirs.items():
+        wanted = [function(own) for own in probabilities]
+        assert per_image(metric, probabilities, labels).mean(-1) == pytest.approx(wanted), metric
+
+
+def test_a_diverged_training_is_chance(predicted):
+    probabilities, labels = predicted
+    probabilities[1] = np.nan
+    chance = {"accuracy": 1 / 3, "recall_macro": 1 / 3, "loss": np.log(3), "auc_macro": 0.5}
+    for metric, value in chance.items():
+        found = per_image(metric, probabilities, labels).mean(-1)
+        assert found[1] == pytest.approx(value)
+        assert found[0] != pytest.approx(value)
+
+
+def test_the_error_of_an_area_is_that_of_the_bootstrap(predicted):
+    probabilities, labels = predicted
+    found = estimate(per_image("auc_macro", probabilities[:1, :, :], labels), np.arange(200))
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, 200, (400, 200))
+    areas = [roc_auc_score(labels[rows], probabilities[0, rows], multi_class="ovr") for rows in drawn]
+    assert found.image_error == pytest.approx(np.std(areas), rel=0.15)
+
+
+def test_the_error_over_clusters_is_statsmodels():
+    rng = np.random.default_rng(1)
+    clusters = rng.integers(0, 30, 150)
+    values = rng.normal(size=150) + rng.normal(size=30)[clusters]
+    theirs = sm.OLS(values, np.ones(150)).fit(
+        cov_type="cluster", cov_kwds={"groups": clusters, "use_correction": False}
+    )
+    units = len(np.unique(clusters))
+    found = estimate(values[None], clusters).image_error
+    assert found == pytest.approx(theirs.bse[0] * np.sqrt(units / (units - 1)))
+
+
+def test_over_seeds_it_is_the_paired_t_test():
+    rng = np.random.default_rng(2)
+    one, other = rng.normal(0.1, 1, (2, 6))
+    theirs = stats.ttest_rel(one, other)
+    found = estimate(one - other)
+    assert found.interval() == pytest.approx(theirs.confidence_interval(0.95))
+    assert 2 * min(found.beyond(0), found.below(0)) == pytest.approx(theirs.pvalue)
+
+
+def test_with_errors_of_their_own_seeds_and_images_it_is_the_analysis_of_variance():
+    """Mean squares of rows and columns less that of the rest."""
+    rng = np.random.default_rng(4)
+    table = rng.normal(size=(5, 40)) + rng.normal(size=(5, 1)) + rng.normal(size=(1, 40))
+    rows, columns = table.mean(1, keepdims=True), table.mean(0, keepdims=True)
+    between = 40 * rows.var(ddof=1) + 5 * columns.var(ddof=1)
+    rest = np.square(table - rows - columns + table.mean()).sum() / (4 * 39)
+    assert estimate(table, np.arange(40)).error == pytest.approx(np.sqrt((between - rest) / 200))
+
+
+def test_one_seed_settles_nothing():
+    found = estimate(np.ones((1, 9)), np.arange(9))
+    assert np.isnan(found.interval()).all()
+    assert Region.above().p_for(found) == Region.above().p_against(found) == 1
+    assert Region.above().needed(found) is None
+
+
+def test_what_never_varies_is_sure():
+    found = estimate(np.full((3, 9), 0.25), np.arange(9))
+    assert found.interval() == (0.25, 0.25)
+    assert Region.above().p_for(found) == 0
+    assert Region.above(0.25).p_for(found) == 1
+    assert Region.about(0.2, 0.1).p_for(found) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", WORLDS)
+def test_intervals_err_as_often_as_they_say(world):
+    *_, both = misses(WORLDS[world], STUDIES)
+    assert within(both, 0.05)
+    # an accuracy near 1 is skewed, which few images do not hide
+    assert missed_accuracy(WORLDS[world], STUDIES) < 0.10
+
+
+@pytest.mark.slow
+def test_intervals_over_one_source_alone_err_more_often():
+    seeds, *_ = misses(WORLDS["trainings that hardly differ"], STUDIES)
+    _, images, _ = misses(WORLDS["seeds that matter"], STUDIES)
+    assert not within(seeds, 0.05)
+    assert not within(images, 0.05)
+
+
+@pytest.mark.slow
+def test_verdicts_at_the_border_are_wrong_as_seldom_as_they_say():
+    world = World(images=1400)
+    at_zero, at_margin = Region.above(margin=0.01), Region.about(0, 0.01)
+    assert decided(world, 0, at_zero, STUDIES)[0] < stats.binom.ppf(0.999, STUDIES, LEVEL) / STUDIES
+    assert decided(world, 0.01, at_margin, STUDIES)[0] < stats.binom.ppf(0.999, STUDIES, LEVEL) / STUDIES
+    assert decided(world, 0.01, at_zero, STUDIES)[1] < stats.binom.ppf(0.999, STUDIES, LEVEL) / STUDIES
+    assert decided(world, 0.05, at_zero, STUDIES)[0] > 0.9
+
+
+@pytest.mark.slow
+def test_as_many_replicates_as_asked_for_settle_it():
+    """What one study says is needed has the power that it promises, if its estimates are the truth."""
+    first = Estimate(0.01, 0.008, 0.001, 0.0, 3, 1000)
+    needed = Region.above().needed(first)
+    rng = np.random.default_rng(5)
+    spread = first.seed_error * np.sqrt(3)
+
+    def power(seeds: int) -> float:
+        drawn = 0.01 + rng.normal(0, spread, (4000, seeds)) + rng.normal(0, 0.001, (4000, 1))
+        # the images' error is known here, and small
+        return np.mean([stats.ttest_1samp(row, 0, alternative="greater").pvalue <= LEVEL for row in drawn])
+
+    assert power(needed) > 0.77
+    assert power(needed - 3) < 0.78
+
+
+def test_a_question_that_images_leave_open_needs_no_seeds():
+    assert Region.above().needed(Estimate(0.01, 0.001, 0.02, 0.0, 5, 200)) is None
