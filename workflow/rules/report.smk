@@ -47,7 +47,7 @@ rule figures:
     input:
         unpack(prepared("figures")),
         manifest=lambda w: manifest(w.study),
-        tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, "models.csv"]),
+        tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, *VERDICTS, "models.csv"]),
     output:
         report(
             directory(f"{RESULTS}/{{study}}/figures"),

@@ -50,6 +50,11 @@ class Part:
             return f"{shown[0]}{unit}, from one replicate"
         return f"{shown[0]}{unit} ({shown[1]} to {shown[2]})"
 
+    def _told(self, value: float) -> float:
+        """Ratios as such, not as logarithms; correlations within their range."""
+        value = np.exp(value) if self.unit == "times" else np.clip(value, -1, 1) if self.unit == "none" else value
+        return round(float(value), 6)
+
     def remark(self) -> str:
         """What the interval alone does not show: that a difference, if there is one, is too small to matter."""
         if self.verdict != "contradicted" or not (self.region.low < self.found.interval()[1] < self.region.floor):
@@ -57,18 +62,20 @@ class Part:
         return f", less than {_shown(self.region.floor, self.unit).lstrip('+')}{UNIT_NAMES[self.unit]} if anything"
 
     def told(self) -> dict[str, Any]:
-        """As claims.json has it; ratios are given as such, not as logarithms."""
+        """As claims.json has it.
+
+        `holds`: bounds between which the claim holds; what surely lies outside of
+        `matters` contradicts it. Null where there is no bound."""
         found = {"what": self.what, "estimate": None, "low": None, "high": None, "unit": self.unit, "over": self.over}
+        for name, bounds in (
+            ("holds", (self.region.low, self.region.high)), ("matters", (self.region.floor, self.region.ceiling)),
+        ):  # fmt: skip
+            found[name] = [self._told(bound) if np.isfinite(bound) else None for bound in bounds]
         found |= {"p": None, "p_against": None, "verdict": self.verdict, "replicates": 0, "needed": None}
         if self.found is None or not np.isfinite(self.found.value):
             return found | {"note": self.numbers()}
-        values = np.array([self.found.value, *self.found.interval()])
-        if self.unit == "times":
-            values = np.exp(values)
-        if self.unit == "none":  # a rank correlation
-            values = np.clip(values, -1, 1)
-        for name, value in zip(("estimate", "low", "high"), values.tolist(), strict=True):
-            found[name] = round(value, 6) if np.isfinite(value) else None
+        for name, value in zip(("estimate", "low", "high"), (self.found.value, *self.found.interval()), strict=True):
+            found[name] = self._told(value) if np.isfinite(value) else None
         found |= {"p": self.region.p_for(self.found), "p_against": self.region.p_against(self.found)}
         if self.verdict == "open":
             found["needed"] = self.region.needed(self.found)
@@ -76,6 +83,10 @@ class Part:
 
 
 UNIT_NAMES = {"share": " points", "nats": " nats", "times": " times", "none": ""}
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:g} point{'s' * (share != 0.01)}"
 
 
 def _shown(value: float, unit: str) -> str:
@@ -203,11 +214,11 @@ class Judge:
             lambda run: run["train_accuracy"].iloc[-1] - run["validation_accuracy"].iloc[-1]
         )
         if "about" in test:
-            region, said = Region.about(test["about"], self._margin(test)), f"about {100 * test['about']:g} points"
+            region, said = Region.about(test["about"], self._margin(test)), f"about {_points(test['about'])}"
         elif "above" in test:
-            region, said = Region.above(test["above"]), f"above {100 * test['above']:g} points"
+            region, said = Region.above(test["above"]), f"above {_points(test['above'])}"
         else:
-            region, said = Region.below(test["below"]), f"below {100 * test['below']:g} points"
+            region, said = Region.below(test["below"]), f"below {_points(test['below'])}"
         groups = [[cell] for cell in cells] if test["each"] else [cells]
         for group in groups or [[]]:
             who = group[0] if test["each"] and group else named(picked(test["settings"])) + where

@@ -13,6 +13,7 @@ from medgrid.report.beside import published, sources
 from medgrid.report.classes import confusion, roc
 from medgrid.report.compare import best_worst, heatmap, ranking
 from medgrid.report.curves import curve_figures, curves
+from medgrid.report.forest import claims, stated
 from medgrid.report.images import class_counts, samples
 from medgrid.report.study import Study, read
 from medgrid.report.trends import accuracy_parameters, auc_batch_size, is_timed, sized, speed, speed_axis
@@ -22,7 +23,8 @@ BATCH_SIZES = 3  # from which a trend can be seen
 
 def drawings(study: Study) -> dict[str, Callable]:
     """The figures of a study's results by name; each call gives the figure and the line below it."""
-    todo: dict[str, Callable] = {"ranking": partial(ranking, study), "heatmap": partial(heatmap, study)}
+    todo: dict[str, Callable] = {"claims": partial(claims, study)} if stated(study) else {}
+    todo |= {"ranking": partial(ranking, study), "heatmap": partial(heatmap, study)}
     beside = list(sources(study))
     for i, source in enumerate(beside, start=1):
         todo["published" if len(beside) == 1 else f"published-{i:02d}"] = partial(published, study, source)

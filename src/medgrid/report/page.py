@@ -17,6 +17,9 @@ from medgrid.report.render import render
 from medgrid.report.study import Study, read
 
 CAPTIONS = {
+    "claims": "What the document claims, and what our replicates say: the estimate of each comparison with its 95 % "
+    "interval. Where the ground is shaded the claim holds, where it is darker by more than the margin that matters; "
+    "what surely lies outside of that is contradicted. Of many comparisons, those nearest to failing.",
     "class_counts": "How many images of each class train, validate and test.",
     "samples": "Images of each class in each part, resized as for the networks.",
     "ranking": "Every cell of the grid by mean test accuracy. The interval covers the randomness of training "
