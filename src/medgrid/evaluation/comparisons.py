@@ -43,6 +43,7 @@ def intervals(study: Measured) -> pd.DataFrame:
 def comparisons(study: Measured, chosen: str | None) -> pd.DataFrame:
     """Differences of the study's metric: each pair of values of each axis, and each cell against the chosen one.
 
+    Values are compared over those settings of the other axes that both have; a pair that shares none is left out.
     Positive: the first is better. `low`, `high`: 95 % over seeds and test images; `p_adjusted`: two-sided, after
     Holm's correction over all rows; `effect`: difference in standard deviations over seeds (Cohen's d of paired
     values). `verdict`: differs (adjusted p below 0.05), alike (the interval lies within the margin of practical
@@ -55,7 +56,8 @@ def comparisons(study: Measured, chosen: str | None) -> pd.DataFrame:
         values = list(dict.fromkeys(map(_hashable, study.values[axis])))
         for first, second in itertools.combinations(values, 2):
             sides = [{axis: [value]} for value in (first, second)]
-            pairs.append((axis, *map(named, sides), difference(study, *sides, {})))
+            weights = difference(study, *sides, {}, matched=True)
+            pairs += [] if weights is None else [(axis, *map(named, sides), weights)]
     for cell in study.cells if chosen else ():
         if cell != chosen:
             pairs.append(("cell", chosen, cell, pd.Series({chosen: 1.0, cell: -1.0})))

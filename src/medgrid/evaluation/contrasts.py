@@ -51,13 +51,18 @@ def mean_of(study: Measured, cells: list[str]) -> pd.Series:
     return pd.Series(1 / len(cells), cells)
 
 
-def difference(study: Measured, first: Picked, second: Picked, of: Picked) -> pd.Series | None:
-    """Weights of the mean of the first group less the mean of the second; None where either was not run."""
+def difference(study: Measured, first: Picked, second: Picked, of: Picked, matched: bool = False) -> pd.Series | None:
+    """Weights of the mean of the first group less the mean of the second; None where either was not run.
+
+    `matched`: None, too, where the groups share none of their other settings.
+    """
     sides = [cells_of(study, of, selection) for selection in (first, second)]
     if not all(sides):
         return None
     one, other = (_by_rest(study, cells, {*first, *second}) for cells in sides)
     shared = [rest for rest in one if rest in other]
+    if not shared and matched:
+        return None
     if not shared:
         one, other, shared = {(): sides[0]}, {(): sides[1]}, [()]
     weights = pd.Series(0.0, study.cells)
