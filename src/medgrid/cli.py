@@ -22,7 +22,7 @@ JOBS = {
     "features": ("medgrid.models.features:write_features", "tensors target stamp"),
     "summary": ("medgrid.models.summary:write_summary", "target"),
     "train": ("medgrid.training.pack:train_pack", "split target checkpoints"),
-    "evaluate": ("medgrid.evaluation.tables:write_tables", "folder"),
+    "evaluate": ("medgrid.evaluation.tables:write_tables", "folder split"),
     "prune": ("medgrid.evaluation.manifest:prune", "folder"),
     "submissions": ("medgrid.evaluation.submissions:write_submissions", "folder"),
     "figures": ("medgrid.report.figures:write_figures", "folder split tensors"),

@@ -42,8 +42,27 @@ rule manifest:
         write_manifest(PLAN.studies[wildcards.study].settings, output[0])
 
 
+def prepared(outputs, *kinds, weights=False):
+    """Images, or what is known of them, and weights, that a result is made from beside packs.
+
+    Their names are right: once the result is there, their age does not matter.
+    """
+    name_of = {"inventory": inventory, "split": split, "tensors": tensors}
+
+    def inputs(w):
+        made = PLAN.studies[w.study].inputs
+        files = {kind: name_of[kind](made[kind]) for kind in kinds}
+        if weights:
+            files |= {kind: f"{DATA}/weights/{name}" for kind, name in made.items() if kind.startswith("weights_")}
+        there = complete([f"{RESULTS}/{w.study}/{output}" for output in outputs])
+        return {kind: ancient(file) for kind, file in files.items()} if there else files
+
+    return inputs
+
+
 rule evaluate:
     input:
+        unpack(prepared(TABLES, "split")),
         packs=lambda w: pack_files(w.study),
         manifest=lambda w: manifest(w.study),
         models=f"{RESULTS}/{{study}}/models.csv",
@@ -76,7 +95,7 @@ rule evaluate:
     params:
         folder=f"{RESULTS}/{{study}}",
     shell:
-        "medgrid evaluate @{input.manifest:q} {params.folder:q} 2>&1 | tee {log:q}"
+        "medgrid evaluate @{input.manifest:q} {params.folder:q} {input.split:q} 2>&1 | tee {log:q}"
 
 
 rule submissions:

@@ -25,27 +25,9 @@ def study_files(study):
     ]
 
 
-def prepared(*outputs, weights=False):
-    """Images, and weights, that a report shows. Their names are right: once it is there, age does not matter."""
-
-    def inputs(w):
-        made = PLAN.studies[w.study].inputs
-        files = {
-            "inventory": inventory(made["inventory"]),
-            "split": split(made["split"]),
-            "tensors": tensors(made["tensors"]),
-        }
-        if weights:
-            files |= {kind: f"{DATA}/weights/{name}" for kind, name in made.items() if kind.startswith("weights_")}
-        there = complete([f"{RESULTS}/{w.study}/{output}" for output in outputs])
-        return {kind: ancient(file) for kind, file in files.items()} if there else files
-
-    return inputs
-
-
 rule figures:
     input:
-        unpack(prepared("figures")),
+        unpack(prepared(["figures"], "split", "tensors")),
         manifest=lambda w: manifest(w.study),
         tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, "models.csv"]),
     output:
@@ -68,7 +50,7 @@ rule figures:
 
 rule explain:
     input:
-        unpack(prepared("explanations", weights=True)),
+        unpack(prepared(["explanations"], "split", "tensors", weights=True)),
         manifest=lambda w: manifest(w.study),
         cells=f"{RESULTS}/{{study}}/cells.csv",  # and with it the packs
     output:
@@ -94,7 +76,7 @@ rule explain:
 
 rule page:
     input:
-        unpack(prepared("index.html", "summary.json", "metrics.json")),
+        unpack(prepared(["index.html", "summary.json", "metrics.json"], "inventory", "split")),
         manifest=lambda w: manifest(w.study),
         tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, "models.csv"]),
         beside=lambda w: beside(w.study),
