@@ -28,6 +28,7 @@ JOBS = {
     "figures": ("medgrid.report.figures:write_figures", "folder split tensors"),
     "explain": ("medgrid.report.explain:write_explanations", "folder split tensors weights"),
     "page": ("medgrid.report.page:write_page", "folder inventory split"),
+    "cards": ("medgrid.report.cards:write_cards", "folder inventory split tensors"),
     "calibrate": ("medgrid.training.cost:write_costs", "target"),
     "costs": ("medgrid.training.cost:print_costs", ""),
     "front": ("medgrid.report.front:write_front", "folder"),
@@ -41,6 +42,7 @@ OPTIONS = {
     "train": ("features", "stamp", "tensors", "weights", "device", "threads", "slots"),
     "calibrate": ("split", "device", "threads", "slots"),
     "explain": ("threads",),
+    "cards": ("audit",),
 }
 DEFAULTS = {"device": "auto", "threads": 0, "slots": 1}  # others: none
 
