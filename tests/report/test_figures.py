@@ -17,6 +17,7 @@ from medgrid.report.compare import best_worst, heatmap, ranking
 from medgrid.report.curves import colour_axis, curve_figures, curves
 from medgrid.report.figures import drawings
 from medgrid.report.images import class_counts, samples
+from medgrid.report.reliability import reliability_diagrams
 from medgrid.report.study import Study, settings_in
 from medgrid.report.trends import accuracy_parameters, auc_batch_size, speed
 
@@ -326,6 +327,31 @@ def test_two_classes_have_one_roc_curve(tmp_path):
     # the diagonal, then the curves
     assert [len(figure.axes[0].get_lines()) for figure in (two, three)] == [1 + 1, 1 + 3 + 2]
     assert two.axes[0].get_legend().get_texts()[0].get_text().startswith("yes: AUC")
+
+
+@pytest.mark.parametrize("models", [("resnet18",), ("resnet18", "vgg16", "vgg19", "resnet50", "alexnet")])
+def test_reliability_is_that_of_the_chosen_cells(models, tmp_path):
+    study = fake.evaluated(tmp_path, fake.small({"model": list(models), "lr": [0.1, 0.01]}, models=models))
+    figure, _ = reliability_diagrams(study)
+    assert_readable(figure)
+    drawn = [axes for axes in figure.axes if len(axes.get_lines()) == 3]
+    assert len(drawn) == len(models)
+    for axes, model in zip(drawn, models, strict=True):
+        cell = study.chosen(model if len(models) > 1 else None)
+        _, trained, mended = axes.get_lines()
+        # the marks hold as many images: their mean is that of all, of both seeds
+        probabilities, labels = study.probabilities(cell)
+        assert np.mean(trained.get_ydata()) == pytest.approx((probabilities.argmax(2) == labels).mean(), abs=0.02)
+        assert np.mean(trained.get_xdata()) == pytest.approx(probabilities.max(2).mean(), abs=0.02)
+        warmer = study.best.loc[cell, "temperature_mean"] > 1
+        assert (np.mean(mended.get_xdata()) < np.mean(trained.get_xdata())) == warmer
+        assert f"(T = {study.best.loc[cell, 'temperature_mean']:.2f})" in axes.get_title().replace("\n", " ")
+
+
+def test_reliability_where_everything_diverged(tmp_path):
+    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1]}), diverged=(("lr=0.1", 0), ("lr=0.1", 1)))
+    figure, _ = reliability_diagrams(study)
+    assert "diverged" in figure.axes[0].get_title()
 
 
 def test_confusion_reads_the_chosen_cell(tmp_path):

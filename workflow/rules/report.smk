@@ -2,8 +2,8 @@
 
 
 def beside(study):
-    """What the page shows beside tables and figures."""
-    folders = [f"{RESULTS}/{study}/models", f"{RESULTS}/{study}/explanations"]
+    """What the page shows, or leads to, beside tables and figures."""
+    folders = [f"{RESULTS}/{study}/{folder}" for folder in ("models", "explanations", "cards")]
     return folders + [f"{RESULTS}/{study}/submissions"] * bool(PLAN.studies[study].settings["submission"])
 
 
@@ -72,6 +72,31 @@ rule explain:
     shell:
         "medgrid explain @{input.manifest:q} {params.folder:q} {input.split:q} {input.tensors:q} {params.weights:q}"
         " --threads {threads} 2>&1 | tee {log:q}"
+
+
+def audit_of(w):
+    """What an audit found in a study's data set, where there is one."""
+    file = f"{RESULTS}/audits/{PARAMS.studies[w.study].dataset}/audit.json"
+    return [file] if os.path.exists(file) else []
+
+
+rule cards:
+    input:
+        unpack(prepared(["cards"], "inventory", "split", "tensors")),
+        manifest=lambda w: manifest(w.study),
+        tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, "models.csv"]),  # and with them the packs
+        audit=audit_of,
+    output:
+        directory(f"{RESULTS}/{{study}}/cards"),
+    log:
+        f"{DATA}/logs/cards/{{study}}.log",
+    benchmark:
+        f"{DATA}/benchmarks/cards/{{study}}.tsv"
+    params:
+        folder=f"{RESULTS}/{{study}}",
+    shell:
+        "medgrid cards @{input.manifest:q} {params.folder:q} {input.inventory:q} {input.split:q} {input.tensors:q}"
+        " --audit={input.audit:q} 2>&1 | tee {log:q}"
 
 
 rule page:

@@ -53,7 +53,7 @@ def subgroups(images: pd.DataFrame, right: np.ndarray) -> pd.DataFrame:
     """
     rows = []
     for factor, group_of in factors(images).items():
-        for group, places in images.groupby(group_of.to_numpy(), observed=True).indices.items():
+        for group, places in group_of.groupby(group_of, observed=True).indices.items():
             accuracy, clusters = right[places].mean(), images["cluster"].iloc[places].nunique()
             low, high = proportion_confint(accuracy * clusters, clusters, 1 - CONFIDENCE, "wilson")
             judged = "lower" if high < right.mean() else "higher" if low > right.mean() else ""
