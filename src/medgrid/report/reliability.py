@@ -74,6 +74,7 @@ def reliability_diagrams(study: Study):
             counts.set_ylabel(f"% of {len(labels):,}\nimages", fontsize=8)
         for axes in (diagram, counts):
             axes.tick_params(labelsize=8)
+        counts.tick_params(labelbottom=True)  # shared axes have theirs in the last row alone
     for diagram, counts in places:  # of a row share their limits
         diagram.set_ylim(top=1.02)
         counts.set_ylim(bottom=0)
