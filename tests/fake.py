@@ -15,7 +15,7 @@ from medgrid.evaluation.submissions import write_submissions
 from medgrid.evaluation.tables import write_tables
 from medgrid.grid import plan
 from medgrid.report import style
-from medgrid.report.cards import write_cards
+from medgrid.report.model_cards import write_model_cards
 from medgrid.report.figures import write_figures
 from medgrid.report.page import write_page
 from medgrid.report.study import Study
@@ -197,7 +197,7 @@ def finish(folder: Path, settings: dict, figures: bool = True) -> str:
         write_submissions(settings, str(folder))
     if figures:
         write_figures(settings, str(folder), images, tensors)
-    write_cards(settings, str(folder), images, images, tensors)
+    write_model_cards(settings, str(folder), images, images, tensors)
     write_page(settings, str(folder), images, images)
     return (folder / "index.html").read_text()
 

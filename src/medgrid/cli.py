@@ -28,7 +28,7 @@ JOBS = {
     "figures": ("medgrid.report.figures:write_figures", "folder split tensors"),
     "explain": ("medgrid.report.explain:write_explanations", "folder split tensors weights"),
     "page": ("medgrid.report.page:write_page", "folder inventory split"),
-    "cards": ("medgrid.report.cards:write_cards", "folder inventory split tensors"),
+    "cards": ("medgrid.report.model_cards:write_model_cards", "folder inventory split tensors"),
     "calibrate": ("medgrid.training.cost:write_costs", "target"),
     "costs": ("medgrid.training.cost:print_costs", ""),
     "front": ("medgrid.report.front:write_front", "folder"),

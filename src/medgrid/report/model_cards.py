@@ -55,14 +55,33 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _measured(best: pd.Series, metrics: dict[str, str]) -> list[tuple[str, str, str]]:
-    """Name, mean and interval of metrics at a cell's best epoch."""
+def span(low: float, high: float, metric: str) -> str:
+    return ABSENT if pd.isna(low) else f"{number(low, metric)} to {number(high, metric)}"
+
+
+def _measured(best: pd.Series, metrics: dict[str, str], wider: pd.DataFrame | None = None) -> list[tuple[str, ...]]:
+    """Name, mean and interval over seeds of metrics at a cell's best epoch; behind it the one over images, too."""
     rows = []
     for metric, name in metrics.items():
-        mean, low, high = (best[f"{metric}_{each}"] for each in ("mean", "low", "high"))
-        span = ABSENT if pd.isna(low) else f"{number(low, metric)} to {number(high, metric)}"
-        rows.append((name, number(mean, metric), span))
+        row = (
+            name,
+            number(best[f"{metric}_mean"], metric),
+            span(best[f"{metric}_low"], best[f"{metric}_high"], metric),
+        )
+        if wider is not None:
+            both = wider.reindex([metric])[["both_low", "both_high"]].iloc[0]
+            row += (span(*both, metric),)
+        rows.append(row)
     return rows
+
+
+def _wider(study: Study, cell: str) -> pd.DataFrame | None:
+    """Intervals of a cell over seeds and test images, by metric, where they were computed."""
+    file = study.folder / "intervals.csv"
+    if not file.exists():
+        return None
+    table = read(file)
+    return table[table["cell"] == cell].set_index("metric")
 
 
 def _settings(training: dict) -> list[tuple[str, str]]:
@@ -123,7 +142,7 @@ def _groups(images: pd.DataFrame, probabilities: np.ndarray, labels: np.ndarray)
                     f"{row['clusters']:,}",
                     number(row["accuracy"], ""),
                 ),
-                *(f"{number(row['low'], '')} to {number(row['high'], '')}", row["judged"]),
+                *(span(row["low"], row["high"], ""), row["judged"]),
             )
             for row in shown.to_dict("records")
         ],
@@ -145,6 +164,7 @@ def card(study: Study, model: str, cell: str, tested: pd.DataFrame, shared: dict
     backbone, images = first["backbone"], int(best["test_images"])
     accuracy = best["test_accuracy_mean"]
     low, high = proportion_confint(accuracy * images, images, 1 - CONFIDENCE, "wilson")
+    wider = _wider(study, cell)
     kept = {pack: study.folder / "packs" / pack / "weights.pt" for pack in packs}
     return render(
         "card.md",
@@ -170,8 +190,9 @@ def card(study: Study, model: str, cell: str, tested: pd.DataFrame, shared: dict
         trained={pack: sha256_of(file) for pack, file in kept.items() if file.exists()},
         images=images,
         alone=int(best["test_alone_images"]),
-        scatter=f"{number(low, '')} to {number(high, '')}",
-        metrics=_measured(best, METRICS),
+        scatter=span(low, high, ""),
+        metrics=_measured(best, METRICS, wider),
+        kinds=["95 % over seeds"] + ["over seeds and images"] * (wider is not None),
         calibration=_measured(best, CALIBRATION),
         temperature=best["temperature_mean"],
         groups=_groups(tested.loc[paths], probabilities, labels),
@@ -183,7 +204,7 @@ def card(study: Study, model: str, cell: str, tested: pd.DataFrame, shared: dict
     )
 
 
-def write_cards(settings: dict, folder: str, inventory: str, split: str, tensors: str, audit: str = "") -> None:
+def write_model_cards(settings: dict, folder: str, inventory: str, split: str, tensors: str, audit: str = "") -> None:
     """Write `folder`/cards/<model>.md for the cell of each model that validation picks; the folder appears whole.
 
     `audit`: the data set's audit.json, if there is one. A model without a cell of sound replicates has none.

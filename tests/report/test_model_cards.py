@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medgrid.report.cards import duration, write_cards
+from medgrid.report.model_cards import duration, write_model_cards
 from medgrid.report.study import Study
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -28,7 +28,7 @@ AUDIT = {
 
 def cards_of(folder, settings, audit="") -> dict[str, str]:
     images, tensors = str(folder / "images.csv"), str(folder / "tensors.npy")
-    write_cards(settings, str(folder), images, images, tensors, audit)
+    write_model_cards(settings, str(folder), images, images, tensors, audit)
     return {path.stem: path.read_text() for path in (folder / "cards").iterdir()}
 
 
@@ -145,7 +145,7 @@ def test_an_audit_is_told_and_its_lack_is_said(tmp_path):
     assert "The same picture: 17 images beyond the first of their 14 clusters" in card
     assert "3 clusters of copies have conflicting labels" in card
     assert rows_of(card, "Audit of the data set")["mean brightness"] == ["62.0 %"]
-    assert "“mean brightness” has a balanced accuracy of 62.0 %" in card
+    assert "“mean brightness” reaches a balanced accuracy of 62.0 %" in card
     assert "6 of 60 (10.0 %) test images have a twin in training" in card
     assert "75.0 %" in card
     assert "of 7 " not in card
@@ -153,6 +153,16 @@ def test_an_audit_is_told_and_its_lack_is_said(tmp_path):
     (card,) = cards_of(tmp_path, study.settings).values()
     assert "Not audited." in card
     assert "was not audited here" in card
+
+
+def test_intervals_over_images_stand_beside_those_over_seeds(tmp_path):
+    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1]}))
+    row = {"cell": "lr=0.1", "metric": "test_accuracy", "both_low": 0.125, "both_high": 0.875}
+    pd.DataFrame([row, row | {"cell": "another", "both_low": 0.0}]).to_csv(tmp_path / "intervals.csv", index=False)
+    (card,) = cards_of(tmp_path, study.settings).values()
+    rows = rows_of(card, "Quantitative analyses")
+    assert rows["accuracy"][2] == "12.5 % to 87.5 %"
+    assert rows["kappa"][2] == "–"  # noqa: RUF001
 
 
 def test_limits_follow_from_what_was_run(tmp_path):
@@ -178,7 +188,7 @@ def test_test_images_that_validate_are_a_limit(tmp_path):
         tmp_path / "split.csv", index=False
     )
     names = [str(tmp_path / name) for name in ("images.csv", "split.csv", "tensors.npy")]
-    write_cards(study.settings, str(tmp_path), *names)
+    write_model_cards(study.settings, str(tmp_path), *names)
     assert "**The test images validate, too:**" in (tmp_path / "cards" / "resnet18.md").read_text()
 
 
