@@ -15,8 +15,8 @@ from medgrid.evaluation.submissions import write_submissions
 from medgrid.evaluation.tables import write_tables
 from medgrid.grid import plan
 from medgrid.report import style
-from medgrid.report.model_cards import write_model_cards
 from medgrid.report.figures import write_figures
+from medgrid.report.model_cards import write_model_cards
 from medgrid.report.page import write_page
 from medgrid.report.study import Study
 
