@@ -146,7 +146,7 @@ def test_an_audit_is_told_and_its_lack_is_said(tmp_path):
     assert "3 clusters of copies have conflicting labels" in card
     assert rows_of(card, "Audit of the data set")["mean brightness"] == ["62.0 %"]
     assert "“mean brightness” reaches a balanced accuracy of 62.0 %" in card
-    assert "6 of 60 (10.0 %) test images have a twin in training" in card
+    assert "- Clean split: 6 of 60 (10.0 %) test images have a twin in training" in card
     assert "75.0 %" in card
     assert "of 7 " not in card
     assert "not audited" not in card.lower()
