@@ -74,9 +74,8 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray) -> tuple[dict, dict[
 def interval(values: np.ndarray, metric: str) -> tuple[float, float, float]:
     """Mean and 95 % t interval over seeds: training randomness only, not the sampling of test images.
 
-    Bounds end where the metric does: the interval of two scattered seeds would go far beyond 100 %, and what it says
-    of values that there can be stays the same. NaN (diverged) values are left out; with fewer than two the bounds are
-    NaN.
+    Bounds end where the metric does (see `possible`): the interval of two scattered seeds would go far beyond 100 %.
+    NaN (diverged) values are left out; with fewer than two the bounds are NaN.
     """
     values = values[np.isfinite(values)]
     if len(values) == 0:
