@@ -36,7 +36,7 @@ def digest(sources: list[str]) -> str:
 def now() -> dict:
     digests = {}
     for room, version in VERSIONS.items():
-        templates = hashlib.sha256(b"".join(p.read_bytes() for p in sorted((SOURCE / room).rglob("*.html"))))
+        templates = hashlib.sha256(b"".join(p.read_bytes() for p in sorted((SOURCE / room).rglob("templates/*"))))
         digests[room] = {
             "version": version,
             "digest": digest([path.read_text() for path in sorted((SOURCE / room).rglob("*.py"))]),

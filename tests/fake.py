@@ -16,10 +16,13 @@ from medgrid.evaluation.tables import write_tables
 from medgrid.grid import plan
 from medgrid.report import style
 from medgrid.report.figures import write_figures
+from medgrid.report.model_cards import write_model_cards
 from medgrid.report.page import write_page
 from medgrid.report.study import Study
 
-IMAGES = 60
+IMAGES = 180  # a third of them in each part
+TESTED = IMAGES // 3
+TWINS = 0.1  # share of test images that part train shows, too
 
 # what a data set of a competition has beside the others' settings
 CONTEST = {
@@ -85,8 +88,8 @@ def write_pack(folder: Path, pack: dict, unlabelled: int = 0, diverged: tuple = 
     folder.mkdir(parents=True)
     cells, seeds, classes = pack["cells"], pack["seeds"], pack["classes"]
     count, shape = len(classes), (len(cells), len(seeds))
-    labels = np.arange(IMAGES) % count
-    values = {part: np.empty((*shape, 2, IMAGES, count), np.float32) for part in HELD_OUT}
+    labels = np.arange(TESTED) % count
+    values = {part: np.empty((*shape, 2, TESTED, count), np.float32) for part in HELD_OUT}
     loose = np.empty((*shape, unlabelled, count), np.float32)
     best, epochs, failed = (np.zeros(shape, int) for _ in range(3))
     rows = []
@@ -117,7 +120,7 @@ def write_pack(folder: Path, pack: dict, unlabelled: int = 0, diverged: tuple = 
         files |= {
             f"{part}_probabilities": values[part],
             f"{part}_labels": labels,
-            f"{part}_images": [f"{i}.png" for i in range(IMAGES)],
+            f"{part}_images": [f"{i}.png" for i in range(IMAGES) if part_of(i, classes) == part],
         }
     if unlabelled:
         images = [f"test/{i:040x}.tif" for i in range(unlabelled)]
@@ -147,6 +150,10 @@ def write_models(settings: dict, folder: Path) -> None:
         (folder / "models" / f"{model}.txt").write_text(f"{model} <layers>\n")
 
 
+def part_of(image: int, classes: list[str]) -> str:
+    return PARTS[image // len(classes) % 3]
+
+
 def write_images(settings: dict, folder: Path, unlabelled: int) -> None:
     """Inventory, split and tensors."""
     classes = settings["classes"]
@@ -154,10 +161,14 @@ def write_images(settings: dict, folder: Path, unlabelled: int) -> None:
         {
             "path": [f"{i}.png" for i in range(IMAGES + unlabelled)], "row": range(IMAGES + unlabelled),
             "label": [classes[i % len(classes)] for i in range(IMAGES)] + [""] * unlabelled,
-            "part": [PARTS[i // len(classes) % 3] for i in range(IMAGES)] + ["unlabelled"] * unlabelled,
+            "part": [part_of(i, classes) for i in range(IMAGES)] + ["unlabelled"] * unlabelled,
             "error": "", "pixels_sha256": range(IMAGES + unlabelled), "group": "", "format": "PNG", "mode": "L",
+            "cluster": range(IMAGES + unlabelled), "width": 24, "height": 24,
         }
     )  # fmt: skip
+    tested = images.index[images["part"] == "test"]
+    images["twin"] = ""
+    images.loc[tested, "twin"] = np.where(np.arange(len(tested)) < TWINS * len(tested), "yes", "no")
     images.to_csv(folder / "images.csv", index=False)
     channels = 1 if settings["image"]["colour"] == "grey" else 3
     pixels = np.random.default_rng(0).integers(0, 255, (IMAGES + unlabelled, 24, 24, channels))
@@ -174,14 +185,19 @@ def write_study(folder: Path, settings: dict, packs: dict[str, dict], diverged: 
     write_images(settings, folder, unlabelled)
 
 
+def evaluate(folder: Path, settings: dict) -> None:
+    write_tables(settings, str(folder), str(folder / "images.csv"))
+
+
 def finish(folder: Path, settings: dict, figures: bool = True) -> str:
     """Tables, figures and page, as the rules make them; returns the page."""
     images, tensors = str(folder / "images.csv"), str(folder / "tensors.npy")
-    write_tables(settings, str(folder))
+    evaluate(folder, settings)
     if settings["submission"]:
         write_submissions(settings, str(folder))
     if figures:
         write_figures(settings, str(folder), images, tensors)
+    write_model_cards(settings, str(folder), images, images, tensors)
     write_page(settings, str(folder), images, images)
     return (folder / "index.html").read_text()
 
@@ -197,6 +213,6 @@ def evaluated(folder: Path, params: dict, key: str = "odd", diverged: tuple = ()
     """A study as the figures get it."""
     settings, packs = settings_of(params, key)
     write_study(folder, settings, packs, diverged)
-    write_tables(settings, str(folder))
+    evaluate(folder, settings)
     style.use()
     return Study(settings, folder)

@@ -19,7 +19,7 @@ from medgrid.files import exclusive
 from medgrid.grid import plan
 
 pytestmark = pytest.mark.slow
-REPORTS = {"manifest": 1, "summary": 1, "evaluate": 1, "explain": 1, "figures": 1, "page": 1}
+REPORTS = {"manifest": 1, "summary": 1, "evaluate": 1, "explain": 1, "figures": 1, "cards": 1, "page": 1}
 OTHER = {
     "title": "Other", "dataset": "brain_tumor_mri", "image": {"size": 32}, "split": {"test": 0.2, "validation": 0.2},
     "models": GRID["studies"]["grid"]["models"],

@@ -22,13 +22,14 @@ JOBS = {
     "features": ("medgrid.models.features:write_features", "tensors target stamp"),
     "summary": ("medgrid.models.summary:write_summary", "target"),
     "train": ("medgrid.training.pack:train_pack", "split target checkpoints"),
-    "evaluate": ("medgrid.evaluation.tables:write_tables", "folder"),
+    "evaluate": ("medgrid.evaluation.tables:write_tables", "folder split"),
     "verdicts": ("medgrid.evaluation.verdicts:write_verdicts", "folder split"),
     "prune": ("medgrid.evaluation.manifest:prune", "folder"),
     "submissions": ("medgrid.evaluation.submissions:write_submissions", "folder"),
     "figures": ("medgrid.report.figures:write_figures", "folder split tensors"),
     "explain": ("medgrid.report.explain:write_explanations", "folder split tensors weights"),
     "page": ("medgrid.report.page:write_page", "folder inventory split"),
+    "cards": ("medgrid.report.model_cards:write_model_cards", "folder inventory split tensors"),
     "calibrate": ("medgrid.training.cost:write_costs", "target"),
     "costs": ("medgrid.training.cost:print_costs", ""),
     "front": ("medgrid.report.front:write_front", "folder"),
@@ -42,6 +43,7 @@ OPTIONS = {
     "train": ("features", "stamp", "tensors", "weights", "device", "threads", "slots"),
     "calibrate": ("split", "device", "threads", "slots"),
     "explain": ("threads",),
+    "cards": ("audit",),
 }
 DEFAULTS = {"device": "auto", "threads": 0, "slots": 1}  # others: none
 

@@ -395,6 +395,7 @@ def _add_study(plan: Plan, params: Params, key: str) -> None:
             ],
             "synthetic": params.source == "synthetic",
             "data": label,
+            "sha256": None if params.source == "synthetic" else dataset.sha256,
             "license": dataset.license,
             "competition": dataset.kaggle.slug if dataset.kaggle and dataset.kaggle.competition else None,
             "submission": {

@@ -65,18 +65,29 @@ def test_two_classes(predictions):
 
 def test_the_interval_is_student_s():
     # by hand: t(0.975, 4) = 2.776445, s = sqrt(2.5), n = 5
-    mean, low, high = interval(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
+    mean, low, high = interval(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), "test_loss")
     assert mean == 3
     assert high - mean == pytest.approx(2.776445 * np.sqrt(2.5 / 5), rel=1e-6)
     assert mean - low == pytest.approx(high - mean)
-    assert interval(np.array([2.0, np.nan]))[0] == 2
-    assert np.isnan(interval(np.array([2.0]))[1])
-    assert all(np.isnan(interval(np.array([np.nan]))))
+    assert interval(np.array([2.0, np.nan]), "test_loss")[0] == 2
+    assert np.isnan(interval(np.array([2.0]), "test_loss")[1])
+    assert all(np.isnan(interval(np.array([np.nan]), "test_loss")))
+
+
+@pytest.mark.parametrize(
+    ("metric", "lowest", "highest"),
+    [("test_accuracy", 0, 1), ("test_kappa", -1, 1), ("test_loss", 0, 4.8), ("test_brier", 0, 2), ("auc", 0, 1)],
+)
+def test_the_interval_ends_where_the_metric_does(metric, lowest, highest):
+    # by hand: t(0.975, 1) = 12.7062, on either side of 0.5 times 0.34
+    mean, low, high = interval(np.array([0.16, 0.84]), metric)
+    assert mean == pytest.approx(0.5)
+    assert (low, high) == pytest.approx((lowest, highest), abs=0.03)
 
 
 def test_the_interval_covers():
     rng = np.random.default_rng(0)
-    trials = [interval(rng.normal(5, 2, 5)) for _ in range(2000)]
-    covered = np.mean([low < 5 < high for _, low, high in trials])
+    trials = [interval(rng.normal(50, 2, 5), "test_loss") for _ in range(2000)]
+    covered = np.mean([low < 50 < high for _, low, high in trials])
     # standard error of the share: 0.005
     assert 0.935 < covered < 0.965

@@ -7,7 +7,6 @@ import pytest
 
 from medgrid.config.metrics import SIZES
 from medgrid.evaluation.published import compare, sizes
-from medgrid.evaluation.tables import write_tables
 
 AXES = {"optimizer": ["sgd", "adam"], "lr": [0.1, 0.001]}
 
@@ -20,7 +19,7 @@ def compared(folder, *entries, axes=AXES, replicates=3, diverged=(), **study):
     params = fake.small(axes, replicates=replicates, published=list(entries), **study)
     settings, packs = fake.settings_of(params, "odd")
     fake.write_study(folder, settings, packs, diverged)
-    write_tables(settings, str(folder))
+    fake.evaluate(folder, settings)
     return pd.read_csv(folder / "published.csv", keep_default_na=False, na_values=[""])
 
 

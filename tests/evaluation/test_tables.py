@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from medgrid.data import HELD_OUT
+from medgrid.errors import MedgridError
 from medgrid.evaluation.metrics import interval
-from medgrid.evaluation.tables import mean_curves, write_tables
+from medgrid.evaluation.tables import mean_curves
 
 AXES = {"optimizer": ["sgd", "adam"], "lr": [0.1, 0.001]}
 
@@ -15,7 +16,7 @@ AXES = {"optimizer": ["sgd", "adam"], "lr": [0.1, 0.001]}
 def tables_of(folder, params, **options):
     settings, packs = fake.settings_of(params, "odd")
     fake.write_study(folder, settings, packs, **options)
-    write_tables(settings, str(folder))
+    fake.evaluate(folder, settings)
     return settings, packs
 
 
@@ -59,7 +60,7 @@ def test_cells_are_means_and_intervals_of_the_replicates(written):
     for row in cells.to_dict("records"):
         own = replicates[(replicates["cell"] == row["cell"]) & (replicates["checkpoint"] == row["checkpoint"])]
         for metric in ("test_accuracy", "test_loss_with_penalty", "train_loss", "train_accuracy", "penalty"):
-            wanted = interval(own[metric].to_numpy())
+            wanted = interval(own[metric].to_numpy(), metric)
             found = [row[f"{metric}_{statistic}"] for statistic in ("mean", "low", "high")]
             assert found == pytest.approx(wanted, rel=1e-4), metric
         assert row["epochs_mean"] == pytest.approx(own["epochs"].mean())
@@ -96,7 +97,7 @@ def test_seeds_in_packs_of_their_own_give_the_same_tables(tmp_path):
         settings, packs = fake.settings_of(params, "odd")
         assert len(packs) == {"cell": 4, "replicate": 12}[pack]
         fake.write_study(tmp_path / pack, settings, packs)
-        write_tables(settings | {"packs": settings["packs"][::-1]}, str(tmp_path / pack))
+        fake.evaluate(tmp_path / pack, settings | {"packs": settings["packs"][::-1]})
     for table in ("cells", "replicates", "per_class", "confusion", "curves"):
         one, other = (pd.read_csv(tmp_path / pack / f"{table}.csv") for pack in ("cell", "replicate"))
         pd.testing.assert_frame_equal(one, other)
@@ -130,7 +131,7 @@ def test_what_diverged_has_no_numbers(tmp_path):
     failed = (replicates["cell"] == "lr=0.1") & replicates["seed"].isin([0, 2])
     assert (replicates.loc[failed, "status"] == "diverged in epoch 1").all()
     assert (replicates.loc[~failed, "status"] == "ok").all()
-    for name in ("test_accuracy", "train_loss", "test_loss_with_penalty"):
+    for name in ("test_accuracy", "train_loss", "test_loss_with_penalty", "temperature", "test_ece_scaled"):
         assert replicates.loc[failed, name].isna().all()
         assert replicates.loc[~failed, name].notna().all()
     cells = pd.read_csv(tmp_path / "cells.csv")
@@ -149,7 +150,7 @@ def test_a_training_that_failed_late_is_left_out_of_the_means(tmp_path):
         content = dict(file)
     content["diverged_at"][0] = [3, 0, 0]
     np.savez(place, **content)
-    write_tables(settings, str(tmp_path))
+    fake.evaluate(tmp_path, settings)
     replicates = pd.read_csv(tmp_path / "replicates.csv").query("cell == 'lr=0.1' and checkpoint == 'best'")
     assert replicates["status"].tolist() == ["diverged in epoch 3", "ok", "ok"]
     assert replicates["test_accuracy"].notna().all()
@@ -175,3 +176,74 @@ def test_fake_packs_hold_what_real_ones_do(written):
     assert predictions["penalty"].shape == (cells, seeds, 2)
     for part in HELD_OUT:
         assert predictions[f"{part}_probabilities"].shape[:3] == (cells, seeds, 2)
+
+
+def test_test_numbers_are_of_all_images_and_of_those_without_a_twin(written):
+    folder, _, packs = written
+    table = pd.read_csv(folder / "replicates.csv")
+    split = pd.read_csv(folder / "images.csv", keep_default_na=False)
+    twins = set(split.loc[split["twin"] == "yes", "path"])
+    assert len(twins) == 6
+    assert (table["test_images"] == 60).all()
+    assert (table["test_alone_images"] == 54).all()
+    for name in packs:
+        predictions = np.load(folder / "packs" / name / "predictions.npz")
+        kept = [i for i, path in enumerate(predictions["test_images"]) if path not in twins]
+        for i, cell in enumerate(predictions["cells"]):
+            own = table[(table["cell"] == cell) & (table["checkpoint"] == "last")].sort_values("seed")
+            right = predictions["test_probabilities"][i, :, 1].argmax(-1) == predictions["test_labels"]
+            assert own["test_accuracy"].tolist() == pytest.approx(right.mean(1), rel=1e-5)
+            assert own["test_alone_accuracy"].tolist() == pytest.approx(right[:, kept].mean(1), rel=1e-5)
+    cells = pd.read_csv(folder / "cells.csv")
+    assert (cells["test_alone_images"] == 54).all()
+    assert cells["test_alone_accuracy_low"].notna().all()
+
+
+def test_the_temperature_is_that_of_validation(written):
+    """Scaled test numbers, from the table's temperature by a path of their own."""
+    folder, _, packs = written
+    table = pd.read_csv(folder / "replicates.csv").set_index(["cell", "seed", "checkpoint"])
+    assert table["temperature"].nunique() > 8
+    predictions = np.load(folder / "packs" / next(iter(packs)) / "predictions.npz")
+    labels = predictions["test_labels"]
+    row = table.loc[(predictions["cells"][0], predictions["seeds"][1], "last")]
+    powers = predictions["test_probabilities"][0, 1, 1] ** (1 / row["temperature"])
+    mended = powers / powers.sum(1, keepdims=True)
+    assert row["test_loss_scaled"] == pytest.approx(-np.log(mended[np.arange(60), labels]).mean(), rel=1e-4)
+    truth = np.eye(3)[labels]
+    assert row["test_brier"] == pytest.approx(
+        ((predictions["test_probabilities"][0, 1, 1] - truth) ** 2).sum(1).mean(), rel=1e-4
+    )
+
+
+def test_intervals_end_where_the_metric_does(tmp_path):
+    """Two seeds: the t interval is 12.7 standard errors wide on either side."""
+    tables_of(tmp_path, fake.small({"lr": [0.1, 0.01, 0.001]}, replicates=2))
+    cells = pd.read_csv(tmp_path / "cells.csv")
+    assert cells["test_accuracy_high"].max() == 1
+    assert cells["test_loss_low"].min() == 0
+    assert cells["test_loss_high"].max() > 1
+
+
+def test_every_training_without_a_twin_free_image(tmp_path):
+    settings, packs = fake.settings_of(fake.small({"lr": [0.1]}), "odd")
+    fake.write_study(tmp_path, settings, packs)
+    split = pd.read_csv(tmp_path / "images.csv", keep_default_na=False)
+    split.assign(twin="yes").to_csv(tmp_path / "images.csv", index=False)
+    fake.evaluate(tmp_path, settings)
+    cells = pd.read_csv(tmp_path / "cells.csv")
+    assert (cells["test_alone_images"] == 0).all()
+    assert cells["test_alone_accuracy_mean"].isna().all()
+    assert cells["test_accuracy_mean"].notna().all()
+
+
+def test_a_split_of_an_earlier_version_is_named(tmp_path):
+    settings, packs = fake.settings_of(fake.small({"lr": [0.1]}), "odd")
+    fake.write_study(tmp_path, settings, packs)
+    split = pd.read_csv(tmp_path / "images.csv", keep_default_na=False)
+    split.drop(columns="twin").to_csv(tmp_path / "images.csv", index=False)
+    with pytest.raises(MedgridError, match=r"images\.csv: no column 'twin'.*delete the file"):
+        fake.evaluate(tmp_path, settings)
+    split[split["path"] != "8.png"].to_csv(tmp_path / "images.csv", index=False)
+    with pytest.raises(MedgridError, match=r"tested 8\.png"):
+        fake.evaluate(tmp_path, settings)

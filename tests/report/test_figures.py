@@ -17,6 +17,7 @@ from medgrid.report.compare import best_worst, heatmap, ranking
 from medgrid.report.curves import colour_axis, curve_figures, curves
 from medgrid.report.figures import drawings
 from medgrid.report.images import class_counts, samples
+from medgrid.report.reliability import reliability_diagrams
 from medgrid.report.study import Study, settings_in
 from medgrid.report.trends import accuracy_parameters, auc_batch_size, speed
 
@@ -72,7 +73,7 @@ def assert_readable(figure, smallest: float = 6.5) -> None:
 def test_one_axis_without_models(tmp_path):
     fake.finished(tmp_path, fake.small({"lr": [1e-5, 0.1]}))
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == {
-        "class_counts", "samples", "heatmap", "ranking", "confusion", "curves", "roc",
+        "class_counts", "samples", "heatmap", "ranking", "confusion", "curves", "roc", "reliability",
     }  # fmt: skip
 
 
@@ -82,7 +83,7 @@ def test_what_varies_decides_which_figures_there_are(tmp_path):
     params = fake.small(axes, models=("resnet18", "vgg16"), published=[entry])
     assert set(drawings(fake.evaluated(tmp_path, params))) == {
         "ranking", "heatmap", "published", "auc_batch_size", "best_worst", "accuracy_parameters", "speed",
-        "curves-resnet18", "curves-vgg16", "confusion", "roc-resnet18", "roc-vgg16",
+        "curves-resnet18", "curves-vgg16", "confusion", "roc-resnet18", "roc-vgg16", "reliability",
     }  # fmt: skip
 
 
@@ -287,7 +288,7 @@ def test_no_accuracy_beyond_what_can_be(drawing, tmp_path):
     """The interval of two seeds is wider than the scale."""
     axes = {"model": ["resnet18", "vgg16"], "lr": [0.1, 0.01, 0.001]}
     study = fake.evaluated(tmp_path, fake.small(axes, models=("resnet18", "vgg16")))
-    assert study.best["test_accuracy_high"].max() > 1.05
+    assert study.best["test_accuracy_high"].max() == 1
     (axes,) = drawing(study)[0].axes
     low, high = axes.get_ylim() if drawing is accuracy_parameters else axes.get_xlim()
     assert -5 < low < high < 105
@@ -328,6 +329,33 @@ def test_two_classes_have_one_roc_curve(tmp_path):
     assert two.axes[0].get_legend().get_texts()[0].get_text().startswith("yes: AUC")
 
 
+@pytest.mark.parametrize("models", [("resnet18",), ("resnet18", "vgg16", "vgg19", "resnet50", "alexnet")])
+def test_reliability_is_that_of_the_chosen_cells(models, tmp_path):
+    study = fake.evaluated(tmp_path, fake.small({"model": list(models), "lr": [0.1, 0.01]}, models=models))
+    figure, _ = reliability_diagrams(study)
+    assert_readable(figure)
+    drawn = [axes for axes in figure.axes if len(axes.get_lines()) == 3]
+    assert len(drawn) == len(models)
+    for axes, model in zip(drawn, models, strict=True):
+        cell = study.chosen(model if len(models) > 1 else None)
+        _, trained, mended = axes.get_lines()
+        # the marks hold as many images: their mean is that of all, of both seeds
+        probabilities, labels = study.probabilities(cell)
+        assert np.mean(trained.get_ydata()) == pytest.approx((probabilities.argmax(2) == labels).mean(), abs=0.02)
+        assert np.mean(trained.get_xdata()) == pytest.approx(probabilities.max(2).mean(), abs=0.02)
+        own = study.replicates[(study.replicates["cell"] == cell) & (study.replicates["checkpoint"] == "best")]
+        powers = probabilities ** (1 / own.sort_values("seed")["temperature"].to_numpy()[:, None, None])
+        wanted = (powers.max(2) / powers.sum(2)).mean()
+        assert np.mean(mended.get_xdata()) == pytest.approx(wanted, abs=0.002)
+        assert f"(T = {study.best.loc[cell, 'temperature_mean']:.2f})" in axes.get_title().replace("\n", " ")
+
+
+def test_reliability_where_everything_diverged(tmp_path):
+    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1]}), diverged=(("lr=0.1", 0), ("lr=0.1", 1)))
+    figure, _ = reliability_diagrams(study)
+    assert "diverged" in figure.axes[0].get_title()
+
+
 def test_confusion_reads_the_chosen_cell(tmp_path):
     study = fake.evaluated(tmp_path, fake.small({"lr": [0.1, 0.01]}))
     figure, _ = confusion(study)
@@ -343,11 +371,11 @@ def test_images_without_a_label_are_not_counted(tmp_path):
     split = pd.read_csv(tmp_path / "images.csv")
     assert (split["part"] == "unlabelled").sum() == 10
     figure = class_counts(study, split)
-    assert "(60 in all)" in figure.axes[0].get_title()
-    assert sum(bar.get_height() for bars in figure.axes[0].containers for bar in bars) == 60
+    assert f"({fake.IMAGES} in all)" in figure.axes[0].get_title()
+    assert sum(bar.get_height() for bars in figure.axes[0].containers for bar in bars) == fake.IMAGES
     # an image that validates and tests is one image, in two bars
     both = pd.concat([split, split[split["part"] == "test"].assign(part="validation")])
-    assert "(60 in all)" in class_counts(study, both).axes[0].get_title()
+    assert f"({fake.IMAGES} in all)" in class_counts(study, both).axes[0].get_title()
 
 
 def test_grey_samples(tmp_path):

@@ -157,7 +157,7 @@ def test_jobs_read_long_settings_from_a_file(tmp_path):
     fake.write_study(tmp_path, settings, packs)
     file = tmp_path / "manifest.json"
     file.write_text(json.dumps(settings | {"document": "x" * 200_000}))
-    command = [sys.executable, "-m", "medgrid", "evaluate", f"@{file}", str(tmp_path)]
+    command = [sys.executable, "-m", "medgrid", "evaluate", f"@{file}", str(tmp_path), str(tmp_path / "images.csv")]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "cells.csv").exists()

@@ -43,8 +43,27 @@ rule manifest:
         write_manifest(PLAN.studies[wildcards.study].settings, output[0])
 
 
+def prepared(outputs, *kinds, weights=False):
+    """Images, or what is known of them, and weights, that a result is made from beside packs.
+
+    Their names are right: once the result is there, their age does not matter.
+    """
+    name_of = {"inventory": inventory, "split": split, "tensors": tensors}
+
+    def inputs(w):
+        made = PLAN.studies[w.study].inputs
+        files = {kind: name_of[kind](made[kind]) for kind in kinds}
+        if weights:
+            files |= {kind: f"{DATA}/weights/{name}" for kind, name in made.items() if kind.startswith("weights_")}
+        there = complete([f"{RESULTS}/{w.study}/{output}" for output in outputs])
+        return {kind: ancient(file) for kind, file in files.items()} if there else files
+
+    return inputs
+
+
 rule evaluate:
     input:
+        unpack(prepared(TABLES, "split")),
         packs=lambda w: pack_files(w.study),
         manifest=lambda w: manifest(w.study),
         models=f"{RESULTS}/{{study}}/models.csv",
@@ -77,21 +96,15 @@ rule evaluate:
     params:
         folder=f"{RESULTS}/{{study}}",
     shell:
-        "medgrid evaluate @{input.manifest:q} {params.folder:q} 2>&1 | tee {log:q}"
-
-
-def judged_from(w):
-    """The split, whose clusters of images an interval heeds: once a study is judged, its age does not matter."""
-    made = split(PLAN.studies[w.study].inputs["split"])
-    return ancient(made) if complete([f"{RESULTS}/{w.study}/{name}" for name in VERDICTS]) else made
+        "medgrid evaluate @{input.manifest:q} {params.folder:q} {input.split:q} 2>&1 | tee {log:q}"
 
 
 rule verdicts:
     input:
+        unpack(prepared(VERDICTS, "split")),
         packs=lambda w: pack_files(w.study),
         manifest=lambda w: manifest(w.study),
         tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=["cells.csv", "models.csv"]),
-        split=judged_from,
     output:
         [f"{RESULTS}/{{study}}/{name}" for name in VERDICTS],
     log:

@@ -2,8 +2,8 @@
 
 
 def beside(study):
-    """What the page shows beside tables and figures."""
-    folders = [f"{RESULTS}/{study}/models", f"{RESULTS}/{study}/explanations"]
+    """What the page shows, or leads to, beside tables and figures."""
+    folders = [f"{RESULTS}/{study}/{folder}" for folder in ("models", "explanations", "cards")]
     return folders + [f"{RESULTS}/{study}/submissions"] * bool(PLAN.studies[study].settings["submission"])
 
 
@@ -25,27 +25,9 @@ def study_files(study):
     ]
 
 
-def prepared(*outputs, weights=False):
-    """Images, and weights, that a report shows. Their names are right: once it is there, age does not matter."""
-
-    def inputs(w):
-        made = PLAN.studies[w.study].inputs
-        files = {
-            "inventory": inventory(made["inventory"]),
-            "split": split(made["split"]),
-            "tensors": tensors(made["tensors"]),
-        }
-        if weights:
-            files |= {kind: f"{DATA}/weights/{name}" for kind, name in made.items() if kind.startswith("weights_")}
-        there = complete([f"{RESULTS}/{w.study}/{output}" for output in outputs])
-        return {kind: ancient(file) for kind, file in files.items()} if there else files
-
-    return inputs
-
-
 rule figures:
     input:
-        unpack(prepared("figures")),
+        unpack(prepared(["figures"], "split", "tensors")),
         manifest=lambda w: manifest(w.study),
         tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, *VERDICTS, "models.csv"]),
     output:
@@ -68,7 +50,7 @@ rule figures:
 
 rule explain:
     input:
-        unpack(prepared("explanations", weights=True)),
+        unpack(prepared(["explanations"], "split", "tensors", weights=True)),
         manifest=lambda w: manifest(w.study),
         cells=f"{RESULTS}/{{study}}/cells.csv",  # and with it the packs
     output:
@@ -92,9 +74,34 @@ rule explain:
         " --threads {threads} 2>&1 | tee {log:q}"
 
 
+def audit_of(w):
+    """What an audit found in a study's data set, where there is one."""
+    file = f"{RESULTS}/audits/{PARAMS.studies[w.study].dataset}/audit.json"
+    return [file] if os.path.exists(file) else []
+
+
+rule cards:
+    input:
+        unpack(prepared(["cards"], "inventory", "split", "tensors")),
+        manifest=lambda w: manifest(w.study),
+        tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, "models.csv"]),  # and with them the packs
+        audit=audit_of,
+    output:
+        directory(f"{RESULTS}/{{study}}/cards"),
+    log:
+        f"{DATA}/logs/cards/{{study}}.log",
+    benchmark:
+        f"{DATA}/benchmarks/cards/{{study}}.tsv"
+    params:
+        folder=f"{RESULTS}/{{study}}",
+    shell:
+        "medgrid cards @{input.manifest:q} {params.folder:q} {input.inventory:q} {input.split:q} {input.tensors:q}"
+        " --audit={input.audit:q} 2>&1 | tee {log:q}"
+
+
 rule page:
     input:
-        unpack(prepared("index.html", "summary.json", "metrics.json")),
+        unpack(prepared(["index.html", "summary.json", "metrics.json"], "inventory", "split")),
         manifest=lambda w: manifest(w.study),
         tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, *VERDICTS, "models.csv"]),
         beside=lambda w: beside(w.study),

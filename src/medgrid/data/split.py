@@ -105,7 +105,8 @@ def assign(images: pd.DataFrame, settings: dict) -> pd.DataFrame:
 
 
 def write_split(settings: dict, inventory: str, target: str) -> None:
-    """Write the CSV `target`: row (of the tensors), path, label, part (train, validation, test, unlabelled), cluster.
+    """Write the CSV `target`: row (of the tensors), path, label, part (train, validation, test, unlabelled), cluster,
+    twin (yes where part train shows a test image's picture, else no; empty in other parts).
 
     Images that do not decode or are left out have no row here, test images that validate too have two; `row` is still
     the image's place in the tensors. Raises MedgridError when the sizes cannot be had.
@@ -127,5 +128,8 @@ def write_split(settings: dict, inventory: str, target: str) -> None:
     if left := len(images) - table["row"].nunique():
         text += f"; {left} left out"
     print(text)
+    # stand-in: images that look the same in other pixels are twins, too
+    shown = table["pixels_sha256"].isin(table.loc[table["part"] == "train", "pixels_sha256"])
+    table["twin"] = shown.map({True: "yes", False: "no"}).where(table["part"] == "test", "")
     with replacing(target) as temporary:
-        table[["row", "path", "label", "part", "cluster"]].to_csv(temporary, index=False)
+        table[["row", "path", "label", "part", "cluster", "twin"]].to_csv(temporary, index=False)

@@ -3,13 +3,15 @@
 import numpy as np
 from scipy import stats
 from sklearn.metrics import (
+    brier_score_loss,
     cohen_kappa_score,
     confusion_matrix,
     precision_recall_fscore_support,
     roc_auc_score,
 )
 
-from medgrid.config.metrics import PER_CLASS, SUMMARY
+from medgrid.config.metrics import PER_CLASS, SUMMARY, possible
+from medgrid.evaluation.calibration import SMALLEST, expected_calibration_error
 
 CONFIDENCE = 0.95
 
@@ -21,12 +23,13 @@ def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
     surer than that, and their losses would look better than they are.
     """
     own = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.clip(own, np.finfo(np.float32).tiny, 1), dtype=np.float64).mean())
+    return float(-np.log(np.clip(own, SMALLEST, 1), dtype=np.float64).mean())
 
 
 def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Share of images whose likeliest class is the true one, NaN for a diverged training."""
-    return float((probabilities.argmax(1) == labels).mean()) if np.isfinite(probabilities).all() else np.nan
+    """Share of images whose likeliest class is the true one, NaN for a diverged training and of no images."""
+    usable = len(labels) and np.isfinite(probabilities).all()
+    return float((probabilities.argmax(1) == labels).mean()) if usable else np.nan
 
 
 def evaluate(probabilities: np.ndarray, labels: np.ndarray) -> tuple[dict, dict[str, np.ndarray], np.ndarray]:
@@ -61,14 +64,17 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray) -> tuple[dict, dict[
         "kappa": cohen_kappa_score(labels, predicted, labels=classes),
         "auc_macro": auc.mean(),
         "auc_micro": roc_auc_score(truth.ravel(), probabilities.ravel()),
+        "ece": expected_calibration_error(probabilities, labels),
+        "brier": brier_score_loss(labels, probabilities, labels=classes),
     }
     per_class = {"precision": precision, "recall": recall, "f1": f1, "support": support, "auc": auc}
     return summary, per_class, confusion
 
 
-def interval(values: np.ndarray) -> tuple[float, float, float]:
+def interval(values: np.ndarray, metric: str) -> tuple[float, float, float]:
     """Mean and 95 % t interval over seeds: training randomness only, not the sampling of test images.
 
+    Bounds end where the metric does (see `possible`): the interval of two scattered seeds would go far beyond 100 %.
     NaN (diverged) values are left out; with fewer than two the bounds are NaN.
     """
     values = values[np.isfinite(values)]
@@ -78,4 +84,5 @@ def interval(values: np.ndarray) -> tuple[float, float, float]:
     if len(values) < 2:
         return mean, np.nan, np.nan
     half = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * stats.sem(values)
-    return mean, mean - half, mean + half
+    lowest, highest = possible(metric)
+    return mean, max(mean - half, lowest), min(mean + half, highest)

@@ -47,8 +47,8 @@ def _of_class(per_class: pd.DataFrame, cell: str, name: str, metric: str) -> dic
         return {}
     rows = rows.assign(**{metric: rows[metric].where(rows["status"] == "ok")})
     values = {checkpoint: group[metric].to_numpy(float) for checkpoint, group in rows.groupby("checkpoint")}
-    mean, low, high = interval(values["best"])
-    own = {"ours": mean, "low": low, "high": high, "ours_last": interval(values["last"])[0]}
+    mean, low, high = interval(values["best"], metric)
+    own = {"ours": mean, "low": low, "high": high, "ours_last": interval(values["last"], metric)[0]}
     return own | {"weights": rows["weights"].iloc[0]}
 
 

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from medgrid.config.metrics import FITTED, MEASURED, PER_CLASS
+from medgrid.config.metrics import FITTED, MEASURED, PER_CLASS, TESTED
 from medgrid.data import HELD_OUT
+from medgrid.errors import MedgridError
+from medgrid.evaluation.calibration import expected_calibration_error, fit_temperature, scaled
 from medgrid.evaluation.metrics import accuracy, cross_entropy, evaluate, interval
 from medgrid.evaluation.published import compare
 from medgrid.files import replacing
@@ -31,7 +33,43 @@ def _weights_label(backbone: dict, notes: dict[str, str]) -> str:
     return f"{backbone['weights']} ({note})" if note else backbone["weights"]
 
 
-def _rows(folder: Path, curves: pd.DataFrame, provenance: dict) -> tuple[list[dict], list[dict], list[dict]]:
+def read_twins(split: str) -> pd.Series:
+    """By path of each test image `yes` where part train shows the same picture, else `no`.
+
+    Raises MedgridError where the split does not say so, as those of earlier versions.
+    """
+    images = pd.read_csv(split, keep_default_na=False, dtype=str)
+    if "twin" not in images:
+        raise MedgridError(f"{split}: no column 'twin', which is new; delete the file and run again")
+    return images[images["part"] == "test"].set_index("path")["twin"]
+
+
+def _alone(images: np.ndarray, twins: pd.Series, pack: str) -> np.ndarray:
+    """Which [n] of a pack's test images no training image is a twin of."""
+    own = twins.reindex(images)
+    if own.isna().any():
+        raise MedgridError(
+            f"pack {pack} tested {own.index[own.isna()][0]}, which the split does not; delete the pack"
+        )
+    return (own == "no").to_numpy()
+
+
+def _calibrated(chosen: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> dict[str, float]:
+    """What one temperature, of the validation part, makes of a replicate's test probabilities."""
+    temperature = fit_temperature(chosen["validation"], labels["validation"])
+    if not (np.isfinite(temperature) and np.isfinite(chosen["test"]).all()):
+        return dict.fromkeys(("temperature", "test_ece_scaled", "test_loss_scaled"), np.nan)
+    probabilities = scaled(chosen["test"], temperature)
+    return {
+        "temperature": temperature,
+        "test_ece_scaled": expected_calibration_error(probabilities, labels["test"]),
+        "test_loss_scaled": cross_entropy(probabilities, labels["test"]),
+    }
+
+
+def _rows(
+    folder: Path, curves: pd.DataFrame, twins: pd.Series, provenance: dict
+) -> tuple[list[dict], list[dict], list[dict]]:
     """Replicates, classes and confusion counts of one pack's folder; `curves` by cell, seed and epoch."""
     predictions = np.load(folder / "predictions.npz")
     classes = predictions["classes"].tolist()
@@ -41,6 +79,8 @@ def _rows(folder: Path, curves: pd.DataFrame, provenance: dict) -> tuple[list[di
     epochs = {"best": predictions["best_epoch"], "last": predictions["epochs"]}
     diverged, seconds, penalty = (predictions[name] for name in ("diverged_at", "seconds", "penalty"))
     fitted = curves[list(FITTED)]
+    alone = _alone(predictions["test_images"], twins, folder.name)
+    tested = dict(zip(TESTED, (len(alone), int(alone.sum())), strict=True))
     for i, cell in enumerate(predictions["cells"].tolist()):
         for j, seed in enumerate(predictions["seeds"].tolist()):
             for k, checkpoint in enumerate(CHECKPOINTS):
@@ -55,7 +95,10 @@ def _rows(folder: Path, curves: pd.DataFrame, provenance: dict) -> tuple[list[di
                     key
                     | {"best_epoch": place[2] if checkpoint == "best" else ""}
                     | {"epochs": int(epochs["last"][i, j]), "seconds": float(seconds[i, j])}
+                    | tested
                     | {f"test_{name}": value for name, value in summary.items()}
+                    | {"test_alone_accuracy": accuracy(chosen["test"][alone], labels["test"][alone])}
+                    | _calibrated(chosen, labels)
                     | {"test_loss_with_penalty": summary["loss"] + penalty[i, j, k]}
                     | {"validation_loss": cross_entropy(chosen["validation"], labels["validation"])}
                     | {"validation_accuracy": accuracy(chosen["validation"], labels["validation"])}
@@ -81,9 +124,10 @@ def summarise(replicates: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
     for (cell, checkpoint), group in replicates.groupby(["cell", "checkpoint"], sort=False):
         row = {"cell": cell, **{axis: group[axis].iloc[0] for axis in axes}, "checkpoint": checkpoint}
         row |= {"replicates": len(group), "diverged": int((group["status"] != "ok").sum())}
+        row |= {name: group[name].iloc[0] for name in TESTED}
         for metric in MEASURED:
             # what a diverged training was before it failed is in replicates.csv
-            mean, low, high = interval(group[metric].where(group["status"] == "ok").to_numpy(float))
+            mean, low, high = interval(group[metric].where(group["status"] == "ok").to_numpy(float), metric)
             row |= {f"{metric}_mean": mean, f"{metric}_low": low, f"{metric}_high": high}
         row |= {f"{cost}_mean": group[cost].mean() for cost in COSTS}
         rows.append(row | {name: group[name].iloc[0] for name in ("weights", "data")})
@@ -106,14 +150,18 @@ def _write(table: pd.DataFrame, path: Path, floats: str = FLOATS) -> None:
         table.to_csv(temporary, index=False, float_format=floats)
 
 
-def write_tables(settings: dict, folder: str) -> None:
+def write_tables(settings: dict, folder: str, split: str) -> None:
     """Write a study's tables into `folder`, each row stamped with its weights and data.
 
     `settings`: the study's, as its manifest holds them. Read are the packs below `folder`, which may hold a cell's
-    seeds apart, and its `models.csv`. Written: `cells.csv` (means and intervals), `replicates.csv` (every training),
-    `per_class.csv`, `confusion.csv`, `curves.csv`, `published.csv` (ours beside what the document prints).
+    seeds apart, its `models.csv`, and of the CSV `split` which test images have a twin in part train: numbers are of
+    all test images, `test_alone_accuracy` is of the others. `temperature` is fitted to each replicate's validation
+    part at that checkpoint; `scaled` is what it makes of the test numbers.
+
+    Written: `cells.csv` (means and intervals), `replicates.csv` (every training), `per_class.csv`, `confusion.csv`,
+    `curves.csv`, `published.csv` (ours beside what the document prints).
     """
-    place = Path(folder)
+    place, twins = Path(folder), read_twins(split)
     axes = {cell["id"]: {axis: as_text(cell[axis]) for axis in settings["axes"]} for cell in settings["cells"]}
     tables: tuple[list, list, list] = ([], [], [])
     curves, provenances = [], {}
@@ -123,7 +171,7 @@ def write_tables(settings: dict, folder: str) -> None:
         provenance = {"weights": _weights_label(backbone, settings["notes"]), "data": settings["data"]}
         curves.append(pd.read_csv(source / "curves.csv"))
         by_epoch = curves[-1].set_index(["cell", "seed", "epoch"])
-        for table, rows in zip(tables, _rows(source, by_epoch, provenance), strict=True):
+        for table, rows in zip(tables, _rows(source, by_epoch, twins, provenance), strict=True):
             table.extend({"cell": row["cell"], **axes[row["cell"]], **row} for row in rows)
         provenances |= dict.fromkeys(curves[-1]["cell"], provenance)
     # cells as the settings list them, whatever pack each seed comes from; Python's sort keeps the rest in order

@@ -13,12 +13,15 @@ from medgrid.report.study import Study, read
 ACROSS = 3
 NAMES = {
     "test_loss_with_penalty": "test loss with penalty", "test_auc_macro": "test AUC", "f1": "F1",
+    "test_ece": "test ECE", "test_ece_scaled": "test ECE, scaled", "test_loss_scaled": "test loss, scaled",
+    "test_alone_accuracy": "test accuracy without twins",
 }  # fmt: skip
 
 
 def is_share(metric: str) -> bool:
     """Whether a metric is read in per cent."""
-    return not any(word in metric for word in ("loss", "auc", "penalty")) and metric not in (*SIZES, "support")
+    unbounded = any(word in metric for word in ("loss", "auc", "penalty", "brier", "temperature"))
+    return not unbounded and metric not in (*SIZES, "support")
 
 
 def metric_name(metric: str) -> str:

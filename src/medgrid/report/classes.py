@@ -92,8 +92,8 @@ def roc(study: Study, model: str | None):
         areas |= {"mean of classes (macro)": single["test_auc_macro"], "all pooled (micro)": single["test_auc_micro"]}
         looks = {"mean of classes (macro)": ":", "all pooled (micro)": "--"}
         for name, line in _lines(study, *study.probabilities(cell)).items():
-            mean, low, high = interval(areas[name].to_numpy(float))
-            label = f"{name}: AUC {mean:.4f}" + (f" [{low:.4f}, {min(high, 1):.4f}]" if np.isfinite(low) else "")
+            mean, low, high = interval(areas[name].to_numpy(float), "auc")
+            label = f"{name}: AUC {mean:.4f}" + (f" [{low:.4f}, {high:.4f}]" if np.isfinite(low) else "")
             (drawn,) = axes.plot(RATES, line.mean(0), looks.get(name, "-"), linewidth=1.3, label=label)
             axes.fill_between(RATES, line.min(0), line.max(0), color=drawn.get_color(), alpha=0.15, linewidth=0)
         axes.legend(fontsize=7, loc="lower right", title="95 % intervals over seeds", title_fontsize=7)

@@ -15,6 +15,7 @@ from medgrid.report.compare import best_worst, heatmap, ranking
 from medgrid.report.curves import curve_figures, curves
 from medgrid.report.forest import claims, stated
 from medgrid.report.images import class_counts, samples
+from medgrid.report.reliability import reliability_diagrams
 from medgrid.report.study import Study, read
 from medgrid.report.trends import accuracy_parameters, auc_batch_size, is_timed, sized, speed, speed_axis
 
@@ -40,6 +41,7 @@ def drawings(study: Study) -> dict[str, Callable]:
     todo |= {name: partial(curves, study, *of_figure) for name, of_figure in curve_figures(study).items()}
     todo["confusion"] = partial(confusion, study)
     todo |= {f"roc-{model}" if model else "roc": partial(roc, study, model) for model in study.models}
+    todo["reliability"] = partial(reliability_diagrams, study)
     return todo
 
 

@@ -39,6 +39,8 @@ CAPTIONS = {
     "curves": "Loss and accuracy after each epoch: mean over seeds, band from lowest to highest. Where some seeds "
     "have stopped early, the mean of those left goes on in a fainter line.",
     "confusion": "Where the chosen cells err: the cell of each model that validation picks.",
+    "reliability": "How often the chosen cells are right when they are as sure as that: the cell of each model that "
+    "validation picks, as trained and with one temperature fitted on validation. Each mark holds as many images.",
     "roc": "The cell of each model that validation picks. Bands span the lowest to the highest replicate.",
 }
 HEADINGS = {"curves": "learning curves", "roc": "ROC curves", "published": "published beside ours"}

@@ -148,7 +148,7 @@ def classification(study: Study) -> list[dict]:
 
 
 def _interval(values: pd.Series, metric: str) -> tuple[str, str]:
-    mean, low, high = interval(values.to_numpy(float))
+    mean, low, high = interval(values.to_numpy(float), metric)
     return _number(mean, metric), _span(low, high, metric)
 
 

@@ -144,10 +144,20 @@ class Study:
                 places.setdefault(cell, []).append((pack, i))
         return places
 
-    def probabilities(self, cell: str) -> tuple[np.ndarray, np.ndarray]:
-        """Test probabilities [seeds, n, C] at the best epoch, and labels [n]."""
+    def packs_of(self, cell: str) -> dict[str, dict]:
+        """Description of each pack that holds replicates of a cell, by its name."""
+        described = dict(zip(self.settings["packs"], self.packs, strict=True))
+        return {pack: described[pack] for pack, _ in self._places[cell]}
+
+    def paths(self, cell: str) -> list[str]:
+        """The test images [n] of a cell, in the order of its probabilities."""
+        pack, _ = self._places[cell][0]
+        return np.load(self.folder / "packs" / pack / "predictions.npz")["test_images"].tolist()
+
+    def probabilities(self, cell: str, part: str = "test") -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities [seeds, n, C] of a held-out part at the best epoch, and labels [n]."""
         found = []
         for pack, i in self._places[cell]:
             predictions = np.load(self.folder / "packs" / pack / "predictions.npz")
-            found.append(predictions["test_probabilities"][i, :, 0])
-        return np.concatenate(found), predictions["test_labels"]
+            found.append(predictions[f"{part}_probabilities"][i, :, 0])
+        return np.concatenate(found), predictions[f"{part}_labels"]

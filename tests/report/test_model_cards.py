@@ -1,0 +1,222 @@
+"""Model cards: what they say is in the tables, and what nobody measured is not said."""
+
+import hashlib
+import json
+import re
+
+import fake
+import numpy as np
+import pandas as pd
+import pytest
+
+from medgrid.report.model_cards import duration, write_model_cards
+from medgrid.report.study import Study
+
+pytestmark = pytest.mark.filterwarnings("error")
+MODELS = ("resnet18", "vgg16")
+AUDIT = {
+    "file": {"images": 4, "clusters": 2, "surplus": 2, "conflicting": 0, "across_splits": 1},
+    "pixels": {"images": 9, "clusters": 4, "surplus": 5, "conflicting": 1, "across_splits": 2},
+    "twin": {"images": 31, "clusters": 14, "surplus": 17, "conflicting": 3, "across_splits": 6},
+    "shortcuts": {"file format": 0.41, "mean brightness": 0.62},
+    "splits": [
+        {"protocol": "clean", "studies": ["odd"], "test_images": 60, "twins_in_training": 6, "nearest": 0.75},
+        {"protocol": "clean", "studies": ["another"], "test_images": 7, "twins_in_training": 0, "nearest": 0.5},
+    ],
+}
+
+
+def cards_of(folder, settings, audit="") -> dict[str, str]:
+    images, tensors = str(folder / "images.csv"), str(folder / "tensors.npy")
+    write_model_cards(settings, str(folder), images, images, tensors, audit)
+    return {path.stem: path.read_text() for path in (folder / "cards").iterdir()}
+
+
+def made(folder, params, diverged=(), audit="", **changes) -> tuple[Study, dict[str, str]]:
+    study = fake.evaluated(folder, params, diverged=diverged)
+    study.settings.update(changes)
+    return study, cards_of(folder, study.settings, audit)
+
+
+def rows_of(card: str, heading: str) -> dict[str, list[str]]:
+    """The first table below a heading, by its first column."""
+    lines = re.search(rf"^#+ {heading}$.*?\n(\|.*?)\n(?!\|)", card, re.M | re.S)[1].splitlines()[2:]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    return {row[0]: row[1:] for row in cells}
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cards")
+    params = fake.small({"model": list(MODELS), "lr": [0.1, 0.01]}, models=MODELS, replicates=3)
+    return folder, *made(folder, params, synthetic=False)
+
+
+def test_every_model_has_a_card_in_the_order_of_mitchell(two):
+    _, _, cards = two
+    assert set(cards) == set(MODELS)
+    wanted = [
+        "Model details", "Intended use", "Factors", "Metrics", "Evaluation data", "Training data",
+        "Quantitative analyses", "Ethical considerations", "Caveats and recommendations", "Cost",
+    ]  # fmt: skip
+    for card in cards.values():
+        assert re.findall("^## (.+)$", card, re.M) == wanted
+        assert "Not a medical device" in card
+        assert not re.search(r"\{\{|\}\}|\{%|None|nan|Undefined|&#|&amp;", card)
+
+
+def test_metrics_are_those_of_the_chosen_cell(two):
+    _, study, cards = two
+    for model, card in cards.items():
+        best = study.best.loc[study.chosen(model)]
+        found = rows_of(card, "Quantitative analyses") | rows_of(card, "Calibration")
+        for name, metric in (
+            ("accuracy", "test_accuracy"), ("accuracy without twins", "test_alone_accuracy"), ("ECE", "test_ece"),
+            ("balanced accuracy", "test_recall_macro"), ("ECE, scaled", "test_ece_scaled"),
+        ):  # fmt: skip
+            mean, low, high = (100 * best[f"{metric}_{each}"] for each in ("mean", "low", "high"))
+            assert found[name] == [f"{mean:.1f} %", f"{low:.1f} % to {high:.1f} %"]
+        assert found["temperature"][0] == f"{best['temperature_mean']:.3f}"
+        assert "Of 60 test images, but validation accuracy; without twins 54." in card
+        assert "6 of 60 (10.0 %) test images show a picture" in card
+        assert "quote the accuracy without twins" in card
+
+
+def test_counts_are_those_of_the_split(two):
+    folder, study, cards = two
+    split = pd.read_csv(folder / "images.csv")
+    rows = rows_of(cards["vgg16"], "Training data")
+    for name in study.classes:
+        of_class = split.loc[split["label"] == name, "part"].value_counts()
+        assert rows[name] == [str(of_class[part]) for part in ("train", "validation", "test")]
+    assert rows["all"] == ["60", "60", "60"]
+
+
+def test_recall_of_classes_is_that_of_the_other_table(two):
+    folder, study, cards = two
+    per_class = pd.read_csv(folder / "per_class.csv")
+    for model, card in cards.items():
+        own = per_class[(per_class["cell"] == study.chosen(model)) & (per_class["checkpoint"] == "best")]
+        recall = own.groupby("class")["recall"].mean()
+        table = re.findall(r"^\| class \| (\w) \| (\d+) \| (\d+) \| ([\d.]+) %", card, re.M)
+        assert [name for name, *_ in table] == ["a", "b", "c"]
+        for name, images, clusters, accuracy in table:
+            assert (images, clusters) == ("20", "20")
+            assert float(accuracy) == pytest.approx(100 * recall[name], abs=0.051)
+
+
+def test_what_does_not_tell_images_apart_and_what_is_too_small(tmp_path):
+    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1]}))
+    images = pd.read_csv(tmp_path / "images.csv")
+    tested = images.index[images["part"] == "test"]
+    images.loc[tested[:19], "format"] = "WEBP|X"
+    images.to_csv(tmp_path / "images.csv", index=False)
+    (card,) = cards_of(tmp_path, study.settings).values()
+    assert "Fewer than 20 images, and so not judged: format WEBP|X (19)." in card
+    assert re.search(r"^\| format \| PNG \| 41 \|", card, re.M)
+    assert "The same in all test images: mode L, side, px 24." in card
+
+
+def test_trained_weights_and_machines_are_named(tmp_path):
+    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1]}, pack="replicate"))
+    packs = study.settings["packs"]
+    for i, pack in enumerate(packs):
+        (tmp_path / "packs" / pack / "weights.pt").write_bytes(bytes([i]))
+        place = tmp_path / "packs" / pack / "pack.json"
+        described = json.loads(place.read_text())
+        described["training"]["device"] = f"machine {i}"
+        described["backbone"] |= {"weights": "resnet18-x.pth", "sha256": "ab" * 32}
+        place.write_text(json.dumps(described))
+    settings = study.settings | {"notes": {"resnet18": "a stand-in"}, "sha256": "cd" * 32}
+    (card,) = cards_of(tmp_path, settings).values()
+    for i, pack in enumerate(packs):
+        assert f"`packs/{pack}/weights.pt`, sha256 `{hashlib.sha256(bytes([i])).hexdigest()}`" in card
+    assert "machine 0; machine 1" in card
+    assert f"`resnet18-x.pth` (a stand-in); sha256 `{'ab' * 32}`" in card
+    assert f"Digest of the archive's content (sha256): `{'cd' * 32}`" in card
+    assert "It starts from weights noted as “a stand-in”" in card
+
+
+def test_an_audit_is_told_and_its_lack_is_said(tmp_path):
+    file = tmp_path / "audit.json"
+    file.write_text(json.dumps(AUDIT))
+    study, cards = made(tmp_path, fake.small({"lr": [0.1]}), audit=str(file))
+    (card,) = cards.values()
+    assert "The same picture: 17 images beyond the first of their 14 clusters" in card
+    assert "3 clusters of copies have conflicting labels" in card
+    assert rows_of(card, "Audit of the data set")["mean brightness"] == ["62.0 %"]
+    assert "“mean brightness” reaches a balanced accuracy of 62.0 %" in card
+    assert "- Clean split: 6 of 60 (10.0 %) test images have a twin in training" in card
+    assert "75.0 %" in card
+    assert "of 7 " not in card
+    assert "not audited" not in card.lower()
+    (card,) = cards_of(tmp_path, study.settings).values()
+    assert "Not audited." in card
+    assert "was not audited here" in card
+
+
+def test_intervals_over_images_stand_beside_those_over_seeds(tmp_path):
+    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1]}))
+    row = {"cell": "lr=0.1", "metric": "test_accuracy", "both_low": 0.125, "both_high": 0.875}
+    pd.DataFrame([row, row | {"cell": "another", "both_low": 0.0}]).to_csv(tmp_path / "intervals.csv", index=False)
+    (card,) = cards_of(tmp_path, study.settings).values()
+    rows = rows_of(card, "Quantitative analyses")
+    assert rows["accuracy"][2] == "12.5 % to 87.5 %"
+    assert rows["kappa"][2] == "–"  # noqa: RUF001
+
+
+def test_limits_follow_from_what_was_run(tmp_path):
+    params = fake.small({"lr": [0.1, 0.01, 0.001]})
+    worst = fake.evaluated(tmp_path / "sound", params).scores().idxmin()
+    _, cards = made(tmp_path / "unsound", params, diverged=((worst, 1),))
+    (card,) = cards.values()
+    assert "the best of 3 cells by validation" in card
+    assert "1 of these cells could not be picked, since a replicate diverged" in card
+    assert "The images are synthetic." in card
+    assert "although its mode is full, it starts from random weights" in card
+    (alone,) = made(tmp_path / "single", fake.small({"lr": [0.1]}, replicates=1))[1].values()
+    assert "A single replicate" in alone
+    assert "the best of" not in alone
+    assert "| accuracy | " in alone and " | – |" in alone  # noqa: RUF001
+
+
+def test_test_images_that_validate_are_a_limit(tmp_path):
+    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1]}))
+    images = pd.read_csv(tmp_path / "images.csv")
+    tested = images[images["part"] == "test"]
+    pd.concat([images[images["part"] != "validation"], tested.assign(part="validation", twin="")]).to_csv(
+        tmp_path / "split.csv", index=False
+    )
+    names = [str(tmp_path / name) for name in ("images.csv", "split.csv", "tensors.npy")]
+    write_model_cards(study.settings, str(tmp_path), *names)
+    assert "**The test images validate, too:**" in (tmp_path / "cards" / "resnet18.md").read_text()
+
+
+def test_names_with_a_bar_or_an_ampersand_stay_what_they_are(tmp_path):
+    _, cards = made(tmp_path, fake.small({"lr": [0.1]}, classes=("a|b", "c&d")))
+    (card,) = cards.values()
+    assert rows_of(card, "Training data") == {r"a\|b": ["30"] * 3, "c&d": ["30"] * 3, "all": ["60"] * 3}
+    assert "probabilities of a|b, c&d" in card
+
+
+def test_where_every_cell_diverged_there_is_no_card(tmp_path):
+    _, cards = made(tmp_path, fake.small({"lr": [0.1]}), diverged=(("lr=0.1", 0),))
+    assert cards == {}
+
+
+def test_cost_is_the_time_of_the_cell(two):
+    folder, study, cards = two
+    replicates = pd.read_csv(folder / "replicates.csv").query("checkpoint == 'best'")
+    own = replicates[replicates["cell"] == study.chosen("vgg16")]["seconds"].sum()
+    assert (
+        f"3 replicates: {duration(own)} of cpu; of the 4 cells of the grid: {duration(replicates['seconds'].sum())}."
+        in (cards["vgg16"])
+    )
+    assert "Energy: not measured." in cards["vgg16"]
+    assert [duration(seconds) for seconds in (59, 60, 5400)] == ["59 s", "1.0 min", "1.5 h"]
+
+
+def test_cards_of_the_same_tables_are_the_same(two):
+    folder, study, cards = two
+    assert cards_of(folder, study.settings) == cards
+    assert np.load(folder / "tensors.npy").ndim == 4
