@@ -15,6 +15,7 @@ CLOSE = 0.7  # cosine of two signatures from which a pair is looked at; a crop o
 STEPS = 6  # of each alignment
 HOPEFUL = 0.85  # correlation at half the size from which a pair is aligned at full size
 PAIRS = 2048  # aligned at a time
+BLUR = 9  # px of a thumbnail: details are finer
 EDGE = 0.12  # share of the side that an alignment may leave out
 
 
@@ -91,26 +92,46 @@ def _aligned(moving: torch.Tensor, fixed: torch.Tensor, change: torch.Tensor) ->
     return best, change
 
 
-def correlations(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Correlation of each pair after alignment, float32 [M] in -1..1: the better of moving one or the other."""
-    found = np.empty(len(pairs), np.float32)
-    with torch.inference_mode():
-        for start in tqdm(range(0, len(pairs), PAIRS), desc="align", unit="block", mininterval=1):
-            block = pairs[start : start + PAIRS]
-            one, other = (torch.from_numpy(thumbnails[block[:, side]]).float().unsqueeze(1) for side in (0, 1))
-            both = torch.cat([one, other]), torch.cat([other, one])
-            found[start : start + len(block)] = _best(*both).view(2, -1).amax(0).numpy()
-    return found
+def _detail(moving: torch.Tensor, fixed: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
+    """Correlation [B] of what a blur takes away from aligned images: outlines that many images share do not count."""
+    side = moving.shape[-1]
+    margin = round(side * EDGE / 2)
+    inner = (..., slice(margin, -margin), slice(margin, -margin))
+    sharp = [
+        _standard((images - torch.nn.functional.avg_pool2d(images, BLUR, 1, BLUR // 2))[inner])
+        for images in (_warp(moving, change), fixed)
+    ]
+    return (sharp[0] * sharp[1]).mean((1, 2, 3))
 
 
 def _best(moving: torch.Tensor, fixed: torch.Tensor) -> torch.Tensor:
-    """Correlation [B] after alignment, first at half the size, then, where that is promising, at full size."""
+    """Correlations [B, 2] after alignment, of the images and of their details.
+
+    At half the size first; where that is promising, at full size. Details of the others are not looked at: 0.
+    """
     half = torch.nn.functional.avg_pool2d
     unchanged = torch.zeros(len(moving), 4)
     best, change = _aligned(_standard(half(moving, 2)), _standard(half(fixed, 2)), unchanged)
+    found = torch.stack([best, torch.zeros_like(best)], 1)
     hopeful = (best >= HOPEFUL).nonzero().squeeze(1)
     if len(hopeful):
         # what JPEG and resizing leave of sharp edges
         soft = [_standard(half(images[hopeful], 3, 1, 1, count_include_pad=False)) for images in (moving, fixed)]
-        best[hopeful], _ = _aligned(*soft, change[hopeful])
-    return best
+        best, change = _aligned(*soft, change[hopeful])
+        found[hopeful] = torch.stack([best, _detail(*soft, change)], 1)
+    return found
+
+
+def correlations(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Correlations of each pair after alignment, float32 [M, 2] in -1..1: of the images, and of their details.
+
+    The better of moving one or the other.
+    """
+    found = np.empty((len(pairs), 2), np.float32)
+    with torch.inference_mode():
+        for start in tqdm(range(0, len(pairs), PAIRS), desc="align", unit="block", mininterval=1):
+            block = pairs[start : start + PAIRS]
+            one, other = (torch.from_numpy(thumbnails[block[:, side]]).float().unsqueeze(1) for side in (0, 1))
+            both = _best(torch.cat([one, other]), torch.cat([other, one]))
+            found[start : start + len(block)] = both.view(2, -1, 2).amax(0).numpy()
+    return found
