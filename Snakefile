@@ -61,6 +61,11 @@ def whole_threads():
     return max(1, CORES // max(1, GPUS * PARAMS.gpu_slots))
 
 
+def complete(outputs):
+    """Whether all of `outputs` are there, and none as a killed run left it."""
+    return all(map(os.path.exists, outputs)) and not workflow.persistence._filter_incomplete_keys(outputs)
+
+
 def made_from(rule, outputs, files):
     """Inputs of a job whose outputs are named after all that they were made from: none, once the outputs are there.
 
@@ -69,9 +74,7 @@ def made_from(rule, outputs, files):
     drops jobs behind it whose own outputs are missing: 9.27.)
     """
     asked = workflow.dag_settings.forcerun | ({rule} if workflow.dag_settings.forceall else set())
-    unfinished = workflow.persistence._filter_incomplete_keys(outputs)  # as a killed run leaves them
-    there = not unfinished and asked.isdisjoint([rule, *outputs]) and all(map(os.path.exists, outputs))
-    return {} if there else files
+    return {} if asked.isdisjoint([rule, *outputs]) and complete(outputs) else files
 
 
 FRONT = as_json({"studies": list(PLAN.studies)})
@@ -125,5 +128,7 @@ onsuccess:
         if Path(RESULTS, checkpoints.parent.name, "packs", checkpoints.name, "pack.json").exists():
             shutil.rmtree(checkpoints)
             Path(f"{checkpoints}.lock").unlink(missing_ok=True)
+    for file in Path(DATA, "settings").glob("*/redraw"):
+        file.unlink()
     # no rule: it leads to every study that has a page, whatever this run was asked for
     shell("medgrid front {FRONT:q} {RESULTS:q}")

@@ -265,6 +265,34 @@ def test_an_experiment_records_its_own_settings(recorded, tmp_path):
     assert project.stages() == set()
 
 
+def refused(project: Recorded, *command: str) -> str:
+    done = subprocess.run(command, cwd=project.folder, env=project.environment, capture_output=True, text=True)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_results_of_other_settings_are_never_recorded(recorded, tmp_path):
+    """DVC reads params.yaml when a stage has ended; the stage's last command does so just before."""
+    project = recorded.copy(tmp_path / "project")
+    project.call("medgrid", "verify", "grid")
+    setting("studies.grid.title", "Edited during the run")(project)
+    said = refused(project, "env", "PYTHONPATH=src", "medgrid", "verify", "grid")
+    assert "results/grid does not show the settings of params.yaml" in said
+    stage = yaml.safe_load((project.folder / "dvc.yaml").read_text())["stages"]["study"]["do"]
+    assert stage["cmd"][-1].endswith("medgrid verify ${key}")
+
+
+def test_tables_that_git_brings_back_are_made_anew(recorded, tmp_path):
+    project = recorded.copy(tmp_path / "project")
+    setting("studies.grid.title", "Another")(project)
+    project.call("env", "PYTHONPATH=src", "medgrid", "run", "--until", "manifest", "--", "grid")
+    for file in (project.folder / "results/grid").rglob("*"):
+        if file.parent.name != "manifest":
+            os.utime(file)  # tables of the other title, newer than this one's manifest
+    assert project.jobs() == REPORTS | {"redraw": 1}
+
+
 def restored(clone: Recorded) -> None:
     clone.call("medgrid", "restore")
     assert clone.jobs() == {}
@@ -305,19 +333,14 @@ def test_a_fresh_clone_is_restored_from_s3(recorded, tmp_path, monkeypatch):
 
 def test_restoring_what_was_never_recorded_or_has_changed_says_so(recorded, tmp_path):
     project = recorded.copy(tmp_path / "project")
+    restore = ("medgrid", "restore")
+    assert "no remote is configured" in refused(project, *restore, "--remote", "lab")
     setting("studies.grid.fixed.epochs", 9)(project)
-
-    def refused() -> str:
-        done = subprocess.run(
-            ["medgrid", "restore"], cwd=project.folder, env=project.environment, capture_output=True, text=True
-        )
-        assert done.returncode == 1
-        assert "Traceback" not in done.stderr
-        return done.stderr
-
-    assert "study@grid: settings or files here are not those recorded in dvc.lock" in refused()
+    assert "study@grid: settings or files here are not those recorded in dvc.lock" in refused(project, *restore)
+    (project.folder / "dvc.lock").write_text("schema: '2.0'\n")
+    assert "dvc.lock records no data set or study of params.yaml" in refused(project, *restore)
     (project.folder / "dvc.lock").unlink()
-    assert "there is no dvc.lock here" in refused()
+    assert "there is no dvc.lock here" in refused(project, *restore)
 
 
 def test_every_image_and_weight_stays_out_of_git(recorded):

@@ -23,6 +23,7 @@ JOBS = {
     "summary": ("medgrid.models.summary:write_summary", "target"),
     "train": ("medgrid.training.pack:train_pack", "split target checkpoints"),
     "evaluate": ("medgrid.evaluation.tables:write_tables", "folder"),
+    "prune": ("medgrid.evaluation.manifest:prune", "folder"),
     "submissions": ("medgrid.evaluation.submissions:write_submissions", "folder"),
     "figures": ("medgrid.report.figures:write_figures", "folder split tensors"),
     "explain": ("medgrid.report.explain:write_explanations", "folder split tensors weights"),
@@ -59,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
         help="in a fresh clone, bring back the results that DVC noted for this commit",
     )
     restoring.add_argument("options", nargs=argparse.REMAINDER, help="such as --remote lab")
+    verifying = commands.add_parser("verify", help="fail unless the results of a study are those of params.yaml")
+    verifying.add_argument("study")
     planning = commands.add_parser(
         "plan",
         usage="medgrid plan [STUDY ...] [-- SNAKEMAKE OPTIONS]",
@@ -104,11 +107,20 @@ def main() -> None:
         arguments = vars(_parser().parse_args(sys.argv[1:behind]))
         command = arguments.pop("command")
         if command == "plan":
+            from medgrid.config import read_yaml
             from medgrid.run import run
 
+            known, named = read_yaml("params.yaml").get("studies", {}), arguments["studies"]
+            # a configfile among the options may bring others
+            if unknown := [] if "--" in sys.argv else [study for study in named if study not in known]:
+                raise MedgridError(f"params.yaml has no study '{unknown[0]}'; it has {', '.join(known)}")
             targets = [f"plan_{study}" for study in arguments["studies"]] or ["plan"]
             run([*sys.argv[behind + 1 :], "--quiet", "host", "progress", "reason", "rules", "--", *targets])
-        if command == "digest":
+        if command == "verify":
+            from medgrid.restore import verify
+
+            verify(arguments["study"])
+        elif command == "digest":
             from medgrid.data.archive import content_digest
 
             print(content_digest(arguments["path"]))

@@ -17,3 +17,8 @@ def fingerprint(*parts: Any) -> str:
     """First 12 hex digits of the sha256 over the canonical JSON of `parts`; floats by their shortest repr."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def manifest_name(study: dict) -> str:
+    """Name of the manifest of a study's settings: it changes with everything that tables and pages show."""
+    return fingerprint(study, VERSIONS["evaluation"], VERSIONS["report"])

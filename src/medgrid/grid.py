@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from medgrid.config import Model, Params, Study, Training, Weights
 from medgrid.errors import MedgridError
-from medgrid.fingerprint import VERSIONS, fingerprint
+from medgrid.fingerprint import VERSIONS, fingerprint, manifest_name
 from medgrid.tails import last_blocks, last_layers
 
 # settings whose values say by themselves what they are
@@ -404,7 +404,7 @@ def _add_study(plan: Plan, params: Params, key: str) -> None:
         },
     )
     plan.costs_of[key] = Step(_plan_of(plan, params, key), {"split": split})
-    plan.manifest_of[key] = fingerprint(plan.studies[key].settings, VERSIONS["evaluation"], VERSIONS["report"])
+    plan.manifest_of[key] = manifest_name(plan.studies[key].settings)
 
 
 def plan(params: Params) -> Plan:

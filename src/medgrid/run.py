@@ -1,5 +1,6 @@
 """Start Snakemake so that a run killed at any moment can simply be started again."""
 
+import contextlib
 import fcntl
 import importlib
 import os
@@ -10,12 +11,26 @@ import sys
 import time
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import IO, NoReturn
 
 import psutil
 
 from medgrid.errors import MedgridError
 
+# commands that write results
+JOBS = {
+    "inventory",
+    "split",
+    "tensors",
+    "features",
+    "summary",
+    "train",
+    "evaluate",
+    "submissions",
+    "figures",
+    "explain",
+    "page",
+}
 GONE_WITHIN = 60  # seconds that cancelled jobs may take to end
 
 
@@ -65,23 +80,48 @@ def _delay(name: str) -> None:
     sys.modules[name].__getattr__ = load
 
 
-def run(arguments: list[str]) -> NoReturn:
-    """Become `snakemake ARGUMENTS`, the only one in this folder.
+def _end_orphans() -> None:
+    """End the jobs of a killed run that still work here; later they would write over what the next run has made."""
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words = process.info["cmdline"] or ()
+        job = any(Path(word).name == "medgrid" for word in words[:2]) and JOBS.intersection(words[1:3])
+        if job and process.info["cwd"] == str(Path.cwd()):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+                process.wait(GONE_WITHIN)
+
+
+def hold() -> IO:
+    """Hold this folder's lock, as long as what is returned stays open. Raises MedgridError when a run holds it."""
+    if not Path("Snakefile").exists():
+        raise MedgridError("there is no Snakefile here; run from the project's folder")
+    Path(".snakemake").mkdir(exist_ok=True)
+    lock = Path(".snakemake/medgrid.lock").open("a+")  # noqa: SIM115 (as long as the process lives)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        raise MedgridError(
+            f"another `medgrid run` (process {lock.read() or 'unknown'}) is active in this folder; "
+            "wait for it or stop it"
+        ) from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def run(arguments: list[str], lock: IO | None = None) -> NoReturn:
+    """Become `snakemake ARGUMENTS`, the only one in this folder; `lock`: of `hold`, where it is held already.
 
     Snakemake's own lock outlives a SIGKILL and then needs a manual `--unlock`. Here the operating system's lock
     tells whether a run is alive, since it goes with the process. Raises MedgridError when one is.
     """
-    if not Path("Snakefile").exists():
-        raise MedgridError("there is no Snakefile here; run from the project's folder")
-    Path(".snakemake").mkdir(exist_ok=True)
-    lock = os.open(".snakemake/medgrid.lock", os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise MedgridError("another `medgrid run` is active in this folder; wait for it or stop it") from None
+    lock = lock or hold()  # open in this process, not in the jobs that it starts
     if any(Path(".snakemake/locks").glob("*")):
         if active := _snakemake_here():
             raise MedgridError(f"snakemake (process {active}) is active in this folder; wait for it or stop it")
+        _end_orphans()
         _cancel_orphans()
         unlock = [sys.executable, "-m", "snakemake", "--unlock", *arguments]
         unlocked = subprocess.run(unlock, capture_output=True, text=True)
@@ -92,5 +132,5 @@ def run(arguments: list[str]) -> NoReturn:
     from snakemake.cli import main
 
     sys.argv = ["snakemake", *arguments]
-    main()  # the lock is open in this process, not in the jobs that it starts
+    main()
     sys.exit()

@@ -120,9 +120,10 @@ def test_only_networks_ask_for_a_gpu(cluster, runs):
     asked = comments(cluster)
     assert sorted(asked["train"]) == ["", *["gres:gpu:1"] * 3]
     assert asked["features"] == ["gres:gpu:1"]
-    # what prepares the images is one job, and what draws the study another; the network is on the login node
-    assert sorted(asked) == ["evaluate", "features", "prepare", "report", "summary", "train"]
-    assert all(asked[job] == [""] for job in ("evaluate", "prepare", "report", "summary"))
+    # the network is on the login node
+    others = ["evaluate", "explain", "figures", "inventory", "page", "split", "summary", "tensors"]
+    assert sorted(asked) == sorted([*others, "features", "train"])
+    assert all(asked[job] == [""] for job in others)
 
 
 class Trouble:

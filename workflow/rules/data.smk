@@ -50,8 +50,6 @@ rule inventory:
         f"{DATA}/logs/inventory/{{name}}.log",
     benchmark:
         f"{DATA}/benchmarks/inventory/{{name}}.tsv"
-    group:
-        "prepare"
     threads: CORES
     params:
         settings=lambda w: as_json(PLAN.inventories[w.name].settings),
@@ -73,8 +71,6 @@ rule split:
         f"{DATA}/logs/split/{{name}}.log",
     benchmark:
         f"{DATA}/benchmarks/split/{{name}}.tsv"
-    group:
-        "prepare"
     params:
         settings=lambda w: as_json(PLAN.splits[w.name].settings),
     shell:
@@ -96,8 +92,6 @@ rule tensors:
         f"{DATA}/logs/tensors/{{name}}.log",
     benchmark:
         f"{DATA}/benchmarks/tensors/{{name}}.tsv"
-    group:
-        "prepare"
     threads: CORES
     params:
         settings=lambda w: as_json(PLAN.tensors[w.name].settings),

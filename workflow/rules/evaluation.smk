@@ -11,8 +11,26 @@ def manifest(study):
     return f"{RESULTS}/{study}/manifest/{PLAN.manifest_of[study]}.json"
 
 
+def redraw(study):
+    """A file to be made, if a page shows other settings than the manifest: Git may bring back newer tables of others."""
+    summary = Path(RESULTS, study, "summary.json")
+    if not (workflow.is_main_process and summary.exists() and os.path.exists(manifest(study))):
+        return []
+    shown = json.loads(summary.read_text(encoding="utf-8")).get("manifest")
+    return [] if shown == PLAN.manifest_of[study] else [f"{DATA}/settings/{study}/redraw"]
+
+
+rule redraw:
+    # removed when the run has succeeded: Snakemake keeps temporary files that a target asks for
+    output:
+        touch(f"{DATA}/settings/{{study}}/redraw"),
+    localrule: True
+
+
 rule manifest:
     # what it holds is longer than a command line may be; the jobs below read it from the file
+    input:
+        lambda w: redraw(w.study),
     output:
         f"{RESULTS}/{{study}}/manifest/{{name}}.json",
     benchmark:
@@ -55,7 +73,6 @@ rule evaluate:
         f"{DATA}/logs/evaluate/{{study}}.log",
     benchmark:
         f"{DATA}/benchmarks/evaluate/{{study}}.tsv"
-    # in no group: for each pack that ends, Snakemake looks at all inputs of a group
     params:
         folder=f"{RESULTS}/{{study}}",
     shell:
@@ -72,9 +89,22 @@ rule submissions:
         f"{DATA}/logs/submissions/{{study}}.log",
     benchmark:
         f"{DATA}/benchmarks/submissions/{{study}}.tsv"
-    group:
-        "report"
     params:
         folder=f"{RESULTS}/{{study}}",
     shell:
         "medgrid submissions @{input.manifest:q} {params.folder:q} 2>&1 | tee {log:q}"
+
+
+for study in PLAN.studies:
+
+    rule:
+        # packs that params.yaml no longer asks for: no run needs it, but what DVC records should be what was asked for
+        name:
+            f"prune_{study}"
+        input:
+            manifest(study),
+        localrule: True
+        params:
+            folder=f"{RESULTS}/{study}/packs",
+        shell:
+            "medgrid prune @{input:q} {params.folder:q}"

@@ -44,6 +44,8 @@ rule plan_settings:
     localrule: True
     run:
         study = wildcards.name.rsplit("-", 1)[0]
+        if not costs(study).endswith(wildcards.name):
+            raise WorkflowError("settings changed while the run was starting; start it again")
         Path(output[0]).write_text(as_json(PLAN.costs_of[study].settings), encoding="utf-8")
 
 

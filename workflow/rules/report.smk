@@ -13,6 +13,7 @@ def study_files(study):
     All of them, since Snakemake does not miss an input of what is there already.
     """
     return [
+        *redraw(study),
         manifest(study),
         f"{RESULTS}/{study}/index.html",
         f"{RESULTS}/{study}/summary.json",
@@ -36,7 +37,7 @@ def prepared(*outputs, weights=False):
         }
         if weights:
             files |= {kind: f"{DATA}/weights/{name}" for kind, name in made.items() if kind.startswith("weights_")}
-        there = all(os.path.exists(f"{RESULTS}/{w.study}/{output}") for output in outputs)
+        there = complete([f"{RESULTS}/{w.study}/{output}" for output in outputs])
         return {kind: ancient(file) for kind, file in files.items()} if there else files
 
     return inputs
@@ -59,8 +60,6 @@ rule figures:
         f"{DATA}/logs/figures/{{study}}.log",
     benchmark:
         f"{DATA}/benchmarks/figures/{{study}}.tsv"
-    group:
-        "report"
     params:
         folder=f"{RESULTS}/{{study}}",
     shell:
@@ -84,8 +83,6 @@ rule explain:
         f"{DATA}/logs/explain/{{study}}.log",
     benchmark:
         f"{DATA}/benchmarks/explain/{{study}}.tsv"
-    group:
-        "report"
     threads: CORES
     params:
         folder=f"{RESULTS}/{{study}}",
@@ -115,8 +112,6 @@ rule page:
         f"{DATA}/logs/page/{{study}}.log",
     benchmark:
         f"{DATA}/benchmarks/page/{{study}}.tsv"
-    group:
-        "report"
     params:
         folder=f"{RESULTS}/{{study}}",
     shell:

@@ -72,19 +72,3 @@ rule train:
     shell:
         "medgrid train {params.settings:q} {input.split:q} {output.predictions:q} {params.checkpoints:q}"
         " {params.inputs:q} --device {resources.device} --slots {PARAMS.gpu_slots} --threads {threads} 2>&1 | tee {log:q}"
-
-
-for study in PLAN.studies:
-
-    rule:
-        # results that params.yaml no longer asks for: no run needs it, but what DVC records should be what was asked for
-        name:
-            f"prune_{study}"
-        localrule: True
-        params:
-            folder=f"{RESULTS}/{study}/packs",
-            packs=PLAN.packs_of[study],
-        run:
-            for folder in Path(params.folder).glob("*"):
-                if folder.name not in params.packs:
-                    shutil.rmtree(folder)

@@ -4,15 +4,26 @@ import json
 import shutil
 from pathlib import Path
 
+from medgrid.errors import MedgridError
 from medgrid.files import replacing
+from medgrid.fingerprint import manifest_name
+
+
+def prune(settings: dict, folder: str) -> None:
+    """Remove the packs in `folder` that the manifest `settings` does not name."""
+    for pack in Path(folder).glob("*/"):
+        if pack.name not in settings["packs"]:
+            shutil.rmtree(pack)
 
 
 def write_manifest(settings: dict, target: str) -> None:
     """Note what a study's tables and page show (its packs, title, labels), in a file named after all that.
 
     Nothing that params no longer ask for can linger then: another set of packs is another file, and the only one in
-    its folder.
+    its folder. Raises MedgridError when `target` is not named after `settings`.
     """
+    if Path(target).stem != manifest_name(settings):
+        raise MedgridError("settings changed while the run was starting; start it again")
     for earlier in Path(target).parent.glob("*.json"):
         earlier.unlink()
     if not settings["submission"]:

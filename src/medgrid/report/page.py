@@ -11,6 +11,7 @@ import PIL.Image
 
 from medgrid.evaluation.wording import setting_name
 from medgrid.files import replacing
+from medgrid.fingerprint import manifest_name
 from medgrid.report import sections
 from medgrid.report.render import render
 from medgrid.report.study import Study, read
@@ -102,7 +103,10 @@ def metrics(study: Study) -> dict:
 
 
 def write_page(settings: dict, folder: str, inventory: str, split: str) -> None:
-    """Write `folder`/index.html, with figures embedded and no script; summary.json, metrics.json."""
+    """Write `folder`/index.html, with figures embedded and no script; summary.json, metrics.json.
+
+    summary.json names the manifest, so that a page of other settings is known as such.
+    """
     place = Path(folder)
     study = Study(settings, place)
     header, networks = sections.networks(study)
@@ -128,8 +132,9 @@ def write_page(settings: dict, folder: str, inventory: str, split: str) -> None:
         submissions=sections.submissions(study) if settings["submission"] else [],
         replicates=int(study.means["replicates"].max()),
     )
-    for name, content in (("summary", summary(study)), ("metrics", metrics(study))):
-        with replacing(place / f"{name}.json") as temporary:
-            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     with replacing(place / "index.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
+    told = summary(study) | {"manifest": manifest_name(settings)}
+    for name, content in (("metrics", metrics(study)), ("summary", told)):
+        with replacing(place / f"{name}.json") as temporary:
+            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -240,7 +240,7 @@ def print_costs(settings: list[dict]) -> None:
     `settings`, for each study: study, costs (the file), cells, jobs, gpu (whether jobs may ask for one), benchmarks
     (folder of Snakemake's own, where `<pack>.tsv` has the seconds of a finished pack).
     """
-    text = ""
+    text, unseen = "", ", where no GPU was seen: all hours below are a CPU's"
     for each in settings:
         found = json.loads(Path(each["costs"]).read_text(encoding="utf-8"))
         every = {**found["packs"], **found["features"]}
@@ -252,7 +252,7 @@ def print_costs(settings: list[dict]) -> None:
             "cells": f"{each['cells']:,}",
             "jobs": f"{each['jobs']:,}: {len(found['packs']):,} packs, {len(found['features']):,} sets of features",
             "images": ", ".join(f"{count:,} {part}" for part, count in found["counts"].items() if count),
-            "calibrated on": found["device"],
+            "calibrated on": found["device"] + unseen * (each["gpu"] and found["device"].startswith("cpu")),
             "jobs that ask for a GPU": f"{hours[True]:.2f} h",
             "jobs that do not": f"{hours[False]:.2f} h",
             "images per second": _paces(found["packs"]),
