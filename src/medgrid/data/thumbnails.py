@@ -42,7 +42,7 @@ def _make(paths: list[str]) -> tuple[np.ndarray, list[str]]:
 
 
 def write_thumbnails(settings: dict, archive: str, inventory: str, target: str, threads: int = 0) -> None:
-    """Write an .npz: thumbnails, uint8 [N, SIZE, SIZE], and file_sha256 [N], of the images that decode, in their order."""
+    """Write an .npz: thumbnails, uint8 [N, SIZE, SIZE], and file_sha256 [N], of images that decode, in their order."""
     with open(inventory, newline="", encoding="utf-8") as handle:  # noqa: PTH123
         paths = [row["path"] for row in csv.DictReader(handle) if not row["error"]]
     chunks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]

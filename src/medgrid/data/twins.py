@@ -58,7 +58,7 @@ def _standard(images: torch.Tensor) -> torch.Tensor:
 
 
 def _warp(images: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
-    """Images [B, 1, H, W], scaled and shifted; `change` [B, 4]: log scales and shifts in x and y, of half the side."""
+    """Images [B, 1, H, W], scaled and shifted; `change` [B, 4]: log scales, shifts in x and y, of half the side."""
     theta = torch.zeros(len(images), 2, 3)
     theta[:, 0, 0], theta[:, 1, 1] = change[:, 0].exp(), change[:, 1].exp()
     theta[:, :, 2] = change[:, 2:]
