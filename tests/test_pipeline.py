@@ -233,7 +233,7 @@ def test_only_one_run_at_a_time(project):
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
     assert second.returncode == 1
-    assert "another `medgrid run` is active in this folder" in second.stderr
+    assert f"another `medgrid run` (process {first.pid}) is active in this folder" in second.stderr
 
 
 def test_a_changed_setting_asks_for_new_results_and_no_stale_one_is_shown(finished, tmp_path):
