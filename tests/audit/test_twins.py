@@ -5,11 +5,11 @@ import io
 import numpy as np
 import PIL.Image
 import pytest
-
 from medgrid.data.audit import NEIGHBOUR, TWIN
-from medgrid.data.synthetic import _head
 from medgrid.data.thumbnails import SIZE, thumbnail
 from medgrid.data.twins import candidates, correlations, signatures
+
+from medgrid.data.synthetic import _head
 
 SUBJECTS, SIDE = 120, 160
 
@@ -22,7 +22,9 @@ def saved(image: PIL.Image.Image, quality: int) -> PIL.Image.Image:
 
 def cropped(image: PIL.Image.Image, left: float, top: float, right: float, bottom: float) -> PIL.Image.Image:
     width, height = image.size
-    return image.crop((round(left * width), round(top * height), round((1 - right) * width), round((1 - bottom) * height)))
+    return image.crop(
+        (round(left * width), round(top * height), round((1 - right) * width), round((1 - bottom) * height))
+    )
 
 
 def brightened(image: PIL.Image.Image, gain: float, more: float) -> PIL.Image.Image:

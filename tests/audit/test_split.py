@@ -1,8 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-
 from medgrid.data.split import assign, clusters, most_frequent_labels, write_split
+
 from medgrid.errors import MedgridError
 
 SETTINGS = {"protocol": "clean", "test": 0.3, "validation": 0.2, "use": None, "balanced": False, "seed": 42}
