@@ -38,8 +38,8 @@ def _first_of_kind(values: pd.Series) -> np.ndarray:
 def find_pairs(images: pd.DataFrame, thumbnails: np.ndarray) -> tuple[pd.DataFrame, dict[str, int]]:
     """Pairs of rows that belong together: first, second, kind, correlation, detail; and how many were looked at.
 
-    kind: file (the same bytes), pixels (the same decoded pixels, mode and size), twin (see TWIN) or rejected (not one,
-    but close). Copies are named once, each with the first of its kind; twins are looked for among the first ones.
+    kind: file (the same bytes), pixels (the same decoded pixels, mode and size), twin (see TWIN) or rejected (close,
+    but no twin). Copies are named once, each with the first of its kind; twins are looked for among the first ones.
     """
     same_file = _first_of_kind(images["file_sha256"])
     same_pixels = _first_of_kind(images["pixels_sha256"])

@@ -61,8 +61,9 @@ def _tree(features: pd.DataFrame, labels: np.ndarray, folds: list[Fold]) -> floa
 
 
 def shortcuts(images: pd.DataFrame, thumbnails: np.ndarray) -> dict[str, float]:
-    """Balanced accuracy of a small tree on each of SHORTCUTS, and of the nearest raw thumbnail; chance is one over the
-    number of classes. Empty where there is nothing to tell apart.
+    """Balanced accuracy of a small tree on each of SHORTCUTS, and of the nearest raw thumbnail.
+
+    Chance is one over the number of classes. Empty where there is nothing to tell apart.
 
     `images`: label, cluster, width, height, bytes, mode, format of each; `thumbnails`: uint8 [N, H, W]. All by
     cross-validation in which a cluster (of copies, twins, a group) stays on one side.

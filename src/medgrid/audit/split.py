@@ -75,8 +75,8 @@ def assign(images: pd.DataFrame, settings: dict, pairs: pd.DataFrame) -> pd.Data
     twin: of a test or validation image, whether an image that trains shows the same picture (yes or no).
 
     protocol published: images are dealt out one by one, stratified, as the studies did.
-    protocol clean: whole clusters are dealt out, stratified by their most frequent label, so that neither a copy nor a
-    twin of a training image is ever tested; the parts' sizes then scatter around the wanted ones by a few images.
+    protocol clean: whole clusters are dealt out, stratified by their most frequent label, so that neither a copy nor
+    a twin of a training image is ever tested; the parts' sizes then scatter around the wanted ones by a few images.
 
     use, balanced: images left out have no row. They are drawn one by one under either protocol, and before anything
     is dealt out; images that a left-out one ties together stay in one cluster. Under the clean protocol, where

@@ -12,13 +12,13 @@ import torch
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample
 from tqdm import tqdm
 
-LOW = 12  # frequencies of the cosine transform, in each direction
+LOW = 8  # frequencies of the cosine transform, in each direction
 BLOCK = 4096  # images compared at a time
-CLOSE = 0.7  # cosine of two signatures from which a pair is looked at; a crop of 3 % a side leaves 0.73
+CLOSE = 0.7  # cosine of two signatures from which a pair is looked at; see benchmarks/README.md
 MOST = 64  # candidates of an image with later ones, at most: the closest
 PAIRS = 256  # aligned at a time: they fit into a processor's cache
-STEPS = {4: 5, 2: 3, 1: 3}  # of the alignment, at a quarter of the size, a half, and the whole
-HOPEFUL = {4: 0.7, 2: 0.85}  # correlation there from which a pair is looked at more closely
+STEPS = {4: 5, 2: 3, 1: 1}  # of the alignment, at a quarter of the size, a half, and the whole
+HOPEFUL = {4: 0.8, 2: 0.94}  # correlation there from which a pair is looked at more closely
 BLUR = 9  # px of a thumbnail: details are finer
 EDGE = 0.12  # share of the side that an alignment may leave out
 
@@ -86,6 +86,11 @@ def _standard(images: torch.Tensor) -> torch.Tensor:
     return images / (images.std((2, 3), keepdim=True) + 1e-3)
 
 
+def _soft(images: torch.Tensor) -> torch.Tensor:
+    """What JPEG and resizing leave of sharp edges."""
+    return _standard(avg_pool2d(images, 3, 1, 1, count_include_pad=False))
+
+
 def _inner(images: torch.Tensor) -> torch.Tensor:
     """Without the margin that an alignment may leave out."""
     margin = round(images.shape[-1] * EDGE / 2)
@@ -140,10 +145,8 @@ def _aligned(
 
 def _detail(moving: torch.Tensor, fixed: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
     """Correlation [B] of what a blur takes away from aligned images: outlines that many images share do not count."""
-    sharp = [
-        _standard(_inner(images - avg_pool2d(images, BLUR, 1, BLUR // 2)))
-        for images in (_warp(moving, change), fixed)
-    ]
+    aligned = (_warp(moving, change), fixed)
+    sharp = [_standard(_inner(images - avg_pool2d(images, BLUR, 1, BLUR // 2))) for images in aligned]
     return (sharp[0] * sharp[1]).mean((1, 2, 3))
 
 
@@ -156,12 +159,7 @@ def _best(moving: torch.Tensor, fixed: torch.Tensor) -> torch.Tensor:
     found = torch.zeros(len(moving), 2)
     left = torch.arange(len(moving))
     for part, steps in STEPS.items():
-        if part > 1:
-            one, other = (_standard(avg_pool2d(images[left], part)) for images in (moving, fixed))
-        else:  # what JPEG and resizing leave of sharp edges
-            one, other = (
-                _standard(avg_pool2d(images[left], 3, 1, 1, count_include_pad=False)) for images in (moving, fixed)
-            )
+        one, other = (_soft(avg_pool2d(images[left], part)) for images in (moving, fixed))
         best, change = _aligned(one, other, change, steps)
         found[left, 0] = best
         hopeful = best >= HOPEFUL.get(part, -1)

@@ -132,7 +132,7 @@ def _choose(paths: list[str], settings: dict, table: dict[str, str] | None, wher
 
 
 def describe(archive: str, paths: list[str], ids: str | None = None, threads: int = 0) -> list[tuple[dict, str]]:
-    """Of each image its row, without what its path tells, and the digest of the kind `ids` of its RGB pixels, if any."""
+    """Of each image its row, without what its path tells, and the digest (`ids`) of its RGB pixels, if any."""
     workers = threads or len(os.sched_getaffinity(0))
     with ProcessPoolExecutor(workers, initializer=open_in_worker, initargs=(archive,)) as pool:
         described = pool.map(partial(_describe, ids=ids), paths, chunksize=32)

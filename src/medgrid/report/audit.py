@@ -13,6 +13,7 @@ from medgrid.files import replacing
 from medgrid.report.render import render
 
 SHOWN = 12  # pairs of each kind
+CLOSEST = "The closest pairs that do not count"
 KINDS = {"file": "same file", "pixels": "same pixels", "twin": "near-duplicate", "rejected": "not counted"}
 ROWS = {
     "file": "identical files",
@@ -47,13 +48,11 @@ def galleries(images: pd.DataFrame, pairs: pd.DataFrame, thumbnails: np.ndarray 
         "One picture, two labels": differ("label"),
         "One picture in two of the original splits": differ("original_split"),
         "The weakest near-duplicates that count": pairs["kind"] == "twin",
-        "The closest pairs that do not count": pairs["kind"] == "rejected",
+        CLOSEST: pairs["kind"] == "rejected",
     }
     result, seen = [], set()
     for heading, wanted in chosen.items():
-        order = (
-            strength[wanted].sort_values(ascending=heading.startswith("The closest") is False, kind="stable").index
-        )
+        order = strength[wanted].sort_values(ascending=heading != CLOSEST, kind="stable").index
         entries = []
         for place in [place for place in order if place not in seen][:SHOWN]:
             seen.add(place)
@@ -83,7 +82,7 @@ def _called(split: dict) -> str:
 
 
 def write_audit_page(settings: dict, audit: str, inventory: str, twins: str, thumbnails: str, target: str) -> None:
-    """Write the page `target` from what `medgrid.audit` made; thumbnails are on it where the audit's settings allow."""
+    """Write the page `target` from what `medgrid.audit` made, with thumbnails where the audit's settings allow."""
     found = json.loads(Path(audit).read_text(encoding="utf-8"))
     images = pd.read_csv(inventory, keep_default_na=False, dtype=str)
     images = images[images["error"] == ""].reset_index(drop=True)
