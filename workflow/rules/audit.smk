@@ -60,22 +60,15 @@ rule split:
         "medgrid split {params.settings:q} {input.inventory:q} {input.twins:q} {output:q} 2>&1 | tee {log:q}"
 
 
-def audited(dataset):
-    """Whether the audit that is there is the one asked for: its names are fixed, but it says what it was made from."""
-    there = Path(RESULTS, "audits", dataset, "audit.json")
-    if not (there.exists() and complete(audit_files(dataset))):
-        return False
-    return json.loads(there.read_text(encoding="utf-8"))["settings"].get("name") == audit_name(PLAN.audits[dataset])
-
-
 def audit_inputs(w):
-    inputs = PLAN.audits[w.dataset].inputs
-    files = {"inventory": inventory(inputs["inventory"])} | twins(inputs["twins"])
-    if not workflow.is_main_process:
-        return files
-    if not audited(w.dataset):  # newer than one of other settings
-        return files | {"again": f"{DATA}/settings/audit_{w.dataset}/redraw"}
-    return made_from("audit", audit_files(w.dataset), files)
+    """As `made_from`; but its names are fixed, so an audit that is there must say that it is the one asked for."""
+    step, there = PLAN.audits[w.dataset], Path(RESULTS, "audits", w.dataset, "audit.json")
+    files = {"inventory": inventory(step.inputs["inventory"])} | twins(step.inputs["twins"])
+    if workflow.is_main_process and there.exists():
+        if json.loads(there.read_text(encoding="utf-8"))["settings"]["name"] != audit_name(step):
+            return files | {"again": f"{DATA}/settings/audit_{w.dataset}/redraw"}
+        return made_from("audit", audit_files(w.dataset), files)
+    return files
 
 
 rule reaudit:

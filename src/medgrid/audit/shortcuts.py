@@ -92,7 +92,7 @@ def nearest(thumbnails: np.ndarray, train: np.ndarray, test: np.ndarray) -> np.n
     # OpenCV's area average would round to whole grey levels
     small = thumbnails.reshape(len(thumbnails), SIDE, side, SIDE, side).mean((2, 4), dtype=np.float32)
     small = torch.from_numpy(small.reshape(len(small), -1))
-    known, asked = small[torch.from_numpy(train)], small[torch.from_numpy(test)]
+    known, asked = small[torch.tensor(train)], small[torch.tensor(test)]
     half_norm = known.square().sum(1) / 2
     found = [(block @ known.T - half_norm).argmax(1) for block in asked.split(BLOCK)]
     return train[torch.cat(found).numpy()]
