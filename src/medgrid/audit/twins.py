@@ -197,6 +197,8 @@ def _best(levels: dict[int, torch.Tensor], moving: torch.Tensor, fixed: torch.Te
 def correlations(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Correlations of each pair after alignment, float32 [M, 2] in -1..1: of the images, and of their details."""
     found = np.empty((len(pairs), 2), np.float32)
+    if not len(pairs):
+        return found
     used, places = np.unique(pairs, return_inverse=True)
     places = torch.from_numpy(places.reshape(-1, 2))
     with torch.inference_mode():
