@@ -42,7 +42,7 @@ bless: .venv/ready  ## note that changed code gives the same numbers, or that it
 	@python tests/code_digests.py
 
 dag: .venv/ready  ## draw how the rules hang together, docs/rules.svg; wants graphviz
-	@snakemake --quiet all --forceall --rulegraph dot -- histopathology_batch stroke_transfer \
+	@snakemake --quiet all --forceall --rulegraph dot -- histopathology_batch stroke_transfer audit_mri_stroke \
 	  | tred | dot -Tsvg > docs/rules.svg
 
 lock: .venv/ready  ## resolve requirements.lock anew

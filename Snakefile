@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 from medgrid.config import load, read_yaml
 from medgrid.errors import MedgridError
-from medgrid.grid import plan
+from medgrid.grid import audit_name, plan
 
 # To compare params, Snakemake imports pandas (0.8 s) wherever it is installed; this says that it is not
 sys.modules["pandas"] = None
@@ -88,6 +88,7 @@ wildcard_constraints:
 
 
 include: "workflow/rules/data.smk"
+include: "workflow/rules/audit.smk"
 include: "workflow/rules/plan.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/training.smk"
@@ -99,12 +100,14 @@ rule all:
     default_target: True
     input:
         [study_files(study) for study in PARAMS.run],
+        [audit_files(PARAMS.studies[study].dataset) for study in PARAMS.run],
     localrule: True
 
 
 rule studies:
     input:
         [study_files(study) for study in PLAN.studies],
+        [audit_files(dataset) for dataset in PLAN.audits],
     localrule: True
 
 

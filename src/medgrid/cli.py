@@ -16,7 +16,10 @@ from medgrid.errors import MedgridError
 JOBS = {
     "fetch": ("medgrid.data.fetch:fetch", "target"),
     "inventory": ("medgrid.data.inventory:write_inventory", "archive target"),
-    "split": ("medgrid.data.split:write_split", "inventory target"),
+    "twins": ("medgrid.audit.pairs:write_twins", "archive inventory target thumbnails"),
+    "split": ("medgrid.audit.split:write_split", "inventory twins target"),
+    "findings": ("medgrid.audit.findings:write_findings", "inventory twins thumbnails target pairs"),
+    "findings-page": ("medgrid.report.audit:write_audit_page", "audit inventory twins thumbnails target"),
     "tensors": ("medgrid.data.tensors:write_tensors", "archive inventory target"),
     "weights": ("medgrid.models.weights:fetch_weights", "target"),
     "features": ("medgrid.models.features:write_features", "tensors target stamp"),
@@ -37,6 +40,7 @@ JOBS = {
 OPTIONS = {
     "fetch": ("mirror", "folder"),
     "inventory": ("threads",),
+    "twins": ("threads",),
     "tensors": ("threads",),
     "weights": ("mirror",),
     "features": ("weights", "device", "threads", "slots"),
@@ -73,6 +77,17 @@ def _parser() -> argparse.ArgumentParser:
     planning.add_argument("studies", nargs="*")
     digest = commands.add_parser("digest", help="print the content digest of a zip or folder, for params.yaml")
     digest.add_argument("path")
+    auditing = commands.add_parser("audit", help="look for copies, conflicting labels and shortcuts in any images")
+    auditing.add_argument("images", metavar="FOLDER", help="or zip; sub-folders name classes, and train/test splits")
+    auditing.add_argument("--out", default="", metavar="DIR", help="for results; by default audit-FOLDER")
+    auditing.add_argument("--group", default="", metavar="REGEX", help="finds the patient in an image's path")
+    auditing.add_argument("--threads", type=int, default=0)
+    auditing.add_argument(
+        "--fail-on",
+        default="",
+        metavar="WHAT,…",
+        help="exit with 1 if there are any: exact, near, conflicts, across-splits, unreadable",
+    )
     commands.add_parser("schema", help="print the JSON schema of params.yaml")
     for name, (_, files) in JOBS.items():
         job = commands.add_parser(name, help="a job of the pipeline")
@@ -94,6 +109,22 @@ def _job(name: str, arguments: dict) -> None:
     module, function = JOBS[name][0].split(":")
     settings = _settings(arguments.pop("settings"))
     getattr(importlib.import_module(module), function)(settings, **arguments)
+
+
+def _audit(arguments: dict) -> None:
+    from medgrid.audit.folder import FAILINGS, audit_folder, failures, tell
+    from medgrid.report.audit import write_audit_page
+
+    asked = [word for word in arguments["fail_on"].split(",") if word]
+    if unknown := [word for word in asked if word not in FAILINGS]:
+        raise MedgridError(f"--fail-on knows {', '.join(FAILINGS)}, not '{unknown[0]}'")
+    source = arguments["images"]
+    out = Path(arguments["out"] or f"audit-{Path(source).resolve().stem}")
+    found = audit_folder(source, out, arguments["group"], arguments["threads"], write_audit_page)
+    tell(found)
+    print(out / "index.html")
+    if held := failures(found, asked):
+        sys.exit(f"medgrid: audit failed: {'; '.join(held)}")
 
 
 def main() -> None:
@@ -123,6 +154,8 @@ def main() -> None:
             from medgrid.restore import verify
 
             verify(arguments["study"])
+        elif command == "audit":
+            _audit(arguments)
         elif command == "digest":
             from medgrid.data.archive import content_digest
 

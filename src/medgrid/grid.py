@@ -45,7 +45,9 @@ class Plan:
 
     archives: dict[str, Step] = field(default_factory=dict)
     inventories: dict[str, Step] = field(default_factory=dict)
+    twins: dict[str, Step] = field(default_factory=dict)
     splits: dict[str, Step] = field(default_factory=dict)
+    audits: dict[str, Step] = field(default_factory=dict)
     tensors: dict[str, Step] = field(default_factory=dict)
     weights: dict[str, Step] = field(default_factory=dict)
     features: dict[str, Step] = field(default_factory=dict)
@@ -343,6 +345,31 @@ def _plan_of(plan: Plan, params: Params, key: str) -> dict[str, Any]:
     return {"image": image, "declared": _expected(params, study), "packs": packs, "features": features}
 
 
+def _add_audit(plan: Plan, params: Params, key: str, inputs: dict[str, str], label: str) -> None:
+    """A data set's audit covers the splits of all its studies."""
+    study = params.studies[key]
+    dataset, synthetic = params.datasets[study.dataset], params.source == "synthetic"
+    settings = {
+        "data": label,
+        "license": dataset.license,
+        "synthetic": synthetic,
+        "show_images": dataset.show_images or synthetic,
+        "partings": [],
+    }
+    partings = plan.audits.setdefault(study.dataset, Step(settings, inputs)).settings["partings"]
+    parting = study.parting.model_dump(mode="json")
+    for known in partings:
+        if known == parting | {"studies": known["studies"]}:
+            known["studies"].append(key)
+            return
+    partings.append({"studies": [key]} | parting)
+
+
+def audit_name(step: Step) -> str:
+    """Changes with everything that an audit shows."""
+    return fingerprint(step.settings, step.inputs, VERSIONS["audit"])
+
+
 def _add_study(plan: Plan, params: Params, key: str) -> None:
     study = params.studies[key]
     dataset = params.datasets[study.dataset]
@@ -350,8 +377,11 @@ def _add_study(plan: Plan, params: Params, key: str) -> None:
     inventory, label = _add_dataset(plan, params, study)
 
     parting = {"protocol": study.protocol, **study.parting.model_dump(mode="json")}
-    split = f"{data}-{study.protocol}-{fingerprint(inventory, parting, VERSIONS['data'])}"
-    plan.splits[split] = Step(parting, {"inventory": inventory})
+    twins = f"{data}-{fingerprint(inventory, VERSIONS['audit'])}"
+    plan.twins[twins] = Step({}, {"inventory": inventory, "archive": plan.inventories[inventory].inputs["archive"]})
+    split = f"{data}-{study.protocol}-{fingerprint(inventory, twins, parting, VERSIONS['audit'])}"
+    plan.splits[split] = Step(parting, {"inventory": inventory, "twins": twins})
+    _add_audit(plan, params, key, {"inventory": inventory, "twins": twins}, label)
 
     image = study.image.model_dump(mode="json")
     tensors = f"{data}-{study.image.size}px-{fingerprint(inventory, image, VERSIONS['data'])}"

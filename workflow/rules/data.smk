@@ -1,4 +1,4 @@
-"""Images: fetch, inventory, split, tensors."""
+"""Images: fetch, inventory, tensors."""
 
 
 def archive(name):
@@ -28,10 +28,6 @@ def inventory(name):
     return f"{DATA}/inventories/{name}.csv"
 
 
-def split(name):
-    return f"{DATA}/splits/{name}.csv"
-
-
 def tensors(name):
     return f"{DATA}/tensors/{name}.npy"
 
@@ -55,26 +51,6 @@ rule inventory:
         settings=lambda w: as_json(PLAN.inventories[w.name].settings),
     shell:
         "medgrid inventory {params.settings:q} {input.archive:q} {output:q} --threads {threads} 2>&1 | tee {log:q}"
-
-
-def split_inputs(w):
-    files = {"inventory": inventory(PLAN.splits[w.name].inputs["inventory"])}
-    return made_from("split", [split(w.name)], files)
-
-
-rule split:
-    input:
-        unpack(split_inputs),
-    output:
-        f"{DATA}/splits/{{name}}.csv",
-    log:
-        f"{DATA}/logs/split/{{name}}.log",
-    benchmark:
-        f"{DATA}/benchmarks/split/{{name}}.tsv"
-    params:
-        settings=lambda w: as_json(PLAN.splits[w.name].settings),
-    shell:
-        "medgrid split {params.settings:q} {input.inventory:q} {output:q} 2>&1 | tee {log:q}"
 
 
 def tensors_inputs(w):

@@ -7,6 +7,7 @@ re-packed zip. All three have the same content digest.
 import hashlib
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tqdm import tqdm
@@ -14,21 +15,22 @@ from tqdm import tqdm
 from medgrid.errors import MedgridError
 
 CHUNK = 1 << 20
-_opened: zipfile.ZipFile
+_read: Callable[[str], bytes]
 
 
 def open_in_worker(path: str) -> None:
-    """Give this worker process its own handle on the archive at `path`."""
-    global _opened
-    _opened = zipfile.ZipFile(path)
+    """Give this worker process its own handle on the archive, or folder, at `path`."""
+    global _read
+    _read = (lambda name: Path(path, name).read_bytes()) if Path(path).is_dir() else zipfile.ZipFile(path).read
 
 
 def read_in_worker(name: str) -> bytes:
     """Content of one member of the archive that this worker opened."""
-    return _opened.read(name)
+    return _read(name)
 
 
-def _members(path: Path) -> list[str]:
+def members(path: Path) -> list[str]:
+    """Paths of the files in a folder or zip, in byte order."""
     if path.is_dir():
         names = [str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()]
     else:
@@ -53,7 +55,7 @@ def content_digest(path: str | Path, called: str = "") -> str:
     listing = hashlib.sha256()
     archive = None if path.is_dir() else zipfile.ZipFile(path)
     try:
-        for name in tqdm(_members(path), desc="checksum", unit="file", mininterval=1):
+        for name in tqdm(members(path), desc="checksum", unit="file", mininterval=1):
             with archive.open(name) if archive else (path / name).open("rb") as member:
                 digest = hashlib.sha256()
                 while chunk := member.read(CHUNK):
@@ -72,12 +74,12 @@ def content_digest(path: str | Path, called: str = "") -> str:
 def pack(folder: Path, target: Path) -> None:
     """Put a folder's files into a zip, uncompressed: images are compressed already."""
     # zip holds names as text
-    for name in _members(folder):
+    for name in members(folder):
         try:
             name.encode()
         except UnicodeEncodeError:
             raise MedgridError(f"{folder}: the name of {os.fsencode(name)!r} is not UTF-8; rename the file") from None
     # zip knows no time before 1980; copies from some devices have one, and times are not part of the content
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
-        for name in tqdm(_members(folder), desc="packing", unit="file", mininterval=1):
+        for name in tqdm(members(folder), desc="packing", unit="file", mininterval=1):
             archive.write(folder / name, name)

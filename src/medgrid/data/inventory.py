@@ -131,6 +131,14 @@ def _choose(paths: list[str], settings: dict, table: dict[str, str] | None, wher
     return chosen
 
 
+def describe(archive: str, paths: list[str], ids: str | None = None, threads: int = 0) -> list[tuple[dict, str]]:
+    """Of each image its row, without what its path tells, and the digest (`ids`) of its RGB pixels, if any."""
+    workers = threads or len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(workers, initializer=open_in_worker, initargs=(archive,)) as pool:
+        described = pool.map(partial(_describe, ids=ids), paths, chunksize=32)
+        return list(tqdm(described, total=len(paths), desc="inventory", unit="image", mininterval=1))
+
+
 def write_inventory(settings: dict, archive: str, target: str, threads: int = 0) -> None:
     """List every image of `archive` in the CSV `target`, in order of path.
 
@@ -151,10 +159,7 @@ def write_inventory(settings: dict, archive: str, target: str, threads: int = 0)
     chosen = _choose([path for path in paths if not LITTER.search(path)], settings, table, where)
     _check_labels({columns["label"] for columns in chosen.values()} - {""}, settings["classes"], where)
 
-    workers = threads or len(os.sched_getaffinity(0))
-    with ProcessPoolExecutor(workers, initializer=open_in_worker, initargs=(archive,)) as pool:
-        described = pool.map(partial(_describe, ids=settings["ids"]), chosen, chunksize=32)
-        described = list(tqdm(described, total=len(chosen), desc="inventory", unit="image", mininterval=1))
+    described = describe(archive, list(chosen), settings["ids"], threads)
     rows = [row | chosen[row["path"]] for row, _ in described]
     for row, (_, made_from_pixels) in zip(rows, described, strict=True):
         if made_from_pixels:
@@ -172,19 +177,19 @@ def write_inventory(settings: dict, archive: str, target: str, threads: int = 0)
     limit = settings["max_undecodable"]
     if len(broken) > limit * len(rows):
         rejected = Path(target).with_suffix(".rejected.csv")
-        _write(rows, rejected)
+        write_rows(rows, rejected)
         raise MedgridError(
             f"{len(broken)} of {len(rows)} images do not decode, more than {where}.max_undecodable = {limit:g} "
             f"allows; they are listed with their errors in {rejected}"
         )
-    _write(rows, Path(target))
+    write_rows(rows, Path(target))
 
 
 def _say(text: str) -> None:
     print(f"medgrid: {text}", file=sys.stderr)
 
 
-def _write(rows: list[dict], target: Path) -> None:
+def write_rows(rows: list[dict], target: Path) -> None:
     with replacing(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.DictWriter(handle, COLUMNS)
         writer.writeheader()

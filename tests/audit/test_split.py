@@ -2,10 +2,30 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medgrid.data.split import assign, clusters, most_frequent_labels, write_split
+from medgrid.audit import split
+from medgrid.audit.split import clusters, most_frequent_labels
 from medgrid.errors import MedgridError
 
 SETTINGS = {"protocol": "clean", "test": 0.3, "validation": 0.2, "use": None, "balanced": False, "seed": 42}
+
+
+def copies(images: pd.DataFrame) -> pd.DataFrame:
+    """Pairs with the same pixels, as an audit finds them."""
+    pairs = []
+    for rows in images.groupby("pixels_sha256").indices.values():
+        pairs += [(rows[0], row, "pixels") for row in rows[1:]]
+    return pd.DataFrame(pairs, columns=["first", "second", "kind"])
+
+
+def assign(images: pd.DataFrame, settings: dict, twins: list[tuple[int, int]] = ()) -> pd.DataFrame:
+    found = pd.DataFrame([(*pair, "twin") for pair in twins], columns=["first", "second", "kind"])
+    return split.assign(images, settings, pd.concat([copies(images), found]))
+
+
+def write_split(settings: dict, inventory: str, target: str) -> None:
+    table = pd.read_csv(inventory, keep_default_na=False, dtype=str).query("error == ''").reset_index(drop=True)
+    copies(table).to_csv(f"{target}.twins", index=False)
+    split.write_split(settings, inventory, f"{target}.twins", target)
 
 
 @pytest.fixture
@@ -31,7 +51,7 @@ def test_clusters_chain_over_pixels_and_groups():
         [("1", "a", "p"), ("2", "a", "q"), ("3", "b", "q"), ("4", "", "r"), ("5", "", "r"), ("6", "", "s")],
         columns=["path", "group", "pixels_sha256"],
     )
-    assert clusters(table).tolist() == [0, 0, 0, 1, 1, 2]
+    assert clusters(table, copies(table)).tolist() == [0, 0, 0, 1, 1, 2]
 
 
 def test_clean_keeps_copies_and_groups_on_one_side(images):
@@ -152,14 +172,14 @@ def test_images_without_a_label_never_train(tmp_path):
     table.to_csv(tmp_path / "inventory.csv", index=False)
     for changes in ({}, {"protocol": "published", "validation": "test"}, {"balanced": True}):
         write_split(SETTINGS | changes, str(tmp_path / "inventory.csv"), str(tmp_path / "split.csv"))
-        split = pd.read_csv(tmp_path / "split.csv", keep_default_na=False)
-        unlabelled = split[split["part"] == "unlabelled"]
+        made = pd.read_csv(tmp_path / "split.csv", keep_default_na=False)
+        unlabelled = made[made["part"] == "unlabelled"]
         assert unlabelled["path"].tolist() == [f"{i}.png" for i in range(3, 60, 3)]
         assert set(unlabelled["label"]) == {""}
-        assert set(split["label"][split["part"] != "unlabelled"]) == {"a", "b", "c"}
+        assert set(made["label"][made["part"] != "unlabelled"]) == {"a", "b", "c"}
         # rows count all images that decode
         readable = [path for path in table["path"] if path not in ("0.png", "7.png")]
-        assert [readable[row] for row in split["row"]] == split["path"].tolist()
+        assert [readable[row] for row in made["row"]] == made["path"].tolist()
 
 
 def test_the_split_says_what_it_did(inventory, tmp_path, capsys):
@@ -197,8 +217,8 @@ def test_patients_named_by_numbers_and_words_stay_whole(tmp_path):
     table.loc[table.index[-1], "group"] = "x1"
     table.to_csv(tmp_path / "inventory.csv", index=False)
     write_split(SETTINGS, str(tmp_path / "inventory.csv"), str(tmp_path / "split.csv"))
-    split = pd.read_csv(tmp_path / "split.csv")
-    assert split["part"].groupby(table["group"]).nunique().max() == 1
+    made = pd.read_csv(tmp_path / "split.csv")
+    assert made["part"].groupby(table["group"]).nunique().max() == 1
 
 
 def test_classes_named_by_numbers_keep_their_names(tmp_path):
@@ -217,3 +237,41 @@ def test_every_class_is_in_every_part(tmp_path):
             str(tmp_path / "split.csv"),
         )
     assert not (tmp_path / "split.csv").exists()
+
+
+def test_twins_chain_with_copies_and_groups():
+    table = many(400)
+    table.loc[[1, 300], "group"] = "patient"
+    table.loc[[2, 301], "pixels_sha256"] = "same"
+    parted = assign(table, SETTINGS, twins=[(0, 1), (300, 2), (301, 5)])
+    assert parted.loc[[0, 1, 2, 5, 300, 301], "cluster"].nunique() == 1
+    assert parted["cluster"].nunique() == 400 - 5
+
+
+@pytest.mark.parametrize("protocol", ["published", "clean"])
+def test_what_is_tested_says_whether_training_shows_it(protocol):
+    """By brute force over all pairs."""
+    rng = np.random.default_rng(3)
+    table = many(300)
+    table.loc[:59, "pixels_sha256"] = [f"p{i // 2}" for i in range(60)]
+    twins = [(int(a), int(a) + 1) for a in rng.choice(np.arange(60, 298), 60, replace=False)]
+    parted = assign(table, SETTINGS | {"protocol": protocol}, twins=twins)
+    same = np.eye(300, dtype=bool)
+    for a, b in [*twins, *((i, i + 1) for i in range(0, 60, 2))]:
+        same[a, b] = same[b, a] = True
+    for _ in range(9):  # what one image ties to two others is one picture of three
+        same = (same.astype(int) @ same) > 0
+    train = (parted["part"] == "train").to_numpy()
+    expected = {i: ("" if train[i] else "yes" if (same[i] & train).any() else "no") for i in range(300)}
+    assert parted["twin"].to_dict() == expected
+    assert ("yes" in expected.values()) == (protocol == "published")
+
+
+def test_unlabelled_images_and_validating_test_images_have_their_say(images):
+    table = images.copy()
+    table.loc[::7, "label"] = ""
+    parted = assign(table, SETTINGS | {"protocol": "published", "validation": "test"})
+    assert set(parted.loc[parted["part"].isin(["train", "unlabelled"]), "twin"]) == {""}
+    both = parted[parted["part"].isin(["validation", "test"])].groupby("path")["twin"].agg(list)
+    assert all(one == other for one, other in both)
+    assert {one for one, _ in both} == {"yes", "no"}

@@ -6,25 +6,26 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import train_test_split
 
-from medgrid.data import PARTS, UNLABELLED
+from medgrid.audit.pairs import TWINS, joined, read_images
+from medgrid.data import HELD_OUT, PARTS, UNLABELLED
 from medgrid.errors import MedgridError
 from medgrid.files import replacing
 
 
-def clusters(images: pd.DataFrame) -> np.ndarray:
-    """Number of the cluster of each image: images with the same pixels or of the same group belong together.
+def clusters(images: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
+    """Number of the cluster of each image: images of one picture (see `find_pairs`) or group belong together.
 
-    Both relations chain: if a copy of one patient's image lies under another patient's name, all images of
-    both are one cluster.
+    All relations chain: if a copy of one patient's image lies under another patient's name, all images of both are
+    one cluster.
     """
     # an image without a group is a group of its own; paths are unique
     groups = images["group"].where(images["group"] != "", images["path"])
-    # a graph whose nodes are pixel contents and groups, and whose edges are the images
-    pixels, groups = pd.factorize(images["pixels_sha256"])[0], pd.factorize(groups)[0]
-    groups = groups + pixels.max() + 1
+    # a graph whose nodes are pictures and groups, and whose edges are the images
+    pictures, groups = joined(len(images), pairs, TWINS), pd.factorize(groups)[0]
+    groups = groups + pictures.max() + 1
     size = groups.max() + 1
-    graph = coo_matrix((np.ones(len(images)), (pixels, groups)), shape=(size, size))
-    return pd.factorize(connected_components(graph, directed=False)[1][pixels])[0]
+    graph = coo_matrix((np.ones(len(images)), (pictures, groups)), shape=(size, size))
+    return pd.factorize(connected_components(graph, directed=False)[1][pictures])[0]
 
 
 def _balanced(images: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -68,12 +69,14 @@ def most_frequent_labels(images: pd.DataFrame) -> pd.DataFrame:
     return counts.drop_duplicates("cluster").set_index("cluster")[["label"]]
 
 
-def assign(images: pd.DataFrame, settings: dict) -> pd.DataFrame:
-    """Add `cluster` and `part` to the images of an inventory, in their order; the index goes with its image.
+def assign(images: pd.DataFrame, settings: dict, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Add `cluster`, `part` and `twin` to the images of an inventory, in their order; the index goes with its image.
+
+    twin: of a test or validation image, whether an image that trains shows the same picture (yes or no).
 
     protocol published: images are dealt out one by one, stratified, as the studies did.
-    protocol clean: whole clusters are dealt out, stratified by their most frequent label, so that a copy of a
-    training image is never tested; the parts' sizes then scatter around the wanted ones by a few images.
+    protocol clean: whole clusters are dealt out, stratified by their most frequent label, so that neither a copy nor
+    a twin of a training image is ever tested; the parts' sizes then scatter around the wanted ones by a few images.
 
     use, balanced: images left out have no row. They are drawn one by one under either protocol, and before anything
     is dealt out; images that a left-out one ties together stay in one cluster. Under the clean protocol, where
@@ -81,7 +84,7 @@ def assign(images: pd.DataFrame, settings: dict) -> pd.DataFrame:
     validation test: a test image has a second row, as a validation image.
     Images with an empty label get part `unlabelled` and never train.
     """
-    images = images.assign(cluster=clusters(images))
+    images = images.assign(cluster=clusters(images, pairs))
     labelled = images[images["label"] != ""]
     try:
         if settings["use"]:
@@ -101,20 +104,21 @@ def assign(images: pd.DataFrame, settings: dict) -> pd.DataFrame:
     parts = [labelled, images[images["label"] == ""].assign(part=UNLABELLED)]
     if settings["validation"] == "test":
         parts.insert(0, labelled[labelled["part"] == "test"].assign(part="validation"))
-    return pd.concat(parts).sort_index(kind="stable")
+    table = pd.concat(parts).sort_index(kind="stable")
+    picture = joined(len(images), pairs, TWINS)[images.index.get_indexer(table.index)]
+    learned = np.isin(picture, picture[table["part"] == "train"])
+    return table.assign(twin=np.where(table["part"].isin(HELD_OUT), np.where(learned, "yes", "no"), ""))
 
 
-def write_split(settings: dict, inventory: str, target: str) -> None:
+def write_split(settings: dict, inventory: str, twins: str, target: str) -> None:
     """Write the CSV `target`: row (of the tensors), path, label, part (train, validation, test, unlabelled), cluster,
-    twin (yes where part train shows a test image's picture, else no; empty in other parts).
+    twin (see `assign`).
 
     Images that do not decode or are left out have no row here, test images that validate too have two; `row` is still
     the image's place in the tensors. Raises MedgridError when the sizes cannot be had.
     """
-    # text throughout: pandas would guess types chunk by chunk, and patient 7 could be a number here and a word there
-    images = pd.read_csv(inventory, keep_default_na=False, dtype=str)
-    images = images[images["error"] == ""].reset_index(drop=True)
-    table = assign(images, settings).rename_axis("row").reset_index()
+    images = read_images(inventory)
+    table = assign(images, settings, pd.read_csv(twins)).rename_axis("row").reset_index()
     for part in PARTS:
         held = set(table.loc[table["part"] == part, "label"])
         if missing := sorted(set(images["label"]) - held - {""}):
@@ -127,9 +131,8 @@ def write_split(settings: dict, inventory: str, target: str) -> None:
     text = "medgrid: split: " + ", ".join(f"{counts.get(part, 0)} {part}" for part in shown)
     if left := len(images) - table["row"].nunique():
         text += f"; {left} left out"
+    tested = table[table["part"] == "test"]
+    text += f"; {(tested['twin'] == 'yes').sum()} of the test images show a picture that trains"
     print(text)
-    # stand-in: images that look the same in other pixels are twins, too
-    shown = table["pixels_sha256"].isin(table.loc[table["part"] == "train", "pixels_sha256"])
-    table["twin"] = shown.map({True: "yes", False: "no"}).where(table["part"] == "test", "")
     with replacing(target) as temporary:
         table[["row", "path", "label", "part", "cluster", "twin"]].to_csv(temporary, index=False)

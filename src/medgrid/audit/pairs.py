@@ -1,0 +1,87 @@
+"""Which images belong together: the same file, the same pixels, or the same picture."""
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from medgrid.audit.thumbnails import make_thumbnails
+from medgrid.audit.twins import candidates, correlations, signatures
+from medgrid.files import replacing
+
+# correlation of aligned images, and of their details, from which two show the same picture; below lie mostly slices
+# of one scan (benchmarks/README.md has what other numbers find and miss)
+TWIN = (0.985, 0.96)
+REJECTED = 100  # pairs that come closest to being twins, and are not: they are kept to look at
+# kinds of pairs that tell, in the order of certainty
+FILE, PIXELS, TWINS = ["file"], ["file", "pixels"], ["file", "pixels", "twin"]
+
+
+def read_images(inventory: str) -> pd.DataFrame:
+    """The images of an inventory that decode, in its order; text throughout."""
+    # pandas would guess types chunk by chunk, and patient 7 could be a number here and a word there
+    images = pd.read_csv(inventory, keep_default_na=False, dtype=str)
+    return images[images["error"] == ""].reset_index(drop=True)
+
+
+def _first_of_kind(values: pd.Series) -> np.ndarray:
+    """Each image with the first that has the same value, int64 [M, 2]."""
+    codes, kinds = pd.factorize(values)
+    rows = np.arange(len(codes))
+    first = np.full(len(kinds), len(codes))
+    np.minimum.at(first, codes, rows)
+    later = rows[first[codes] < rows]
+    return np.stack([first[codes[later]], later], 1)
+
+
+def find_pairs(images: pd.DataFrame, thumbnails: np.ndarray) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Pairs of rows that belong together: first, second, kind, correlation, detail; and how many were looked at.
+
+    kind: file (the same bytes), pixels (the same decoded pixels, mode and size), twin (see TWIN) or rejected (close,
+    but no twin). Copies are named once, each with the first of its kind; twins are looked for among the first ones.
+    """
+    same_file = _first_of_kind(images["file_sha256"])
+    same_pixels = _first_of_kind(images["pixels_sha256"])
+    # a file's first copy may not be the first with its pixels; either pair says as much as is new
+    same_pixels = same_pixels[~np.isin(same_pixels[:, 1], same_file[:, 1])]
+    alone = np.flatnonzero(~images.duplicated("pixels_sha256"))
+    found = candidates(signatures(thumbnails[alone]))
+    strength = correlations(thumbnails[alone], found.pairs)
+    twin = (strength >= TWIN).all(1)
+    order = np.argsort(-strength.sum(1), kind="stable")
+    close = order[~twin[order]][:REJECTED]
+    tables = [
+        pd.DataFrame({"first": pairs[:, 0], "second": pairs[:, 1], "kind": kind, "correlation": r[0], "detail": r[1]})
+        for kind, pairs, r in (
+            ("file", same_file, (1.0, 1.0)),
+            ("pixels", same_pixels, (1.0, 1.0)),
+            ("twin", alone[found.pairs[twin]], strength[twin].T),
+            ("rejected", alone[found.pairs[close]], strength[close].T),
+        )
+    ]
+    return pd.concat(tables, ignore_index=True), {"candidates": len(found.pairs), "not_looked_at": found.cut}
+
+
+def joined(size: int, pairs: pd.DataFrame, kinds: list[str]) -> np.ndarray:
+    """Number of the cluster of each of `size` rows that pairs of these kinds tie together, also by way of others."""
+    ends = pairs.loc[pairs["kind"].isin(kinds), ["first", "second"]].to_numpy(int)
+    graph = coo_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(size, size))
+    return connected_components(graph, directed=False)[1]
+
+
+def write_twins(settings: dict, archive: str, inventory: str, target: str, thumbnails: str, threads: int = 0) -> None:
+    """Write the CSV `target` (see `find_pairs`) and the .npz `thumbnails`, of the inventory's images that decode.
+
+    The .npz: thumbnails, uint8 [N, SIZE, SIZE]; file_sha256 [N]; candidates and not_looked_at, counts of pairs.
+    `archive`: a zip or a folder.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    images = read_images(inventory)
+    small, images["file_sha256"] = make_thumbnails(archive, list(images["path"]), threads)
+    pairs, looked_at = find_pairs(images, small)
+    with replacing(thumbnails) as temporary, temporary.open("wb") as handle:
+        np.savez(handle, thumbnails=small, file_sha256=images["file_sha256"].to_numpy(str), **looked_at)
+    with replacing(target) as temporary:
+        pairs.to_csv(temporary, index=False, float_format="%.4f")

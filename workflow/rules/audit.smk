@@ -1,0 +1,112 @@
+"""Copies and twins, audits, and splits that keep both on one side."""
+
+AUDIT = ["audit.json", "pairs.csv", "index.html"]
+
+
+def twins(name):
+    """Pairs of images that show the same, and the thumbnails in which they were found."""
+    return {"twins": f"{DATA}/twins/{name}.csv", "thumbnails": f"{DATA}/twins/{name}.npz"}
+
+
+def split(name):
+    return f"{DATA}/splits/{name}.csv"
+
+
+def audit_files(dataset):
+    return [f"{RESULTS}/audits/{dataset}/{name}" for name in AUDIT]
+
+
+def twins_inputs(w):
+    inputs = PLAN.twins[w.name].inputs
+    files = {"archive": archive(inputs["archive"]), "inventory": inventory(inputs["inventory"])}
+    return made_from("twins", list(twins(w.name).values()), files)
+
+
+rule twins:
+    input:
+        unpack(twins_inputs),
+    output:
+        **twins("{name}"),
+    log:
+        f"{DATA}/logs/twins/{{name}}.log",
+    benchmark:
+        f"{DATA}/benchmarks/twins/{{name}}.tsv"
+    threads: CORES
+    params:
+        settings=lambda w: as_json(PLAN.twins[w.name].settings),
+    shell:
+        "medgrid twins {params.settings:q} {input.archive:q} {input.inventory:q} {output.twins:q} {output.thumbnails:q}"
+        " --threads {threads} 2>&1 | tee {log:q}"
+
+
+def split_inputs(w):
+    inputs = PLAN.splits[w.name].inputs
+    files = {"inventory": inventory(inputs["inventory"]), "twins": twins(inputs["twins"])["twins"]}
+    return made_from("split", [split(w.name)], files)
+
+
+rule split:
+    input:
+        unpack(split_inputs),
+    output:
+        f"{DATA}/splits/{{name}}.csv",
+    log:
+        f"{DATA}/logs/split/{{name}}.log",
+    benchmark:
+        f"{DATA}/benchmarks/split/{{name}}.tsv"
+    params:
+        settings=lambda w: as_json(PLAN.splits[w.name].settings),
+    shell:
+        "medgrid split {params.settings:q} {input.inventory:q} {input.twins:q} {output:q} 2>&1 | tee {log:q}"
+
+
+def audit_inputs(w):
+    """As `made_from`; but its names are fixed, so an audit that is there must say that it is the one asked for."""
+    step, there = PLAN.audits[w.dataset], Path(RESULTS, "audits", w.dataset, "audit.json")
+    files = {"inventory": inventory(step.inputs["inventory"])} | twins(step.inputs["twins"])
+    if workflow.is_main_process and there.exists():
+        if json.loads(there.read_text(encoding="utf-8"))["settings"]["name"] != audit_name(step):
+            return files | {"again": f"{DATA}/settings/audit_{w.dataset}/redraw"}
+        return made_from("audit", audit_files(w.dataset), files)
+    return files
+
+
+rule reaudit:
+    output:
+        touch(f"{DATA}/settings/audit_{{dataset}}/redraw"),
+    localrule: True
+
+
+rule audit:
+    input:
+        unpack(audit_inputs),
+    output:
+        audit=f"{RESULTS}/audits/{{dataset}}/audit.json",
+        pairs=f"{RESULTS}/audits/{{dataset}}/pairs.csv",
+        page=report(
+            f"{RESULTS}/audits/{{dataset}}/index.html",
+            caption="../report/audit.rst",
+            category="Audits",
+            subcategory="{dataset}",
+        ),
+    log:
+        f"{DATA}/logs/audit/{{dataset}}.log",
+    benchmark:
+        f"{DATA}/benchmarks/audit/{{dataset}}.tsv"
+    params:
+        settings=lambda w: as_json(PLAN.audits[w.dataset].settings | {"name": audit_name(PLAN.audits[w.dataset])}),
+    shell:
+        "(medgrid findings {params.settings:q} {input.inventory:q} {input.twins:q} {input.thumbnails:q} {output.audit:q}"
+        " {output.pairs:q} && medgrid findings-page {{}} {output.audit:q} {input.inventory:q} {input.twins:q}"
+        " {input.thumbnails:q} {output.page:q}) 2>&1 | tee {log:q}"
+
+
+for dataset in PARAMS.datasets:
+
+    rule:
+        # for DVC, as what came in
+        name:
+            f"audit_{dataset}"
+        input:
+            audit_files(dataset) if dataset in PLAN.audits else [],
+        localrule: True
