@@ -174,16 +174,20 @@ def write_study(folder: Path, settings: dict, packs: dict[str, dict], diverged: 
     write_images(settings, folder, unlabelled)
 
 
-def finish(folder: Path, settings: dict, figures: bool = True) -> str:
-    """Tables, figures and page, as the rules make them; returns the page."""
+def finish(folder: Path, settings: dict, figures: bool = True, site: bool = False) -> str:
+    """Tables, figures and page, as the rules make them; returns the page.
+
+    The site lies in the study's own folder or, with `site`, beside it, for several studies.
+    """
     images, tensors = str(folder / "images.csv"), str(folder / "tensors.npy")
     write_tables(settings, str(folder))
     if settings["submission"]:
         write_submissions(settings, str(folder))
     if figures:
         write_figures(settings, str(folder), images, tensors)
-    write_page(settings, str(folder), images, images)
-    return (folder / "index.html").read_text()
+    site = folder.parent / "report" if site else folder / "report"
+    write_page(settings, str(folder), images, images, str(site))
+    return (site / settings["study"] / "index.html").read_text()
 
 
 def finished(folder: Path, params: dict, key: str = "odd", diverged: tuple = (), **options) -> tuple[dict, str]:

@@ -1,4 +1,6 @@
-"""Figures, and a page for each study."""
+"""Figures, and a page for each study; pages make one site, which can be sent as a folder."""
+
+SITE = f"{RESULTS}/report"
 
 
 def beside(study):
@@ -15,7 +17,7 @@ def study_files(study):
     return [
         *redraw(study),
         manifest(study),
-        f"{RESULTS}/{study}/index.html",
+        f"{SITE}/{study}",
         f"{RESULTS}/{study}/summary.json",
         f"{RESULTS}/{study}/metrics.json",
         f"{RESULTS}/{study}/figures",
@@ -37,7 +39,7 @@ def prepared(*outputs, weights=False):
         }
         if weights:
             files |= {kind: f"{DATA}/weights/{name}" for kind, name in made.items() if kind.startswith("weights_")}
-        there = complete([f"{RESULTS}/{w.study}/{output}" for output in outputs])
+        there = complete([output.format(study=w.study) for output in outputs])
         return {kind: ancient(file) for kind, file in files.items()} if there else files
 
     return inputs
@@ -45,7 +47,7 @@ def prepared(*outputs, weights=False):
 
 rule figures:
     input:
-        unpack(prepared("figures")),
+        unpack(prepared(f"{RESULTS}/{{study}}/figures")),
         manifest=lambda w: manifest(w.study),
         tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, "models.csv"]),
     output:
@@ -68,7 +70,7 @@ rule figures:
 
 rule explain:
     input:
-        unpack(prepared("explanations", weights=True)),
+        unpack(prepared(f"{RESULTS}/{{study}}/explanations", weights=True)),
         manifest=lambda w: manifest(w.study),
         cells=f"{RESULTS}/{{study}}/cells.csv",  # and with it the packs
     output:
@@ -94,18 +96,15 @@ rule explain:
 
 rule page:
     input:
-        unpack(prepared("index.html", "summary.json", "metrics.json")),
+        unpack(
+            prepared(f"{SITE}/{{study}}", *(f"{RESULTS}/{{study}}/{name}.json" for name in ("summary", "metrics")))
+        ),
         manifest=lambda w: manifest(w.study),
         tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, "models.csv"]),
         beside=lambda w: beside(w.study),
         figures=f"{RESULTS}/{{study}}/figures",
     output:
-        report(
-            f"{RESULTS}/{{study}}/index.html",
-            caption="../report/page.rst",
-            category="{study}",
-            subcategory="Page",
-        ),
+        directory(f"{SITE}/{{study}}"),
         f"{RESULTS}/{{study}}/summary.json",
         f"{RESULTS}/{{study}}/metrics.json",
     log:
@@ -114,5 +113,7 @@ rule page:
         f"{DATA}/benchmarks/page/{{study}}.tsv"
     params:
         folder=f"{RESULTS}/{{study}}",
+        site=SITE,
     shell:
-        "medgrid page @{input.manifest:q} {params.folder:q} {input.inventory:q} {input.split:q} 2>&1 | tee {log:q}"
+        "medgrid page @{input.manifest:q} {params.folder:q} {input.inventory:q} {input.split:q} {params.site:q}"
+        " 2>&1 | tee {log:q}"
