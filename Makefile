@@ -18,7 +18,7 @@ environment: .venv/ready  ## create the environment from requirements.lock, as t
 
 demo: .venv/ready  ## run the five studies on synthetic images, small, on the CPU; prints the path of the front page
 	@medgrid run --workflow-profile demo
-	@echo "$(CURDIR)/results/demo/index.html"
+	@echo "$(CURDIR)/results/demo/report/index.html"
 
 test: .venv/ready  ## run the tests; those on SLURM alone, since they time out beside others
 	@pytest -n auto -m "not slurm"

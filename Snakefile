@@ -112,10 +112,12 @@ rule studies:
 
 
 RULES = {each.name for each in workflow.rules}
+FOLDERS = {"report", "assets", "audits"}  # beside those of studies
 
 for study in PLAN.studies:
-    if study in RULES:
-        raise WorkflowError(f"studies.{study}: '{study}' is the name of a rule; name the study otherwise")
+    if study in RULES | FOLDERS:
+        kind = "rule" if study in RULES else "folder"
+        raise WorkflowError(f"studies.{study}: '{study}' is the name of a {kind}; name the study otherwise")
 
     rule:
         name:

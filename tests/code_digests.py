@@ -36,7 +36,8 @@ def digest(sources: list[str]) -> str:
 def now() -> dict:
     digests = {}
     for room, version in VERSIONS.items():
-        templates = hashlib.sha256(b"".join(p.read_bytes() for p in sorted((SOURCE / room).rglob("templates/*"))))
+        looks = sorted(path for path in (SOURCE / room).rglob("*") if path.suffix in (".html", ".md", ".css", ".js"))
+        templates = hashlib.sha256(b"".join(path.read_bytes() for path in looks))
         digests[room] = {
             "version": version,
             "digest": digest([path.read_text() for path in sorted((SOURCE / room).rglob("*.py"))]),

@@ -13,6 +13,7 @@ from medgrid.config.metrics import SIZES
 from medgrid.data import HELD_OUT, PARTS
 from medgrid.evaluation.submissions import write_submissions
 from medgrid.evaluation.tables import write_tables
+from medgrid.evaluation.verdicts import write_verdicts
 from medgrid.grid import plan
 from medgrid.report import style
 from medgrid.report.figures import write_figures
@@ -187,10 +188,14 @@ def write_study(folder: Path, settings: dict, packs: dict[str, dict], diverged: 
 
 def evaluate(folder: Path, settings: dict) -> None:
     write_tables(settings, str(folder), str(folder / "images.csv"))
+    write_verdicts(settings, str(folder), str(folder / "images.csv"))
 
 
-def finish(folder: Path, settings: dict, figures: bool = True) -> str:
-    """Tables, figures and page, as the rules make them; returns the page."""
+def finish(folder: Path, settings: dict, figures: bool = True, site: bool = False) -> str:
+    """Tables, figures and page, as the rules make them; returns the page.
+
+    The site lies in the study's own folder or, with `site`, beside it, for several studies.
+    """
     images, tensors = str(folder / "images.csv"), str(folder / "tensors.npy")
     evaluate(folder, settings)
     if settings["submission"]:
@@ -198,8 +203,9 @@ def finish(folder: Path, settings: dict, figures: bool = True) -> str:
     if figures:
         write_figures(settings, str(folder), images, tensors)
     write_model_cards(settings, str(folder), images, images, tensors)
-    write_page(settings, str(folder), images, images)
-    return (folder / "index.html").read_text()
+    site = folder.parent / "report" if site else folder / "report"
+    write_page(settings, str(folder), images, images, str(site))
+    return (site / settings["study"] / "index.html").read_text()
 
 
 def finished(folder: Path, params: dict, key: str = "odd", diverged: tuple = (), **options) -> tuple[dict, str]:

@@ -31,7 +31,7 @@ JOBS = {
     "submissions": ("medgrid.evaluation.submissions:write_submissions", "folder"),
     "figures": ("medgrid.report.figures:write_figures", "folder split tensors"),
     "explain": ("medgrid.report.explain:write_explanations", "folder split tensors weights"),
-    "page": ("medgrid.report.page:write_page", "folder inventory split"),
+    "page": ("medgrid.report.page:write_page", "folder inventory split site"),
     "cards": ("medgrid.report.model_cards:write_model_cards", "folder inventory split tensors"),
     "calibrate": ("medgrid.training.cost:write_costs", "target"),
     "costs": ("medgrid.training.cost:print_costs", ""),

@@ -110,7 +110,7 @@ def comments(cluster: Cluster) -> dict[str, list[str]]:
 
 def test_a_study_runs_through(runs):
     clustered, local = runs
-    assert (clustered.folder / "results" / STUDY / "index.html").exists()
+    assert (clustered.folder / "results/report" / STUDY / "index.html").exists()
     assert list(clustered.packs) == list(local.packs)
     for name, folder in clustered.packs.items():
         same(folder, local.packs[name])

@@ -55,7 +55,7 @@ def prepared(outputs, *kinds, weights=False):
         files = {kind: name_of[kind](made[kind]) for kind in kinds}
         if weights:
             files |= {kind: f"{DATA}/weights/{name}" for kind, name in made.items() if kind.startswith("weights_")}
-        there = complete([f"{RESULTS}/{w.study}/{output}" for output in outputs])
+        there = complete([output.format(study=w.study) for output in outputs])
         return {kind: ancient(file) for kind, file in files.items()} if there else files
 
     return inputs
@@ -63,7 +63,7 @@ def prepared(outputs, *kinds, weights=False):
 
 rule evaluate:
     input:
-        unpack(prepared(TABLES, "split")),
+        unpack(prepared([f"{RESULTS}/{{study}}/{name}" for name in TABLES], "split")),
         packs=lambda w: pack_files(w.study),
         manifest=lambda w: manifest(w.study),
         models=f"{RESULTS}/{{study}}/models.csv",
@@ -101,7 +101,7 @@ rule evaluate:
 
 rule verdicts:
     input:
-        unpack(prepared(VERDICTS, "split")),
+        unpack(prepared([f"{RESULTS}/{{study}}/{name}" for name in VERDICTS], "split")),
         packs=lambda w: pack_files(w.study),
         manifest=lambda w: manifest(w.study),
         tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=["cells.csv", "models.csv"]),

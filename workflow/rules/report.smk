@@ -1,4 +1,6 @@
-"""Figures, and a page for each study."""
+"""Figures, and a page for each study; pages make one site, which can be sent as a folder."""
+
+SITE = f"{RESULTS}/report"
 
 
 def beside(study):
@@ -15,7 +17,7 @@ def study_files(study):
     return [
         *redraw(study),
         manifest(study),
-        f"{RESULTS}/{study}/index.html",
+        f"{SITE}/{study}",
         f"{RESULTS}/{study}/summary.json",
         f"{RESULTS}/{study}/metrics.json",
         f"{RESULTS}/{study}/figures",
@@ -27,7 +29,7 @@ def study_files(study):
 
 rule figures:
     input:
-        unpack(prepared(["figures"], "split", "tensors")),
+        unpack(prepared([f"{RESULTS}/{{study}}/figures"], "split", "tensors")),
         manifest=lambda w: manifest(w.study),
         tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, *VERDICTS, "models.csv"]),
     output:
@@ -50,7 +52,7 @@ rule figures:
 
 rule explain:
     input:
-        unpack(prepared(["explanations"], "split", "tensors", weights=True)),
+        unpack(prepared([f"{RESULTS}/{{study}}/explanations"], "split", "tensors", weights=True)),
         manifest=lambda w: manifest(w.study),
         cells=f"{RESULTS}/{{study}}/cells.csv",  # and with it the packs
     output:
@@ -82,7 +84,7 @@ def audit_of(w):
 
 rule cards:
     input:
-        unpack(prepared(["cards"], "inventory", "split", "tensors")),
+        unpack(prepared([f"{RESULTS}/{{study}}/cards"], "inventory", "split", "tensors")),
         manifest=lambda w: manifest(w.study),
         tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, "models.csv"]),  # and with them the packs
         audit=audit_of,
@@ -101,18 +103,19 @@ rule cards:
 
 rule page:
     input:
-        unpack(prepared(["index.html", "summary.json", "metrics.json"], "inventory", "split")),
+        unpack(
+            prepared(
+                [f"{SITE}/{{study}}", *(f"{RESULTS}/{{study}}/{name}.json" for name in ("summary", "metrics"))],
+                "inventory",
+                "split",
+            )
+        ),
         manifest=lambda w: manifest(w.study),
         tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, *VERDICTS, "models.csv"]),
         beside=lambda w: beside(w.study),
         figures=f"{RESULTS}/{{study}}/figures",
     output:
-        report(
-            f"{RESULTS}/{{study}}/index.html",
-            caption="../report/page.rst",
-            category="{study}",
-            subcategory="Page",
-        ),
+        directory(f"{SITE}/{{study}}"),
         f"{RESULTS}/{{study}}/summary.json",
         f"{RESULTS}/{{study}}/metrics.json",
     log:
@@ -121,5 +124,7 @@ rule page:
         f"{DATA}/benchmarks/page/{{study}}.tsv"
     params:
         folder=f"{RESULTS}/{{study}}",
+        site=SITE,
     shell:
-        "medgrid page @{input.manifest:q} {params.folder:q} {input.inventory:q} {input.split:q} 2>&1 | tee {log:q}"
+        "medgrid page @{input.manifest:q} {params.folder:q} {input.inventory:q} {input.split:q} {params.site:q}"
+        " 2>&1 | tee {log:q}"

@@ -4,17 +4,29 @@ import json
 from pathlib import Path
 
 from medgrid.files import replacing
+from medgrid.report.assets import write_assets
+from medgrid.report.claims import claims
 from medgrid.report.render import render
 
 
-def write_front(settings: dict, folder: str) -> None:
-    """Write `folder`/index.html, which links the page of each study that has one there.
+def _entry(results: Path, site: Path, study: str) -> dict | None:
+    """What the front page says of a study; none before it has a page."""
+    summary = results / study / "summary.json"
+    if not summary.exists() or not (site / study / "index.html").exists():
+        return None
+    entry = json.loads(summary.read_text(encoding="utf-8"))
+    audit = f"audits/{entry['dataset']}/index.html"
+    return entry | {"claims": claims(results / study), "audit": audit if (site / audit).exists() else None}
 
-    `settings`: studies, their names in order. Read is the `summary.json` that lies beside each page.
+
+def write_front(settings: dict, folder: str) -> None:
+    """Write `folder`/report/index.html, which links each study's page there and each audit, and what pages share.
+
+    `settings`: studies, their names in order. Read are `summary.json` and `claims.json` in each study's folder.
     """
-    places = [Path(folder, study) for study in settings["studies"]]
-    finished = [place for place in places if (place / "index.html").exists() and (place / "summary.json").exists()]
-    entries = [json.loads((place / "summary.json").read_text(encoding="utf-8")) for place in finished]
-    page = render("front.html", studies=entries, synthetic=any(entry["synthetic"] for entry in entries))
-    with replacing(Path(folder, "index.html")) as temporary:
+    results, site = Path(folder), Path(folder, "report")
+    entries = [entry for study in settings["studies"] if (entry := _entry(results, site, study))]
+    write_assets(site)
+    page = render("front.html", root="", studies=entries, synthetic=any(entry["synthetic"] for entry in entries))
+    with replacing(site / "index.html") as temporary:
         temporary.write_text(page, encoding="utf-8")

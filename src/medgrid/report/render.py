@@ -4,11 +4,19 @@ import jinja2
 
 from medgrid import __version__
 from medgrid.fingerprint import VERSIONS
+from medgrid.report.assets import static
 
 
 def render(template: str, **values) -> str:
-    """A page as text, with the version of the code that made it."""
+    """A page as text, with the version of the code that made it.
+
+    `root`: the way from the page to the site's folder, where `assets` lie. A page that is given none stands alone,
+    with the style inside and no script.
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("medgrid.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.get_template(template).render(version=__version__, rooms=VERSIONS, **values)
+    # numbers that a page carries: compact, in the order that they were given
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    style = "" if "root" in values else static("site.css")
+    return environment.get_template(template).render(version=__version__, rooms=VERSIONS, style=style, **values)

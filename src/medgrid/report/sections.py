@@ -7,11 +7,10 @@ import pandas as pd
 from medgrid.config.metrics import SIZES
 from medgrid.data import PARTS
 from medgrid.evaluation.metrics import interval
-from medgrid.evaluation.wording import ABSENT
+from medgrid.evaluation.wording import ABSENT, setting_name
 from medgrid.report.beside import is_share, metric_name, settings_of
 from medgrid.report.study import Study, read
 
-OPEN = 30  # rows of a table that are shown; the rest unfold
 SHOWN = {
     "test_accuracy": "accuracy %", "test_recall_macro": "balanced accuracy %", "test_f1_macro": "F1 macro %",
     "test_kappa": "kappa %", "test_auc_macro": "AUC macro", "test_loss": "loss",
@@ -36,6 +35,19 @@ def _number(value: float, metric: str) -> str:
 
 def _span(low: float, high: float, metric: str) -> str:
     return "" if pd.isna(low) else f"{_number(low, metric)} to {_number(high, metric)}"
+
+
+def axes(study: Study) -> list[dict]:
+    """The axes as columns; by those of several values, a reader chooses rows."""
+    raw = study.settings["cells"]
+    return [
+        {
+            "name": setting_name(axis),
+            "number": not any(isinstance(cell[axis], str | list) for cell in raw),
+            "several": len(study.values[axis]) > 1,
+        }
+        for axis in study.axes
+    ]
 
 
 def cell_rows(study: Study) -> list[dict]:
@@ -170,6 +182,7 @@ def machines(study: Study) -> list[dict]:
                 "training": {},
                 "precision": {},
                 "torch": {},
+                "python": {},
             },
         )
         row["packs"] += 1
@@ -178,6 +191,7 @@ def machines(study: Study) -> list[dict]:
         row["training"] |= {training["device"]: None}
         row["precision"] |= {training["precision"]: None}
         row["torch"] |= {training["torch"]: None}
+        row["python"] |= {training.get("python") or ABSENT: None}
     return [
         {name: ", ".join(map(str, value)) if isinstance(value, dict) else value for name, value in row.items()}
         for row in rows.values()
@@ -213,7 +227,7 @@ def submissions(study: Study) -> list[dict]:
         {
             "cell": study.label(cell),
             "chosen": cell == chosen,
-            "file": f"submissions/{cell}.csv",
+            "file": files[cell].as_posix(),
             "command": f'kaggle competitions submit -c {slug} -f "{files[cell].as_posix()}" -m "{key} {cell}"'
             if slug
             else "",
