@@ -109,6 +109,7 @@ JUDGED = {
         [{"kind": "best", "settings": ADAM}, {"kind": "best", "settings": HIGH | SMALL}], "contradicted",
     ),
     "of_what_is_not_there": ([{"kind": "best", "settings": {"batch_size": 128}}], "open"),
+    "of_what_is_not_there_at_all": ([{"kind": "best", "settings": {"batch_size": 128} | HIGH}], "open"),
     "half_of_it_is_not_there": ([{"kind": "best", "settings": ADAM}, {"kind": "flat", "after": 30}], "open"),
     "networks_of_one_size": ([{"kind": "correlated"}], "open"),
 }  # fmt: skip

@@ -13,6 +13,17 @@ from medgrid.evaluation.contrasts import difference, named
 from medgrid.evaluation.measured import Measured
 from medgrid.evaluation.statistics import CONFIDENCE, Estimate, estimate
 
+# of tables that may have no row
+COMPARISONS = (
+    "compared", "first", "second", "metric", "difference", "low", "high", "seeds_low", "seeds_high", "images_low",
+    "images_high", "p", "p_adjusted", "effect", "cells", "replicates", "verdict",
+)  # fmt: skip
+INTERACTIONS = ("first", "second", "metric", "F", "df", "df_rest", "p", "p_adjusted", "eta_squared")
+BATCH_SIZES = (
+    "setting", "view", "batch_size", "epoch", "steps", "validation_accuracy", "low", "high", "difference",
+    "difference_low", "difference_high", "replicates",
+)  # fmt: skip
+
 
 def _columns(found: Estimate) -> dict[str, float]:
     columns = {}
@@ -72,14 +83,14 @@ def comparisons(study: Measured, chosen: str | None) -> pd.DataFrame:
         deviation = found.seed_error * np.sqrt(found.seeds)
         row["effect"] = found.value / deviation if deviation > 0 else np.nan
         rows.append(row | {"cells": len(weights), "replicates": found.seeds})
+    if not rows:
+        return pd.DataFrame(columns=COMPARISONS)
     table = pd.DataFrame(rows)
-    if table.empty:
-        return table
-    table.insert(table.columns.get_loc("p") + 1, "p_adjusted", multipletests(table["p"], method="holm")[1])
+    table["p_adjusted"] = multipletests(table["p"], method="holm")[1]
     within = (table["low"] > -margin) & (table["high"] < margin)
     apart = table["p_adjusted"] < 1 - CONFIDENCE
     table["verdict"] = np.select([apart & within, apart, within], ["differs, negligibly", "differs", "alike"], "open")
-    return table.drop(columns=["both_low", "both_high"])
+    return table[list(COMPARISONS)]
 
 
 def _hashable(value):
@@ -115,9 +126,9 @@ def interactions(study: Measured) -> pd.DataFrame:
         share = effect["sum_sq"] / (effect["sum_sq"] + residual["sum_sq"])
         row = {"first": one, "second": other, "metric": metric, "F": effect["F"], "df": int(effect["df"])}
         rows.append(row | {"df_rest": int(residual["df"]), "p": effect["PR(>F)"], "eta_squared": share})
-    found = pd.DataFrame(rows)
-    if not found.empty:
-        found.insert(found.columns.get_loc("p") + 1, "p_adjusted", multipletests(found["p"], method="holm")[1])
+    found = pd.DataFrame(rows, columns=list(INTERACTIONS))
+    if rows:
+        found["p_adjusted"] = multipletests(found["p"], method="holm")[1]
     return found
 
 
@@ -130,7 +141,7 @@ def batch_sizes(study: Measured) -> pd.DataFrame:
     from the smallest batch size with its interval, paired by seed. Steps are equal up to part of an epoch.
     """
     if "batch_size" not in study.axes:
-        return pd.DataFrame()
+        return pd.DataFrame(columns=BATCH_SIZES)
     rest = [axis for axis in study.axes if axis != "batch_size"]
     curves = {
         key: run.set_index("epoch")["validation_accuracy"] for key, run in study.curves.groupby(["cell", "seed"])
@@ -164,7 +175,7 @@ def batch_sizes(study: Measured) -> pd.DataFrame:
                     bounds = zip(("difference_low", "difference_high"), apart.over_seeds(), strict=True)
                     row |= {"difference": apart.value, **dict(bounds)}
                 rows.append(row | {"replicates": mean.seeds})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(BATCH_SIZES))
 
 
 def _reached(curves: dict[tuple, pd.Series], cell: str, seed: int, epoch: int) -> float:

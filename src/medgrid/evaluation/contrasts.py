@@ -34,7 +34,8 @@ def cells_of(study: Measured, *selections: Picked) -> list[str]:
         for name, values in selection.items():
             own = table[name]
             # a tuple of milestones is a list in JSON
-            table = table[[value in values or (isinstance(value, list) and tuple(value) in values) for value in own]]
+            has = [value in values or (isinstance(value, list) and tuple(value) in values) for value in own]
+            table = table.loc[np.array(has, bool)]
     return list(table.index)
 
 

@@ -125,9 +125,9 @@ def estimate(values: np.ndarray, clusters: np.ndarray | None = None) -> Estimate
     estimate is of these images only. NaN seeds are left out. Errors over both come from a two-way analysis of
     variance with random effects: seeds, images, and what a seed does to an image.
     """
-    values = values[np.isfinite(values.reshape(len(values), -1)).all(1)]
+    values = values[np.isfinite(values).all(axis=tuple(range(1, values.ndim)))]
     seeds = len(values)
-    by_seed = values.reshape(seeds, -1).mean(1)
+    by_seed = values.mean(axis=tuple(range(1, values.ndim)))
     value = float(by_seed.mean()) if seeds else np.nan
     seed_error = float(stats.sem(by_seed)) if seeds > 1 else np.nan
     if values.ndim == 1 or not seeds:
