@@ -52,7 +52,7 @@ def duration(seconds: float) -> str:
     for size, unit in ((3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
+    return f"{seconds:.1f} s"
 
 
 def span(low: float, high: float, metric: str) -> str:
