@@ -52,7 +52,7 @@ def duration(seconds: float) -> str:
     for size, unit in ((3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
+    return f"{seconds:.1f} s"
 
 
 def span(low: float, high: float, metric: str) -> str:
@@ -120,7 +120,6 @@ def _data(images: pd.DataFrame, classes: list[str]) -> dict:
         "rows": [
             (plain(name), *map("{:,}".format, row)) for name, row in [*counts.iterrows(), ("all", counts.sum())]
         ],
-        "twins": int((tested["twin"] == "yes").sum()),
         "tied": int(tested["cluster"].isin(trained).sum()),
         "validates": bool(tested["path"].isin(validated).any()),
     }
@@ -135,14 +134,13 @@ def _groups(images: pd.DataFrame, probabilities: np.ndarray, labels: np.ndarray)
     return {
         "rows": [
             (
-                *(
-                    row["factor"],
-                    plain(row["group"]),
-                    f"{row['images']:,}",
-                    f"{row['clusters']:,}",
-                    number(row["accuracy"], ""),
-                ),
-                *(span(row["low"], row["high"], ""), row["judged"]),
+                row["factor"],
+                plain(row["group"]),
+                f"{row['images']:,}",
+                f"{row['clusters']:,}",
+                number(row["accuracy"], ""),
+                span(row["low"], row["high"], ""),
+                row["judged"],
             )
             for row in shown.to_dict("records")
         ],
@@ -152,9 +150,15 @@ def _groups(images: pd.DataFrame, probabilities: np.ndarray, labels: np.ndarray)
     }
 
 
-def card(study: Study, model: str, cell: str, tested: pd.DataFrame, shared: dict) -> str:
-    """The card of a cell as Markdown; `tested`: what is known of each test image, in the order of the split."""
+def card(study: Study, model: str | None, tested: pd.DataFrame, shared: dict) -> tuple[str, str]:
+    """The card of the cell that validation picks of a model, which there must be: the model's name, and Markdown.
+
+    `tested`: what is known of each test image, by path.
+    """
+    cell = study.chosen(model)
     settings, best = study.settings, study.best.loc[cell]
+    training = settings["trainings"][cell]
+    rivals = study.of_model(study.best, model)
     packs = study.packs_of(cell)
     first = next(iter(packs.values()))
     paths = study.paths(cell)
@@ -166,21 +170,21 @@ def card(study: Study, model: str, cell: str, tested: pd.DataFrame, shared: dict
     low, high = proportion_confint(accuracy * images, images, 1 - CONFIDENCE, "wilson")
     wider = _wider(study, cell)
     kept = {pack: study.folder / "packs" / pack / "weights.pt" for pack in packs}
-    return render(
+    text = render(
         "card.md",
         **shared,
         study=settings,
-        model=model,
+        model=training["model"],
         cell=cell,
         called=study.described(cell),
         backbone=backbone,
-        note=settings["notes"].get(model, "") if backbone["sha256"] else "",
+        note=settings["notes"].get(training["model"], "") if backbone["sha256"] else "",
         sizes=study.network_sizes.loc[cell] if cell in study.network_sizes.index else None,
-        training=_settings(settings["trainings"][cell]),
-        mode=settings["trainings"][cell]["mode"],
+        training=_settings(training),
+        mode=training["mode"],
         replicates=int(best["replicates"]),
-        candidates=len(study.cells_of(model if "model" in study.axes else None)),
-        passed_over=int((study.of_model(study.best, model if "model" in study.axes else None)["diverged"] > 0).sum()),
+        candidates=len(rivals),
+        passed_over=int((rivals["diverged"] > 0).sum()),
         epochs=sorted({int(mine["epochs"].min()), int(mine["epochs"].max())}),
         best_epochs=sorted({int(mine["best_epoch"].min()), int(mine["best_epoch"].max())}),
         machines={
@@ -202,6 +206,7 @@ def card(study: Study, model: str, cell: str, tested: pd.DataFrame, shared: dict
         grid_cost=duration(everyone["seconds"].sum()),
         cells=len(study.cells),
     )
+    return training["model"], text
 
 
 def write_model_cards(settings: dict, folder: str, inventory: str, split: str, tensors: str, audit: str = "") -> None:
@@ -230,9 +235,8 @@ def write_model_cards(settings: dict, folder: str, inventory: str, split: str, t
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     for model in study.models:
-        if cell := study.chosen(model):
-            name = settings["trainings"][cell]["model"]
-            text = card(study, name, cell, tested, shared)
+        if study.chosen(model):
+            name, text = card(study, model, tested, shared)
             (temporary / f"{name}.md").write_text(text, encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)
