@@ -1,9 +1,9 @@
 """`medgrid audit` of folders as people have them."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ import PIL.Image
 import pytest
 
 from medgrid.audit.folder import levels
+from medgrid.cli import main
 
 
 @pytest.mark.parametrize(
@@ -54,12 +55,31 @@ def folder(tmp_path) -> Path:
     return tmp_path / "scans"
 
 
-def audit(folder: Path, *options: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "medgrid", "audit", str(folder), "--threads", "1", *options]
-    return subprocess.run(command, cwd=folder.parent, capture_output=True, text=True)
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def test_a_sound_folder_passes(folder):
+@pytest.fixture
+def audit(tmp_path, monkeypatch, capfd):
+    """The command, in this process: its imports take longer than its work here."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(folder: Path, *options: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["medgrid", "audit", str(folder), "--threads", "1", *options])
+        said, code = "", 0
+        try:
+            main()
+        except SystemExit as end:  # words are an error's, as Python has it
+            said, code = f"{end.code}\n", 1
+        out, err = capfd.readouterr()
+        return Done(code, out, err + said)
+
+    return call
+
+
+def test_a_sound_folder_passes(folder, audit):
     done = audit(folder, "--fail-on", EVERYTHING)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "audit-scans/index.html\n"
@@ -73,7 +93,7 @@ def test_a_sound_folder_passes(folder):
     ]  # fmt: skip
 
 
-def test_faults_fail_it_in_one_line(folder):
+def test_faults_fail_it_in_one_line(folder, audit):
     (folder / "train/ill/copy.png").write_bytes((folder / "train/well/p0_0.png").read_bytes())
     blot(3).save(folder / "test/ill/again.jpg", quality=60)
     (folder / "train/ill/broken.png").write_bytes(b"no picture")
@@ -83,8 +103,8 @@ def test_faults_fail_it_in_one_line(folder):
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         "medgrid: audit failed: 1 images are copies of others (exact); 2 images show the same picture as others "
-        "(near); 1 pictures have several labels (conflicts); 1 pictures or groups lie in several of the original splits "
-        "(across-splits); 1 images do not decode (unreadable)"
+        "(near); 1 pictures have several labels (conflicts); 1 pictures or groups lie in several of the original "
+        "splits (across-splits); 1 images do not decode (unreadable)"
     )
     pairs = pd.read_csv(folder.parent / "here/pairs.csv", keep_default_na=False)
     told = {(row.kind, row.first_path, row.second_path) for row in pairs.itertuples() if row.kind != "rejected"}
@@ -95,14 +115,14 @@ def test_faults_fail_it_in_one_line(folder):
     assert audit(folder, "--fail-on", "").returncode == 0
 
 
-def test_groups_on_both_sides_of_a_split_are_found(folder):
+def test_groups_on_both_sides_of_a_split_are_found(folder, audit):
     (folder / "train/well/p0_0.png").rename(folder / "test/well/p0_0.png")
     done = audit(folder, "--fail-on", "across-splits", "--group", "(p\\d+)_")
     assert done.returncode == 1
     assert "1 pictures or groups" in done.stderr
 
 
-def test_a_flat_folder_without_classes_is_audited(tmp_path):
+def test_a_flat_folder_without_classes_is_audited(tmp_path, audit):
     (tmp_path / "flat").mkdir()
     for seed in (0, 1, 2, 1):
         blot(seed).save(tmp_path / "flat" / f"{len(list((tmp_path / 'flat').iterdir()))}.png")
@@ -123,7 +143,7 @@ def test_a_flat_folder_without_classes_is_audited(tmp_path):
         (lambda folder: folder.mkdir(), ["--group", "("], "--group is no regular expression"),
     ],
 )
-def test_what_cannot_be_audited_says_why(tmp_path, make, options, said):
+def test_what_cannot_be_audited_says_why(tmp_path, audit, make, options, said):
     make(tmp_path / "scans")
     done = audit(tmp_path / "scans", *options)
     assert done.returncode == 1

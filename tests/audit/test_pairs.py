@@ -49,8 +49,8 @@ def test_twins_are_told_from_copies_and_from_neighbours(noise):
 def test_of_pairs_that_are_no_twins_the_closest_are_kept():
     rng = np.random.default_rng(2)
     shared = rng.normal(0, 40, (SIZE, SIZE))
-    small = (128 + shared + rng.normal(0, 25, (40, SIZE, SIZE))).clip(0, 255).astype(np.uint8)
-    small = np.concatenate([small, rng.integers(0, 255, (60, SIZE, SIZE)).astype(np.uint8)])
+    small = (128 + shared + rng.normal(0, 12, (40, SIZE, SIZE))).clip(0, 255).astype(np.uint8)
+    small = np.concatenate([small, rng.integers(0, 255, (400, SIZE, SIZE)).astype(np.uint8)])
     names = [hashlib.sha256(each).hexdigest() for each in small]
     pairs, looked_at = find_pairs(images_of(names, names), small)
     assert looked_at["candidates"] > REJECTED
