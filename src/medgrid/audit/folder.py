@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import tempfile
+import zipfile
 from pathlib import Path, PurePosixPath
 
 from medgrid.audit.findings import write_findings
@@ -75,9 +76,10 @@ def audit_folder(source: str, out: Path, group: str, threads: int, page) -> dict
     """
     if not Path(source).exists():
         raise MedgridError(f"{source} does not exist")
-    out.mkdir(parents=True, exist_ok=True)
+    if not (Path(source).is_dir() or zipfile.is_zipfile(source)):
+        raise MedgridError(f"{source} is neither a folder nor a zip")
     audited, pairs = out / "audit.json", out / "pairs.csv"
-    with tempfile.TemporaryDirectory(dir=out) as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         inventory, twins, thumbnails = (Path(scratch, name) for name in ("images.csv", "twins.csv", "thumbnails.npz"))
         _inventory(source, group, inventory, threads)
         write_twins({}, source, str(inventory), str(twins), str(thumbnails), threads)

@@ -16,6 +16,7 @@ LOW = 8  # frequencies of the cosine transform, in each direction
 BLOCK = 4096  # images compared at a time
 CLOSE = 0.75  # cosine of two signatures from which a pair is looked at; see benchmarks/README.md
 MOST = 64  # candidates of an image with later ones, at most: the closest
+BUDGET = 1_000_000  # candidates of a data set that are aligned, at most: the closest, in some minutes
 PAIRS = 256  # aligned at a time: they fit into a processor's cache
 STEPS = {4: 5, 2: 3, 1: 1}  # of the alignment, at a quarter of the size, a half, and the whole
 HOPEFUL = {4: 0.85, 2: 0.94}  # correlation there from which a pair is looked at more closely
@@ -25,7 +26,7 @@ EDGE = 0.12  # share of the side that an alignment may leave out
 
 class Candidates(NamedTuple):
     pairs: np.ndarray  # int64 [M, 2], the smaller number first
-    cut: int  # candidates beyond MOST of an image, which are not among them
+    cut: int  # candidates beyond MOST of an image, or BUDGET of all, which are not among them
 
 
 def signatures(thumbnails: np.ndarray) -> torch.Tensor:
@@ -57,9 +58,12 @@ def _closest(pairs: torch.Tensor, cosines: torch.Tensor) -> torch.Tensor:
     return order[torch.arange(len(pairs)) - starts < MOST]
 
 
-def candidates(signatures: torch.Tensor, close: float = CLOSE) -> Candidates:
-    """Pairs whose signatures' cosine is at least `close`; of an image MOST with later ones, the closest."""
-    found, cut = [torch.empty((0, 2), dtype=torch.int64)], 0
+def candidates(signatures: torch.Tensor, close: float = CLOSE, budget: int = BUDGET) -> Candidates:
+    """Pairs whose signatures' cosine is at least `close`: the closest MOST of an image with later ones.
+
+    And of all of them the closest `budget`: true twins are among the closest by far.
+    """
+    found, strength, cut = [torch.empty((0, 2), dtype=torch.int64)], [torch.empty(0)], 0
     starts = range(0, len(signatures), BLOCK)
     for start in tqdm(starts, desc="compare", unit="block", mininterval=1):
         rows = signatures[start : start + BLOCK]
@@ -78,7 +82,12 @@ def candidates(signatures: torch.Tensor, close: float = CLOSE) -> Candidates:
         kept = _closest(pairs, cosines)
         cut += len(pairs) - len(kept)
         found.append(pairs[kept])
-    return Candidates(torch.cat(found).numpy(), cut)
+        strength.append(cosines[kept])
+    pairs, cosines = torch.cat(found), torch.cat(strength)
+    if len(pairs) > budget:
+        cut += len(pairs) - budget
+        pairs = pairs[cosines.topk(budget).indices.sort().values]
+    return Candidates(pairs.numpy(), cut)
 
 
 def _standard(images: torch.Tensor) -> torch.Tensor:
