@@ -346,7 +346,7 @@ def _plan_of(plan: Plan, params: Params, key: str) -> dict[str, Any]:
 
 
 def _add_audit(plan: Plan, params: Params, key: str, inputs: dict[str, str], label: str) -> None:
-    """A data set's audit covers the splits of all its studies."""
+    """A data set's audit covers the splits of all its studies, under either protocol."""
     study = params.studies[key]
     dataset, synthetic = params.datasets[study.dataset], params.source == "synthetic"
     settings = {
@@ -357,12 +357,14 @@ def _add_audit(plan: Plan, params: Params, key: str, inputs: dict[str, str], lab
         "partings": [],
     }
     partings = plan.audits.setdefault(study.dataset, Step(settings, inputs)).settings["partings"]
-    parting = study.parting.model_dump(mode="json")
-    for known in partings:
-        if known == parting | {"studies": known["studies"]}:
+    for protocol in ("published", "clean"):
+        sizes = study.model_copy(update={"protocol": protocol}).parting.model_dump(mode="json")
+        parting = {"protocol": protocol} | sizes
+        alike = [known for known in partings if known == parting | {"studies": known["studies"]}]
+        for known in alike:
             known["studies"].append(key)
-            return
-    partings.append({"studies": [key]} | parting)
+        if not alike:
+            partings.append({"studies": [key]} | parting)
 
 
 def audit_name(step: Step) -> str:

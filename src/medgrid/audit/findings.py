@@ -91,19 +91,18 @@ def _splits(
             yield {"protocol": "own", "train": train, "test": name}, rows[train], rows[name]
     for parting in partings:
         settings = {key: value for key, value in parting.items() if key != "studies"}
-        for protocol in ("published", "clean"):
-            try:
-                part = assign(images, settings | {"protocol": protocol}, pairs)["part"]
-            except MedgridError:
-                continue  # the study says so, when it is run
-            rows = {name: part.index[part == name].to_numpy() for name in ("train", "test")}
-            yield {"protocol": protocol, "studies": parting["studies"]}, rows["train"], rows["test"]
+        try:
+            part = assign(images, settings, pairs)["part"]
+        except MedgridError:
+            continue  # the study says so, when it is run
+        rows = {name: part.index[part == name].to_numpy() for name in ("train", "test")}
+        yield {"protocol": parting["protocol"], "studies": parting["studies"]}, rows["train"], rows["test"]
 
 
 def audit(images: pd.DataFrame, thumbnails: np.ndarray, pairs: pd.DataFrame, partings: list[dict] = ()) -> dict:
     """Findings, as JSON has them.
 
-    `images`: rows of an inventory that decode; `partings`: sizes of splits (see `medgrid.audit.split.assign`), and
+    `images`: rows of an inventory that decode; `partings`: settings of splits (see `medgrid.audit.split.assign`), and
     `studies`, the names of those that have them.
     """
     labelled = images[images["label"] != ""]
