@@ -33,6 +33,7 @@ except MedgridError as error:
     raise WorkflowError(str(error)) from None
 
 DATA, RESULTS = PARAMS.data, PARAMS.results
+SITE = f"{RESULTS}/report"
 MIRROR = str(Path(PARAMS.mirror).expanduser()) if PARAMS.mirror else ""
 if MIRROR and not Path(MIRROR).is_dir():
     raise WorkflowError(f"mirror: {MIRROR} is not a folder")

@@ -65,7 +65,7 @@ def test_a_second_run_has_nothing_to_do(finished):
 
 
 def test_synthetic_files_say_so_in_their_names(finished):
-    for folder in ("archives/brain_tumor_mri", "inventories", "splits", "tensors", "features"):
+    for folder in ("archives/brain_tumor_mri", "inventories", "twins", "splits", "tensors", "features"):
         (files := list((finished.folder / "data" / folder).iterdir()))
         assert files
         assert all("-synthetic-" in file.name for file in files)

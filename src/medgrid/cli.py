@@ -19,7 +19,7 @@ JOBS = {
     "twins": ("medgrid.audit.pairs:write_twins", "archive inventory target thumbnails"),
     "split": ("medgrid.audit.split:write_split", "inventory twins target"),
     "findings": ("medgrid.audit.findings:write_findings", "inventory twins thumbnails target pairs"),
-    "findings-page": ("medgrid.report.audit:write_audit_page", "audit inventory twins thumbnails target"),
+    "findings-page": ("medgrid.report.audit:write_audit_page", "audit pairs inventory twins thumbnails target"),
     "tensors": ("medgrid.data.tensors:write_tensors", "archive inventory target"),
     "weights": ("medgrid.models.weights:fetch_weights", "target"),
     "features": ("medgrid.models.features:write_features", "tensors target stamp"),

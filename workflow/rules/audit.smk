@@ -1,7 +1,5 @@
 """Copies and twins, audits, and splits that keep both on one side."""
 
-AUDIT = ["audit.json", "pairs.csv", "index.html"]
-
 
 def twins(name):
     """Pairs of images that show the same, and the thumbnails in which they were found."""
@@ -13,7 +11,8 @@ def split(name):
 
 
 def audit_files(dataset):
-    return [f"{RESULTS}/audits/{dataset}/{name}" for name in AUDIT]
+    found = [f"{RESULTS}/audits/{dataset}/{name}" for name in ("audit.json", "pairs.csv")]
+    return [*found, f"{SITE}/audits/{dataset}/index.html"]
 
 
 def twins_inputs(w):
@@ -84,7 +83,7 @@ rule audit:
         audit=f"{RESULTS}/audits/{{dataset}}/audit.json",
         pairs=f"{RESULTS}/audits/{{dataset}}/pairs.csv",
         page=report(
-            f"{RESULTS}/audits/{{dataset}}/index.html",
+            f"{SITE}/audits/{{dataset}}/index.html",
             caption="../report/audit.rst",
             category="Audits",
             subcategory="{dataset}",
@@ -95,10 +94,11 @@ rule audit:
         f"{DATA}/benchmarks/audit/{{dataset}}.tsv"
     params:
         settings=lambda w: as_json(PLAN.audits[w.dataset].settings | {"name": audit_name(PLAN.audits[w.dataset])}),
+        root=as_json({"root": "../../"}),
     shell:
         "(medgrid findings {params.settings:q} {input.inventory:q} {input.twins:q} {input.thumbnails:q} {output.audit:q}"
-        " {output.pairs:q} && medgrid findings-page {{}} {output.audit:q} {input.inventory:q} {input.twins:q}"
-        " {input.thumbnails:q} {output.page:q}) 2>&1 | tee {log:q}"
+        " {output.pairs:q} && medgrid findings-page {params.root:q} {output.audit:q} {output.pairs:q} {input.inventory:q}"
+        " {input.twins:q} {input.thumbnails:q} {output.page:q}) 2>&1 | tee {log:q}"
 
 
 for dataset in PARAMS.datasets:

@@ -1,7 +1,5 @@
 """Figures, and a page for each study; pages make one site, which can be sent as a folder."""
 
-SITE = f"{RESULTS}/report"
-
 
 def beside(study):
     """What the page shows, or leads to, beside tables and figures."""
@@ -76,18 +74,13 @@ rule explain:
         " --threads {threads} 2>&1 | tee {log:q}"
 
 
-def audit_of(w):
-    """What an audit found in a study's data set, where there is one."""
-    file = f"{RESULTS}/audits/{PARAMS.studies[w.study].dataset}/audit.json"
-    return [file] if os.path.exists(file) else []
-
-
 rule cards:
     input:
         unpack(prepared([f"{RESULTS}/{{study}}/cards"], "inventory", "split", "tensors")),
         manifest=lambda w: manifest(w.study),
         tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, "models.csv"]),  # and with them the packs
-        audit=audit_of,
+        # a card says what was found when it was written: another study's splits do not change it
+        audit=lambda w: ancient(audit_files(PARAMS.studies[w.study].dataset)[0]),
     output:
         directory(f"{RESULTS}/{{study}}/cards"),
     log:

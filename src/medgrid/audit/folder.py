@@ -86,7 +86,7 @@ def audit_folder(source: str, out: Path, group: str, threads: int, page) -> dict
         settings = {"data": Path(source).resolve().name, "license": "", "partings": []}
         settings |= {"synthetic": False, "show_images": True}
         write_findings(settings, str(inventory), str(twins), str(thumbnails), str(audited), str(pairs))
-        page({}, str(audited), str(inventory), str(twins), str(thumbnails), str(out / "index.html"))
+        page({}, str(audited), str(pairs), str(inventory), str(twins), str(thumbnails), str(out / "index.html"))
     return json.loads(audited.read_text(encoding="utf-8"))
 
 

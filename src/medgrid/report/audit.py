@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import PIL.Image
 
 from medgrid.files import replacing
+from medgrid.report.assets import write_assets
 from medgrid.report.render import render
 
 SHOWN = 12  # pairs of each kind
@@ -81,8 +83,14 @@ def _called(split: dict) -> str:
     return f"{PROTOCOLS[split['protocol']]}: {', '.join(split['studies'])}"
 
 
-def write_audit_page(settings: dict, audit: str, inventory: str, twins: str, thumbnails: str, target: str) -> None:
-    """Write the page `target` from what `medgrid.audit` made, with thumbnails where the audit's settings allow."""
+def write_audit_page(
+    settings: dict, audit: str, pairs: str, inventory: str, twins: str, thumbnails: str, target: str
+) -> None:
+    """Write the page `target` from what `medgrid.audit` made, with thumbnails where the audit's settings allow.
+
+    `settings`: root, the way from the page to its site's folder; nothing, if the page stands alone. What the page
+    leads to, `audit` and `pairs`, is copied beside it.
+    """
     found = json.loads(Path(audit).read_text(encoding="utf-8"))
     images = pd.read_csv(inventory, keep_default_na=False, dtype=str)
     images = images[images["error"] == ""].reset_index(drop=True)
@@ -94,6 +102,12 @@ def write_audit_page(settings: dict, audit: str, inventory: str, twins: str, thu
         rows={title: found[kind] for kind, title in ROWS.items()},
         splits=[split | {"called": _called(split)} for split in found["splits"]],
         galleries=galleries(images, pd.read_csv(twins), small),
+        **settings,
     )
+    for file in map(Path, (audit, pairs)):
+        if file.parent.resolve() != Path(target).parent.resolve():
+            shutil.copyfile(file, Path(target).with_name(file.name))
+    if settings:
+        write_assets(Path(target).parent / settings["root"])
     with replacing(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
