@@ -12,7 +12,8 @@ from medgrid.audit.findings import write_findings
 from medgrid.audit.pairs import write_twins
 from medgrid.report.audit import SHOWN, write_audit_page
 
-PARTING = {"studies": ["one"], "test": 0.3, "validation": 0.2, "use": None, "balanced": False, "seed": 1}
+SIZES = {"studies": ["one"], "test": 0.3, "validation": 0.2, "use": None, "balanced": False, "seed": 1}
+PARTINGS = [{"protocol": protocol} | SIZES for protocol in ("published", "clean")]
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +25,11 @@ def made(archive, inventory, tmp_path_factory) -> Path:
 
 def page(made: Path, inventory: Path, folder: Path, **settings) -> str:
     twins, thumbnails, audit = (str(made / "twins.csv"), str(made / "twins.npz"), str(folder / "audit.json"))
-    settings = {"data": READING["dataset"], "license": "CC0", "synthetic": True, "partings": [PARTING]} | settings
+    settings = {"data": READING["dataset"], "license": "CC0", "synthetic": True, "partings": PARTINGS} | settings
     write_findings(settings, str(inventory), twins, thumbnails, audit, str(folder / "pairs.csv"))
-    write_audit_page({}, audit, pairs, str(inventory), twins, thumbnails, str(folder / "index.html"))
+    write_audit_page(
+        {}, audit, str(folder / "pairs.csv"), str(inventory), twins, thumbnails, str(folder / "index.html")
+    )
     return (folder / "index.html").read_text()
 
 
