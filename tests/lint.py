@@ -11,6 +11,7 @@ ON_PURPOSE = {
     "Mixed rules and functions in same snakefile.": "a rule's inputs are read beside it",
     "Shell command directly uses variable": "where files come from and what computes is no parameter of a result",
     "Param folder is a prefix of input or output file but hardcoded": "jobs find their tables in it",
+    "Param site is a prefix of input or output file but hardcoded": "pages share what lies beside them",
     "Environment variable PATH used": "extended, not read",
     "Absolute path": "the kernel's list of GPUs",
     "Migrate long run directives": "pruning is five lines",

@@ -68,11 +68,12 @@ def _first(study: Study, axes: list[str]) -> dict[str, list[str]]:
 def learning_curves(study: Study, images: int) -> dict:
     """Curves of every cell and how to draw them; `images` train.
 
-    Of each cell: its values on the axes, steps per epoch, seeds by epoch, and of each curve the mean, lowest and
-    highest by epoch, null where every seed has diverged. Epochs count from 1.
+    Labels may be values alone: `header` says of what. Of each cell: its values on the axes, steps per epoch, seeds by
+    epoch, and of each curve the mean, lowest and highest by epoch, null where every seed has diverged. Epochs count
+    from 1.
     """
     table = {cell: rows.sort_values("epoch") for cell, rows in read(study.folder / "curves.csv").groupby("cell")}
-    axes = study.varied or study.axes[:1]
+    axes = [axis for axis in study.varied if len(study.values[axis]) > 1]
     cells = []
     for cell in study.cells.index:
         if cell not in table:
@@ -91,9 +92,5 @@ def learning_curves(study: Study, images: int) -> dict:
     named = [
         {"name": setting_name(axis), "values": study.values[axis], "first": first[axis]}
         for axis in axes
-        if len(study.values[axis]) > 1
-    ]
-    places = [axes.index(axis) for axis in axes if len(study.values[axis]) > 1]
-    for cell in cells:
-        cell["values"] = [cell["values"][place] for place in places]
-    return {"axes": named, "cells": cells, "drawing": drawing()}
+    ]  # fmt: skip
+    return {"axes": named, "header": study.header(), "cells": cells, "drawing": drawing()}

@@ -40,6 +40,7 @@ function explore(box) {
   const reading = element("label", { className: "reading" }, "Read the curves at", slider);
   const caption = element("caption");
   const heads = ["curve", "epoch", "mean", "lowest to highest", "seeds"].map((name) => element("th", { scope: "col", textContent: name }));
+  if (study.header) heads[0].append(element("small", { textContent: ` (${study.header})` }));
   const body = element("tbody");
   const table = element("table", {}, caption, element("thead", {}, element("tr", {}, ...heads)), body);
   box.append(controls, choices, told, plot, reading, element("div", { className: "wide", tabIndex: 0, role: "group", ariaLabel: "Values of the curves" }, table));
