@@ -205,7 +205,7 @@ def test_tables_sort_by_mouse_and_keyboard(visit, site):
         button = behind.get_by_role("button", name=name, exact=True)
         button.click()
         found = column(behind, button.evaluate("button => button.parentElement.cellIndex"))
-        assert [float(value.split()[-1 if name == "p" else 0].replace("\u2212", "-")) for value in found] == order  # noqa: RUF001
+        assert [float(value.split()[-1 if name == "p" else 0].replace("\u2212", "-")) for value in found] == order
 
 
 def test_tables_filter(visit):

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+import torch
 
 from medgrid.audit.pairs import FILE, PIXELS, TWIN, TWINS, joined, read_images
-from medgrid.audit.shortcuts import ASKED, nearest, shortcuts, some
+from medgrid.audit.shortcuts import ASKED, nearest, shortcuts, shrunk, some
 from medgrid.audit.split import assign, clusters
 from medgrid.data import UNLABELLED
 from medgrid.errors import MedgridError
@@ -52,7 +53,7 @@ def _grouped(images: pd.DataFrame) -> dict[str, int]:
 
 
 def leakage(
-    images: pd.DataFrame, thumbnails: np.ndarray, pairs: pd.DataFrame, train: np.ndarray, test: np.ndarray
+    images: pd.DataFrame, small: torch.Tensor, pairs: pd.DataFrame, train: np.ndarray, test: np.ndarray
 ) -> dict:
     """Of the rows `test`: how many have a copy, a twin or their group in `train`, and what raw thumbnails tell.
 
@@ -68,7 +69,7 @@ def leakage(
     found["groups_in_training"] = int((np.isin(groups[test], groups[train]) & (groups[test] != "")).sum())
     asked = some(np.arange(len(test)), ASKED)
     labels = images["label"].to_numpy()
-    right = labels[nearest(thumbnails, train, test[asked])] == labels[test[asked]]
+    right = labels[nearest(small, train, test[asked])] == labels[test[asked]]
     alone = right[~tied[asked]]
     return found | {
         "asked": len(asked),
@@ -106,8 +107,8 @@ def audit(images: pd.DataFrame, thumbnails: np.ndarray, pairs: pd.DataFrame, par
     `studies`, the names of those that have them.
     """
     labelled = images[images["label"] != ""]
-    numbers = clusters(images, pairs)
-    told = shortcuts(labelled.assign(cluster=numbers[labelled.index]), thumbnails[labelled.index])
+    numbers, small = clusters(images, pairs), shrunk(thumbnails)
+    told = shortcuts(labelled.assign(cluster=numbers[labelled.index]), small[labelled.index])
     return {
         "images": len(images),
         "classes": labelled["label"].value_counts().sort_index().to_dict(),
@@ -121,7 +122,7 @@ def audit(images: pd.DataFrame, thumbnails: np.ndarray, pairs: pd.DataFrame, par
         "chance": 1 / labelled["label"].nunique() if len(labelled) else None,
         "shortcuts": told,
         "splits": [
-            called | leakage(images, thumbnails, pairs, train, test)
+            called | leakage(images, small, pairs, train, test)
             for called, train, test in _splits(images, pairs, partings)
         ],
     }

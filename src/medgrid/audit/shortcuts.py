@@ -12,6 +12,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
+from torch.nn.functional import avg_pool2d
 
 from medgrid.audit.split import most_frequent_labels
 
@@ -60,24 +61,25 @@ def _tree(features: pd.DataFrame, labels: np.ndarray, folds: list[Fold]) -> floa
     return float(balanced_accuracy_score(labels, found))
 
 
-def shortcuts(images: pd.DataFrame, thumbnails: np.ndarray) -> dict[str, float]:
+def shortcuts(images: pd.DataFrame, small: torch.Tensor) -> dict[str, float]:
     """Balanced accuracy of a small tree on each of SHORTCUTS, and of the nearest raw thumbnail.
 
     Chance is one over the number of classes. Empty where there is nothing to tell apart.
 
-    `images`: label, cluster, width, height, bytes, mode, format of each; `thumbnails`: uint8 [N, H, W]. All by
+    `images`: label, cluster, width, height, bytes, mode, format of each; `small`: their thumbnails (see `shrunk`).
+    All by
     cross-validation in which a cluster (of copies, twins, a group) stays on one side.
     """
     folds = _folds(images)
     if not folds:
         return {}
     numbers = images[["width", "height", "bytes"]].astype(float)
-    features = numbers.assign(aspect=numbers["width"] / numbers["height"], brightness=thumbnails.mean((1, 2)))
+    features = numbers.assign(aspect=numbers["width"] / numbers["height"], brightness=small.mean(1).numpy())
     features[list(WORDS)] = images[list(WORDS)]
     labels = images["label"].to_numpy()
     found = {name: _tree(features[columns], labels, folds) for name, columns in SHORTCUTS.items()}
     asked = np.concatenate([some(tested, ASKED // len(folds)) for _, tested in folds])
-    like = np.concatenate([nearest(thumbnails, train, some(tested, ASKED // len(folds))) for train, tested in folds])
+    like = np.concatenate([nearest(small, train, some(tested, ASKED // len(folds))) for train, tested in folds])
     return found | {NEAREST: float(balanced_accuracy_score(labels[asked], labels[like]))}
 
 
@@ -86,12 +88,15 @@ def some(rows: np.ndarray, most: int) -> np.ndarray:
     return rows if len(rows) <= most else np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
 
 
-def nearest(thumbnails: np.ndarray, train: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """For each row of `test` the row of `train` whose raw thumbnail is nearest (Euclidean, SIDE x SIDE px)."""
-    side = thumbnails.shape[1] // SIDE
-    # OpenCV's area average would round to whole grey levels
-    small = thumbnails.reshape(len(thumbnails), SIDE, side, SIDE, side).mean((2, 4), dtype=np.float32)
-    small = torch.from_numpy(small.reshape(len(small), -1))
+def shrunk(thumbnails: np.ndarray) -> torch.Tensor:
+    """Area averages of thumbnails, uint8 [N, H, W], float32 [N, SIDE * SIDE]."""
+    images = torch.from_numpy(thumbnails)
+    part = thumbnails.shape[1] // SIDE
+    return torch.cat([avg_pool2d(block.float(), part).flatten(1) for block in images.split(BLOCK)])
+
+
+def nearest(small: torch.Tensor, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """For each row of `test` the row of `train` that is nearest by Euclid; `small`: see `shrunk`."""
     known, asked = small[torch.tensor(train)], small[torch.tensor(test)]
     half_norm = known.square().sum(1) / 2
     found = [(block @ known.T - half_norm).argmax(1) for block in asked.split(BLOCK)]
