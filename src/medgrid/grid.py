@@ -350,7 +350,7 @@ def _add_audit(plan: Plan, params: Params, key: str, inputs: dict[str, str], lab
     study = params.studies[key]
     dataset, synthetic = params.datasets[study.dataset], params.source == "synthetic"
     settings = {
-        "data": label,
+        "data": f"{dataset.title}: {label}" if synthetic else label,
         "license": dataset.license,
         "synthetic": synthetic,
         "show_images": dataset.show_images or synthetic,

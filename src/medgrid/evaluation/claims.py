@@ -141,8 +141,9 @@ class Judge:
         chosen = picked(test["settings"])
         others = [picked(each) for each in test["rivals"]] or rivals(self.study, chosen, of)
         region = Region.above(margin=self._margin(test))
-        if not others:
+        if not others or not cells_of(self.study, of, chosen):
             yield self._compared(f"{named(chosen)} above others{where}", None, test, region)
+            return
         for other in others:
             pair = (chosen, other)[::sign]
             weights = difference(self.study, *pair, of)
@@ -248,7 +249,8 @@ class Judge:
         values = np.log(self.study.seconds_per_epoch.where(self.study.seconds_per_epoch > 0))
         stacked = set(self.study.settings["stacked"])
         word = "slower" if sign > 0 else "faster"
-        for other in rivals(self.study, chosen, of) or [{}]:
+        others = rivals(self.study, chosen, of) if cells_of(self.study, of, chosen) else []
+        for other in others or [{}]:
             what = f"{named(chosen)} {word} per epoch than {named(other) if other else 'others'}{where}"
             weights = difference(self.study, chosen, other, of) if other else None
             if weights is not None and stacked & set(weights.index):
