@@ -83,7 +83,7 @@ rule cards:
     input:
         unpack(prepared([f"{RESULTS}/{{study}}/cards"], "inventory", "split", "tensors")),
         manifest=lambda w: manifest(w.study),
-        tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, "models.csv"]),  # and with them the packs
+        tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, *VERDICTS, "models.csv"]),  # and with them the packs
         audit=lambda w: [] if os.path.exists(audit_of(w)) else audit_of(w),
     output:
         directory(f"{RESULTS}/{{study}}/cards"),
