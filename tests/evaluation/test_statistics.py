@@ -56,13 +56,28 @@ def test_a_diverged_training_is_chance(predicted):
         assert found[0] != pytest.approx(value)
 
 
-def test_the_error_of_an_area_is_that_of_the_bootstrap(predicted):
+@pytest.mark.parametrize("metric", ["auc_macro", "recall_macro"])
+def test_the_error_of_what_is_no_plain_mean_is_that_of_the_bootstrap(predicted, metric):
     probabilities, labels = predicted
-    found = estimate(per_image("auc_macro", probabilities[:1, :, :], labels), np.arange(200))
+    labels[:40] = 0  # classes of unequal size
+    found = estimate(per_image(metric, probabilities[:1], labels), np.arange(200))
     rng = np.random.default_rng(0)
-    drawn = rng.integers(0, 200, (400, 200))
-    areas = [roc_auc_score(labels[rows], probabilities[0, rows], multi_class="ovr") for rows in drawn]
-    assert found.image_error == pytest.approx(np.std(areas), rel=0.15)
+    # drawn within each class: the share of a class is no chance
+    classes = [np.flatnonzero(labels == label) for label in range(3)]
+    drawn = [np.concatenate([rng.choice(own, len(own)) for own in classes]) for _ in range(500)]
+    theirs = {
+        "auc_macro": lambda rows: roc_auc_score(labels[rows], probabilities[0, rows], multi_class="ovr"),
+        "recall_macro": lambda rows: balanced_accuracy_score(labels[rows], probabilities[0, rows].argmax(1)),
+    }
+    assert found.image_error == pytest.approx(np.std([theirs[metric](rows) for rows in drawn]), rel=0.15)
+
+
+def test_balanced_accuracy_of_one_class_named_for_all_is_sure():
+    labels = np.arange(90) % 3
+    certain = np.zeros((5, 90, 3))
+    certain[..., 1] = 1
+    found = estimate(per_image("recall_macro", certain, labels), np.arange(90))
+    assert found.interval() == pytest.approx((1 / 3, 1 / 3))
 
 
 def test_the_error_over_clusters_is_statsmodels():

@@ -36,9 +36,19 @@ def per_image(metric: str, probabilities: np.ndarray, labels: np.ndarray) -> np.
         right[broken] = 1 / classes
         if metric == "accuracy":
             return right
-        counts = np.bincount(labels, minlength=classes)
-        return right * (images / (np.count_nonzero(counts) * counts[labels]))
+        return _of_classes(right, labels)
     return np.mean([_placements(usable[..., c], labels == c) for c in range(classes)], axis=0)
+
+
+def _of_classes(right: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Values [..., n] whose mean is the mean of the classes' recalls; how many images a class has is not chance."""
+    present, counts = np.unique(labels, return_counts=True)
+    values = np.empty(right.shape)
+    recalls = [right[..., labels == label].mean(-1, keepdims=True) for label in present]
+    for label, count, recall in zip(present, counts, recalls, strict=True):
+        own = labels == label
+        values[..., own] = (right[..., own] - recall) * right.shape[-1] / (len(present) * count)
+    return values + np.mean(recalls, axis=0)
 
 
 def _placements(scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
