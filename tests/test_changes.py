@@ -19,7 +19,9 @@ from medgrid.files import exclusive
 from medgrid.grid import plan
 
 pytestmark = pytest.mark.slow
-REPORTS = {"manifest": 1, "summary": 1, "evaluate": 1, "explain": 1, "figures": 1, "cards": 1, "page": 1}
+REPORTS = dict.fromkeys(
+    ["manifest", "summary", "evaluate", "verdicts", "explain", "figures", "cards", "page"], 1
+)  # fmt: skip
 OTHER = {
     "title": "Other", "dataset": "brain_tumor_mri", "image": {"size": 32}, "split": {"test": 0.2, "validation": 0.2},
     "models": GRID["studies"]["grid"]["models"],
@@ -173,6 +175,7 @@ AUDIT = "audit@brain_tumor_mri"  # of the splits of all studies: DVC cannot tell
 ONE = {"study@grid", AUDIT}
 OTHER_ONE = {"study@other", AUDIT}
 BOTH = ONE | OTHER_ONE
+CLAIMS = {"better": {"text": "x", "tests": [{"kind": "best", "settings": {"lr": 0.1}}]}}
 ROWS = {
     "one learning rate changed": (setting("studies.grid.axes.lr", [0.1, 0.02, 0.001]), REPORTS | {"train": 1}, ONE),
     "one added": (setting("studies.grid.axes.lr", [0.1, 0.01, 0.001, 0.02]), REPORTS | {"train": 1}, ONE),
@@ -181,11 +184,13 @@ ROWS = {
     "one removed from a stack": (setting("studies.grid.extra.0.lr", [0.01]), REPORTS | {"train": 1}, ONE),
     "a study's epochs": (setting("studies.grid.fixed.epochs", 4), REPORTS | {"train": 4}, ONE),
     "a study's title": (setting("studies.grid.title", "Another"), REPORTS, ONE),
+    "a study's claims": (setting("studies.grid.claims", CLAIMS), REPORTS, ONE),
     "a study's split": (setting("studies.grid.split.test", 0.25), REPORTS | {"split": 1, "train": 4}, ONE),
     "images of another size": (
         setting("studies.other.image.size", 24), REPORTS | {"tensors": 1, "train": 1}, OTHER_ONE,
     ),
     "style of figures": (version("report"), both(), BOTH),
+    "what counts as a twin": (version("audit"), both(twins=1, split=1, train=5), BOTH),
     "numbers of models": (version("models"), both(features=1, train=5), BOTH),
     "code, not its numbers": (code, {}, set()),
     "a docstring": (docstring, {}, set()),
