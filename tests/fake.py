@@ -3,6 +3,7 @@
 import copy
 import json
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -191,7 +192,9 @@ def evaluate(folder: Path, settings: dict) -> None:
     write_verdicts(settings, str(folder), str(folder / "images.csv"))
 
 
-def finish(folder: Path, settings: dict, figures: bool = True, site: bool = False) -> str:
+def finish(
+    folder: Path, settings: dict, figures: bool = True, site: bool = False, before_page: Callable | None = None
+) -> str:
     """Tables, figures and page, as the rules make them; returns the page.
 
     The site lies in the study's own folder or, with `site`, beside it, for several studies.
@@ -203,6 +206,8 @@ def finish(folder: Path, settings: dict, figures: bool = True, site: bool = Fals
     if figures:
         write_figures(settings, str(folder), images, tensors)
     write_model_cards(settings, str(folder), images, images, tensors)
+    if before_page:
+        before_page()
     site = folder.parent / "report" if site else folder / "report"
     write_page(settings, str(folder), images, images, str(site))
     return (site / settings["study"] / "index.html").read_text()

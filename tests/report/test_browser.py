@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from functools import partial
 from urllib.parse import unquote, urlparse
 
 import fake
@@ -63,6 +64,14 @@ DIVERGED = "batch_size=8_lr=0.1"
 SIZES = {"phone": 390, "desktop": 1280}
 
 
+def _write_more(study) -> None:
+    """Verdicts, comparisons and a card with more in them than made-up predictions would give."""
+    (study / "claims.json").write_text(json.dumps(CLAIMS))
+    pairs = pd.DataFrame({"first": ["a", "b"] * 20, "difference": [i / 7 for i in range(40)], "verdict": "open"})
+    pairs.to_csv(study / "comparisons.csv", index=False)
+    (study / "cards" / "best.md").write_text(CARD)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """Two studies, one with all that a study may have, and nothing but the site's folder."""
@@ -75,15 +84,8 @@ def site(tmp_path_factory):
         settings, packs = fake.settings_of(fake.small(axes, published=published), "odd")
         settings |= {"study": name, "title": f"Study {name}"}
         fake.write_study(made / name, settings, packs, diverged)
-        if name == "full":
-            (made / name / "claims.json").write_text(json.dumps(CLAIMS))
-            pairs = pd.DataFrame(
-                {"first": ["a", "b"] * 20, "difference": [i / 7 for i in range(40)], "verdict": "open"}
-            )
-            pairs.to_csv(made / name / "comparisons.csv", index=False)
-            (made / name / "cards").mkdir()
-            (made / name / "cards" / "best.md").write_text(CARD)
-        fake.finish(made / name, settings, figures=name == "full", site=True)
+        more = partial(_write_more, made / name) if name == "full" else None
+        fake.finish(made / name, settings, figures=name == "full", site=True, before_page=more)
     write_front({"studies": ["full", "bare"]}, str(made))
     alone = tmp_path_factory.mktemp("alone") / "sent"
     shutil.move(made / "report", alone)
