@@ -117,7 +117,7 @@ def test_figures_are_as_promised(finished):
     figures = {path.stem for path in (finished.folder / "results" / STUDY / "figures").glob("*.png")}
     assert figures == {
         "class_counts", "samples", "heatmap", "ranking", "confusion", "best_worst", "accuracy_parameters", "speed",
-        "curves-resnet18", "curves-mobilenet_v2", "roc-resnet18", "roc-mobilenet_v2", "reliability",
+        "curves-resnet18", "curves-mobilenet_v2", "roc-resnet18", "roc-mobilenet_v2", "reliability", "claims",
     }  # fmt: skip
 
 
