@@ -1,4 +1,4 @@
-"""A study's page: a folder with one HTML file, figures inside, its tables and its model cards beside it."""
+"""A study's page: a folder with one HTML file, its figures, tables and model cards beside it."""
 
 import shutil
 from pathlib import Path
@@ -19,7 +19,7 @@ from medgrid.report.study import Study, read
 from medgrid.report.summary import write_summaries
 
 
-def _sections(study: Study, data: dict) -> dict:
+def _sections(study: Study, data: dict, page: Path) -> dict:
     """What the template shows, from the study's folder."""
     settings, place = study.settings, study.folder
     header, networks = sections.networks(study)
@@ -31,9 +31,9 @@ def _sections(study: Study, data: dict) -> dict:
         "rows": sections.cell_rows(study),
         "axes": sections.axes(study),
         "varied": [setting_name(name) for name in study.varied],
-        "groups": figure_groups(place),
+        "groups": figure_groups(place, page),
         # a licence that keeps the images to oneself keeps their explanations, too
-        "explanations": explanations(place) if settings["show_images"] else [],
+        "explanations": explanations(place, page) if settings["show_images"] else [],
         "machines": sections.machines(study),
         "published": sections.published(study),
         "comparisons": as_it_is(place / "comparisons.csv"),
@@ -54,7 +54,8 @@ def _sections(study: Study, data: dict) -> dict:
 def write_page(settings: dict, folder: str, inventory: str, split: str, site: str) -> None:
     """Write the page of the study in `folder` to `site`/STUDY, whole or not at all; summary.json, metrics.json.
 
-    In `site`/STUDY lie index.html, settings.yaml, tables/ and card-*.html; in `site`/assets what all pages share.
+    In `site`/STUDY lie index.html, settings.yaml, figures/, explanations/, tables/ and card-*.html; in `site`/assets
+    what all pages share.
     """
     study = Study(settings, Path(folder))
     target = Path(site, settings["study"])
@@ -62,7 +63,7 @@ def write_page(settings: dict, folder: str, inventory: str, split: str, site: st
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     data = sections.data(pd.read_csv(inventory, keep_default_na=False, dtype=str), read(Path(split)))
-    values = _sections(study, data) | {
+    values = _sections(study, data, temporary) | {
         "root": "../",
         "downloads": tables(study.folder, temporary / "tables"),
         "cards": write_cards(settings, study.folder, temporary),

@@ -1,7 +1,6 @@
-"""Figures inside a page, with their captions."""
+"""Figures of a page, with their captions."""
 
-import base64
-import io
+import shutil
 from pathlib import Path
 
 import PIL.Image
@@ -41,33 +40,33 @@ EXPLAINED = {
 OPEN = 4  # figures of one kind that are shown; the rest unfold
 
 
-def _embedded(path: Path, caption: str, photo: bool) -> dict:
-    content, kind = path.read_bytes(), "png"
+def _copied(path: Path, page: Path, caption: str, photo: bool) -> dict:
+    """A figure, copied into a folder of its own name beside the page in `page`: Git keeps the same file once."""
+    link = Path(path.parent.name, path.name)
+    (page / link.parent).mkdir(exist_ok=True)
+    shutil.copyfile(path, page / link)
     with PIL.Image.open(path) as image:
         width, height = image.size
-        if photo:  # a fifth of the size, and nothing that an eye would miss
-            with io.BytesIO() as smaller:
-                image.convert("RGB").save(smaller, "WEBP", quality=80)
-                content, kind = smaller.getvalue(), "webp"
-    source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
     return {
-        "name": path.stem, "caption": caption, "photo": photo, "source": source, "width": width, "height": height,
+        "name": path.stem, "caption": caption, "photo": photo, "source": link.as_posix(), "width": width,
+        "height": height,
     }  # fmt: skip
 
 
-def figure_groups(folder: Path) -> dict[str, dict]:
-    """The figures by kind, in the order of the captions."""
+def figure_groups(folder: Path, page: Path) -> dict[str, dict]:
+    """The figures of the study in `folder` by kind, in the order of the captions; copied beside its page."""
     groups = {}
     for kind, caption in CAPTIONS.items():
         paths = sorted(path for path in (folder / "figures").glob("*.png") if path.stem.split("-")[0] == kind)
-        figures = [_embedded(path, caption, kind == "samples") for path in paths]
+        figures = [_copied(path, page, caption, kind == "samples") for path in paths]
         if figures:
             heading = HEADINGS.get(kind, kind.replace("_", " "))
             groups[kind] = {"kind": kind, "heading": heading, "open": figures[:OPEN], "more": figures[OPEN:]}
     return groups
 
 
-def explanations(folder: Path) -> list[dict]:
+def explanations(folder: Path, page: Path) -> list[dict]:
+    """Likewise the study's explanations."""
     found = {path.stem: path for path in sorted((folder / "explanations").glob("*.png"))}
     paths = [found[name] for name in dict.fromkeys([*EXPLAINED, *found]) if name in found]
-    return [_embedded(path, EXPLAINED.get(path.stem, path.stem.replace("_", " ")), True) for path in paths]
+    return [_copied(path, page, EXPLAINED.get(path.stem, path.stem.replace("_", " ")), True) for path in paths]
