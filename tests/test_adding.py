@@ -12,11 +12,12 @@ from conftest import ROOT, Project, medgrid, merged
 from PIL import Image
 from snakemake.utils import update_config
 
+from medgrid.cells import cells
 from medgrid.config import load
 from medgrid.data.fetch import fetch
 from medgrid.data.inventory import write_inventory
 from medgrid.errors import MedgridError
-from medgrid.grid import cells, plan
+from medgrid.grid import plan
 
 PAGE = (ROOT / "docs/adding.md").read_text()
 BLOCKS = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.M | re.S)]

@@ -5,10 +5,11 @@ import pytest
 import yaml
 from conftest import ROOT, merged
 
+from medgrid.cells import cells
 from medgrid.config import load
 from medgrid.errors import MedgridError
 from medgrid.fingerprint import VERSIONS, fingerprint
-from medgrid.grid import cells, plan
+from medgrid.grid import plan
 
 STUDY = "brain_tumor_lr_batch"
 
