@@ -1,6 +1,7 @@
 """Figures of usual studies and unusual ones: few axes, gaps in the grid, diverged cells, two classes."""
 
 import itertools
+import textwrap
 
 import fake
 import matplotlib.pyplot as plt
@@ -16,6 +17,7 @@ from medgrid.report.classes import confusion, roc
 from medgrid.report.compare import best_worst, heatmap, ranking
 from medgrid.report.curves import colour_axis, curve_figures, curves
 from medgrid.report.figures import drawings
+from medgrid.report.forest import labels
 from medgrid.report.images import class_counts, samples
 from medgrid.report.reliability import reliability_diagrams
 from medgrid.report.study import Study, settings_in
@@ -446,3 +448,15 @@ def test_numbers_that_are_all_whole_are_drawn(tmp_path):
 
 def test_classes_named_by_numbers(tmp_path):
     fake.finished(tmp_path, fake.small({"lr": [0.1]}, classes=("0", "1")))
+
+
+def test_labels_of_claims_leave_out_what_all_begin_with_but_no_setting_s_name():
+    def parts(texts: list[str]) -> list[dict]:
+        return [{"what": text} for text in texts]
+
+    of = " (cross_entropy, scheduler step, step size 10, learning rate 0.001)"
+    gaps = [f"training less validation accuracy of resnet50, learning rate {rate} below 1 point" for rate in (0.1, 1)]
+    pairs = [f"batch size {size} above batch size 64{of}" for size in (32, 128)]
+    assert labels(parts(pairs)) == [textwrap.fill(text, 62) for text in pairs]
+    assert labels(parts(gaps)) == [f"… resnet50, learning rate {rate} below 1 point" for rate in (0.1, 1)]
+    assert labels(parts(gaps[:1])) == [textwrap.fill(gaps[0], 62)]  # nothing to tell apart

@@ -99,6 +99,24 @@ def test_a_page_reports_the_classes_of_chosen_cells(tmp_path):
     assert re.search(rf"mean of classes\|{100 * own['precision'].mean():.2f}\|", report)
 
 
+def test_accuracy_without_twins_stands_beside_that_of_all(tmp_path):
+    settings, page = fake.finished(tmp_path, fake.small({"lr": [0.1, 0.01]}), figures=False)
+    assert "6 of the test images show a picture that trains" in page
+    best = pd.read_csv(tmp_path / "cells.csv").query("checkpoint == 'best'").sort_values("test_accuracy_mean")
+    results = words(part_of(page, "Results"))
+    assert "|accuracy %|without twins %|balanced accuracy %|" in results
+    both = best[["test_accuracy_mean", "test_alone_accuracy_mean"]].iloc[-1]
+    all_of_them, alone = (f"{100 * value:.2f}" for value in both)
+    assert re.search(rf"\|{all_of_them}\|[^|]+\|{alone}\|", results)
+    # where nothing leaks, nothing stands twice
+    images = pd.read_csv(tmp_path / "images.csv", keep_default_na=False)
+    images["twin"] = images["twin"].replace("yes", "no")
+    images.to_csv(tmp_path / "images.csv", index=False)
+    page = fake.finish(tmp_path, settings, figures=False)
+    assert "twin" not in words(part_of(page, "Results"))
+    assert "show a picture that trains" not in page
+
+
 def test_several_packs_of_a_model_are_one_row(tmp_path):
     params = fake.small({"lr": [0.1, 0.01]}, pack="replicate")
     settings, packs = fake.settings_of(params, "odd")

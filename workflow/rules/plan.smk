@@ -38,12 +38,17 @@ def mebibytes(cost, attempt):
     return attempt * (500 + int(cost["memory_mib"] * 1.3) if cost else 8000)
 
 
+def study_of(w):
+    """The study that a plan's name begins with."""
+    return w.name.rsplit("-", 1)[0]
+
+
 rule plan_settings:
     output:
         temp(f"{DATA}/settings/{{name}}.json"),
     localrule: True
     run:
-        study = wildcards.name.rsplit("-", 1)[0]
+        study = study_of(wildcards)
         if not costs(study).endswith(wildcards.name):
             raise WorkflowError("settings changed while the run was starting; start it again")
         Path(output[0]).write_text(as_json(PLAN.costs_of[study].settings), encoding="utf-8")
@@ -60,9 +65,9 @@ rule calibrate:
         f"{DATA}/benchmarks/plans/{{name}}.tsv"
     threads: whole_threads()
     resources:
-        gpu=lambda w: gpu_resources(wants_gpu(w.name.rsplit("-", 1)[0]))["gpu"],
-        gres=lambda w: gpu_resources(wants_gpu(w.name.rsplit("-", 1)[0]))["gres"],
-        split=lambda w: f"{DATA}/splits/{PLAN.costs_of[w.name.rsplit('-', 1)[0]].inputs['split']}.csv",
+        gpu=lambda w: gpu_resources(wants_gpu(study_of(w)))["gpu"],
+        gres=lambda w: gpu_resources(wants_gpu(study_of(w)))["gres"],
+        split=lambda w: f"{DATA}/splits/{PLAN.costs_of[study_of(w)].inputs['split']}.csv",
     shell:
         "medgrid calibrate @{input:q} {output:q} --split={resources.split:q}"
         " --device {DEVICE} --slots {PARAMS.gpu_slots} --threads {threads} 2>&1 | tee {log:q}"

@@ -67,8 +67,7 @@ def shortcuts(images: pd.DataFrame, small: torch.Tensor) -> dict[str, float]:
     Chance is one over the number of classes. Empty where there is nothing to tell apart.
 
     `images`: label, cluster, width, height, bytes, mode, format of each; `small`: their thumbnails (see `shrunk`).
-    All by
-    cross-validation in which a cluster (of copies, twins, a group) stays on one side.
+    All by cross-validation in which a cluster (of copies, twins, a group) stays on one side.
     """
     folds = _folds(images)
     if not folds:
@@ -78,8 +77,9 @@ def shortcuts(images: pd.DataFrame, small: torch.Tensor) -> dict[str, float]:
     features[list(WORDS)] = images[list(WORDS)]
     labels = images["label"].to_numpy()
     found = {name: _tree(features[columns], labels, folds) for name, columns in SHORTCUTS.items()}
-    asked = np.concatenate([some(tested, ASKED // len(folds)) for _, tested in folds])
-    like = np.concatenate([nearest(small, train, some(tested, ASKED // len(folds))) for train, tested in folds])
+    drawn = [(train, some(tested, ASKED // len(folds))) for train, tested in folds]
+    asked = np.concatenate([tested for _, tested in drawn])
+    like = np.concatenate([nearest(small, train, tested) for train, tested in drawn])
     return found | {NEAREST: float(balanced_accuracy_score(labels[asked], labels[like]))}
 
 

@@ -11,8 +11,6 @@ from medgrid.config.training import Extra, Training
 Metric = Literal[JUDGED]
 Curve = Literal["train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
 Margin = Annotated[float, Field(gt=0)]
-
-
 Axis = Literal[tuple(Training.model_fields)]
 
 
@@ -60,7 +58,7 @@ class NoBetter(_OfMetric):
 
 
 class Trend(_OfMetric):
-    """The metric improves (up) or gets worse (down) along an axis of numbers; per doubling of the setting."""
+    """The metric improves (up) or gets worse (down) from the lowest to the highest value of an axis of numbers."""
 
     kind: Literal["trend"]
     axis: Axis

@@ -64,8 +64,9 @@ class Part:
     def told(self) -> dict[str, Any]:
         """As claims.json has it.
 
-        `holds`: bounds between which the claim holds; what surely lies outside of
-        `matters` contradicts it. Null where there is no bound."""
+        `holds`: bounds between which the claim holds; what surely lies outside of `matters` contradicts it. Null
+        where there is no bound.
+        """
         found = {"what": self.what, "estimate": None, "low": None, "high": None, "unit": self.unit, "over": self.over}
         for name, bounds in (
             ("holds", (self.region.low, self.region.high)), ("matters", (self.region.floor, self.region.ceiling)),

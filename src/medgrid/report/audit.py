@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 
+from medgrid.audit.pairs import read_images
 from medgrid.files import replacing
 from medgrid.report.assets import write_assets
 from medgrid.report.render import render
@@ -92,8 +93,7 @@ def write_audit_page(
     leads to, `audit` and `pairs`, is copied beside it.
     """
     found = json.loads(Path(audit).read_text(encoding="utf-8"))
-    images = pd.read_csv(inventory, keep_default_na=False, dtype=str)
-    images = images[images["error"] == ""].reset_index(drop=True)
+    images = read_images(inventory)
     with np.load(thumbnails) as stored:
         small = stored["thumbnails"] if found["settings"]["show_images"] else None
     page = render(

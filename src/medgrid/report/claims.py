@@ -46,15 +46,15 @@ def claims(folder: Path) -> dict | None:
     Raises MedgridError where the file is there and cannot be read.
     """
     file = folder / "claims.json"
-    if not file.exists() or not file.read_text(encoding="utf-8").strip():
+    if not file.exists():
         return None
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        if not content.get("claims"):
+        if not content["claims"]:
             return None
         found = [claim | {"parts": [_shown(part) for part in claim["parts"]]} for claim in content["claims"]]
         margin = quantity(content["margin"], "share")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise MedgridError(f"{file}: not a file of claims ({error!r}); evaluate the study again") from None
     counts = {verdict: sum(claim["verdict"] == verdict for claim in found) for verdict in SYMBOLS}
     return {"margin": margin, "counts": counts, "claims": found}

@@ -1,5 +1,6 @@
 """Tables that travel with a page."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -15,31 +16,41 @@ ABOUT = {
     "curves": "every cell and epoch: mean, lowest and highest over replicates",
     "published": "what the document prints, beside ours",
     "models": "networks: parameters and layers",
-    "comparisons": "pairs of cells, on the same images and seeds",
+    "claims": "verdicts, and every comparison behind them",
+    "intervals": "every cell: 95 % intervals over seeds, over test images, over both",
+    "comparisons": "pairs of settings and of cells, on the same images and seeds",
+    "interactions": "pairs of settings: whether the effect of one depends on the other",
+    "batch_sizes": "batch sizes after equally many epochs, and after equally many steps",
 }
 ROWS = 300  # of a table that is shown as it is; the rest is in the file
+CHOSEN = ("compared", "metric", "verdict", "setting", "view")  # columns by whose values a reader chooses rows
 
 
 def tables(folder: Path, target: Path) -> list[dict]:
-    """Copy each table of `folder` into `target`; returns what the page says of them."""
+    """Copy each table of `folder`, and its claims, into `target`; returns what the page says of them."""
     target.mkdir(parents=True)
     found = []
-    there = {file.stem: file for file in sorted(folder.glob("*.csv"))}
+    there = {file.stem: file for file in sorted([*folder.glob("*.csv"), *folder.glob("claims.json")])}
     for name in dict.fromkeys([*ABOUT, *there]):
         if (file := there.get(name)) is None:
             continue
         shutil.copyfile(file, target / file.name)
-        with file.open("rb") as lines:
-            rows = sum(1 for _ in lines) - 1
         found.append(
             {
                 "link": f"{target.name}/{file.name}",
                 "about": ABOUT.get(name, ""),
-                "rows": rows,
+                "rows": _rows(file),
                 "bytes": file.stat().st_size,
             }
         )
     return found
+
+
+def _rows(file: Path) -> int:
+    if file.suffix == ".json":
+        return len(json.loads(file.read_text(encoding="utf-8"))["claims"])
+    with file.open("rb") as lines:
+        return sum(1 for _ in lines) - 1
 
 
 def _text(value) -> str:
@@ -55,5 +66,7 @@ def as_it_is(file: Path) -> dict | None:
     shown = table.head(ROWS)
     numbers = [name for name in shown if shown[name].dtype.kind in "if"]
     texts = shown.apply(lambda column: column.map(_text))
-    columns = [{"name": name.replace("_", " "), "number": name in numbers} for name in shown]
-    return {"columns": columns, "rows": texts.to_numpy().tolist(), "all": len(table)}
+    columns = [
+        {"name": name.replace("_", " "), "number": name in numbers, "chosen": name in CHOSEN} for name in shown
+    ]
+    return {"columns": columns, "rows": texts.to_numpy().tolist(), "all": len(table), "file": file.name}

@@ -2,6 +2,7 @@
 
 import json
 import os.path
+import re
 import textwrap
 
 import matplotlib.pyplot as plt
@@ -27,11 +28,13 @@ def stated(study: Study) -> list[dict]:
     return found
 
 
-def _labels(parts: list[dict]) -> list[str]:
+def labels(parts: list[dict]) -> list[str]:
     """What is compared, without what all of a claim's comparisons begin with."""
     texts = [part["what"] for part in parts]
     shared = os.path.commonprefix(texts)  # noqa: RUF071 - characters are what is meant
-    cut = shared.rfind(" ") + 1 if len(parts) > 1 and max(map(len, texts)) > WIDTH else 0
+    # behind a word that joins: not between a setting's name and its value
+    joint = re.match(r".*\b(above|like|than|of) ", shared)
+    cut = joint.end() if joint and len(parts) > 1 and max(map(len, texts)) > WIDTH else 0
     return [textwrap.fill("… " * bool(cut) + text[cut:], WIDTH, max_lines=2, placeholder=" …") for text in texts]
 
 
@@ -65,7 +68,7 @@ def claims(study: Study):
             axes.plot([100 * part["low"], 100 * part["high"]], [place, place], color=colour, linewidth=2)
             axes.plot(100 * part["estimate"], place, MARKS[part["verdict"]], color=colour, ms=6)
         axes.axvline(0, color="0.6", linewidth=0.8)
-        axes.set_yticks(range(len(parts)), _labels(parts), fontsize=7)
+        axes.set_yticks(range(len(parts)), labels(parts), fontsize=7)
         axes.set(ylim=(len(parts) - 0.5, -0.5), xlim=(left, right))
         axes.tick_params(axis="x", labelsize=7)
         axes.grid(axis="y", visible=False)

@@ -36,7 +36,7 @@ def _sections(study: Study, data: dict, page: Path) -> dict:
         "explanations": explanations(place, page) if settings["show_images"] else [],
         "machines": sections.machines(study),
         "published": sections.published(study),
-        "comparisons": as_it_is(place / "comparisons.csv"),
+        **{name: as_it_is(place / f"{name}.csv") for name in ("comparisons", "interactions", "batch_sizes")},
         "network_header": header,
         "networks": networks,
         "diagrams": sections.diagrams(place),

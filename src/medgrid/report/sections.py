@@ -12,17 +12,25 @@ from medgrid.report.beside import is_share, metric_name, settings_of
 from medgrid.report.study import Study, read
 
 SHOWN = {
-    "test_accuracy": "accuracy %", "test_recall_macro": "balanced accuracy %", "test_f1_macro": "F1 macro %",
-    "test_kappa": "kappa %", "test_auc_macro": "AUC macro", "test_loss": "loss",
-    "test_loss_with_penalty": "loss with penalty", "validation_accuracy": "validation accuracy %",
+    "test_accuracy": "accuracy %", "test_alone_accuracy": "without twins %",
+    "test_recall_macro": "balanced accuracy %", "test_f1_macro": "F1 macro %", "test_kappa": "kappa %",
+    "test_auc_macro": "AUC macro", "test_loss": "loss", "test_loss_with_penalty": "loss with penalty",
+    "validation_accuracy": "validation accuracy %",
 }  # fmt: skip
 PER_CLASS = ("precision", "recall", "f1")
 
 
 def shown(study: Study) -> dict[str, str]:
-    """Metrics of the table of cells and their headings; a loss with penalty only where there is a penalty."""
-    penalised = (study.best["penalty_mean"] > 0).any()
-    return {name: heading for name, heading in SHOWN.items() if penalised or name != "test_loss_with_penalty"}
+    """Metrics of the table of cells and their headings, without those that say what another one says.
+
+    A loss with penalty only where there is a penalty; accuracy without twins only where there are twins.
+    """
+    idle = set()
+    if not (study.best["penalty_mean"] > 0).any():
+        idle.add("test_loss_with_penalty")
+    if (study.best["test_alone_images"] == study.best["test_images"]).all():
+        idle.add("test_alone_accuracy")
+    return {name: heading for name, heading in SHOWN.items() if name not in idle}
 
 
 def _number(value: float, metric: str) -> str:
@@ -59,7 +67,8 @@ def cell_rows(study: Study) -> list[dict]:
         values = []
         for metric in shown(study):
             mean, low, high = (row[f"{metric}_{s}"] for s in ("mean", "low", "high"))
-            values.append(("diverged" if pd.isna(mean) else _number(mean, metric), _span(low, high, metric)))
+            diverged = pd.isna(row["test_accuracy_mean"])
+            values.append(("diverged" if diverged else _number(mean, metric), _span(low, high, metric)))
         rows.append(
             {
                 "axes": list(study.cells.loc[cell]),
@@ -212,6 +221,7 @@ def data(inventory: pd.DataFrame, split: pd.DataFrame) -> dict:
         "duplicates": int(readable["pixels_sha256"].duplicated().sum()),
         "groups": int(readable.loc[readable["group"] != "", "group"].nunique()),
         "parts": {part: len(members) for part, members in paths.items()},
+        "twins": int(((split["part"] == "test") & (split["twin"] == "yes")).sum()),
         "tests_validate": bool(paths["validation"] & paths["test"]),
         "unused": len(readable) - len(set().union(*paths.values())),
         "formats": readable.groupby(["format", "mode"]).size().to_dict(),
