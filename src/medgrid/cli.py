@@ -52,6 +52,12 @@ OPTIONS = {
 DEFAULTS = {"device": "auto", "threads": 0, "slots": 1}  # others: none
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of threads")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="medgrid",
@@ -81,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     auditing.add_argument("images", metavar="FOLDER", help="or zip; sub-folders name classes, and train/test splits")
     auditing.add_argument("--out", default="", metavar="DIR", help="for results; by default audit-FOLDER")
     auditing.add_argument("--group", default="", metavar="REGEX", help="finds the patient in an image's path")
-    auditing.add_argument("--threads", type=int, default=0)
+    auditing.add_argument("--threads", type=_count, default=0, help="at most; by default, one for each core")
     auditing.add_argument(
         "--fail-on",
         default="",

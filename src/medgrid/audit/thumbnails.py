@@ -2,16 +2,14 @@
 
 import hashlib
 import io
-import os
 import warnings
-from concurrent.futures import ProcessPoolExecutor
 
 import cv2
 import numpy as np
 import PIL.Image
 from tqdm import tqdm
 
-from medgrid.data.archive import open_in_worker, read_in_worker
+from medgrid.data.archive import read_in_worker, workers
 from medgrid.data.tensors import to_8_bit
 
 SIZE = 64  # px: what alignment and correlation still gain from, in a matter of minutes for 220,000 images
@@ -43,9 +41,8 @@ def make_thumbnails(archive: str, paths: list[str], threads: int = 0) -> tuple[n
     """Thumbnails, uint8 [N, SIZE, SIZE], of images that decode, and the sha256 of each one's file."""
     chunks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
     thumbnails, digests = np.empty((len(paths), SIZE, SIZE), np.uint8), []
-    workers = threads or len(os.sched_getaffinity(0))
     with (
-        ProcessPoolExecutor(workers, initializer=open_in_worker, initargs=(archive,)) as pool,
+        workers(archive, threads) as pool,
         tqdm(total=len(paths), desc="thumbnails", unit="image", mininterval=1) as bar,
     ):
         for made, found in pool.map(_make, chunks):

@@ -8,6 +8,7 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from tqdm import tqdm
@@ -18,7 +19,7 @@ CHUNK = 1 << 20
 _read: Callable[[str], bytes]
 
 
-def open_in_worker(path: str) -> None:
+def _open(path: str) -> None:
     """Give this worker process its own handle on the archive, or folder, at `path`."""
     global _read
     _read = (lambda name: Path(path, name).read_bytes()) if Path(path).is_dir() else zipfile.ZipFile(path).read
@@ -27,6 +28,12 @@ def open_in_worker(path: str) -> None:
 def read_in_worker(name: str) -> bytes:
     """Content of one member of the archive that this worker opened."""
     return _read(name)
+
+
+def workers(archive: str, threads: int = 0) -> ProcessPoolExecutor:
+    """Processes that read from the archive or folder: one for each core of this job, at most `threads` if given."""
+    cores = len(os.sched_getaffinity(0))
+    return ProcessPoolExecutor(min(threads or cores, cores), initializer=_open, initargs=(archive,))
 
 
 def members(path: Path) -> list[str]:

@@ -3,12 +3,10 @@
 import csv
 import hashlib
 import io
-import os
 import re
 import sys
 import warnings
 import zipfile
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from tqdm import tqdm
 
 from medgrid.config import LabelTable
 from medgrid.data import UNLABELLED
-from medgrid.data.archive import open_in_worker, read_in_worker
+from medgrid.data.archive import read_in_worker, workers
 from medgrid.errors import MedgridError
 from medgrid.files import replacing
 
@@ -133,8 +131,7 @@ def _choose(paths: list[str], settings: dict, table: dict[str, str] | None, wher
 
 def describe(archive: str, paths: list[str], ids: str | None = None, threads: int = 0) -> list[tuple[dict, str]]:
     """Of each image its row, without what its path tells, and the digest (`ids`) of its RGB pixels, if any."""
-    workers = threads or len(os.sched_getaffinity(0))
-    with ProcessPoolExecutor(workers, initializer=open_in_worker, initargs=(archive,)) as pool:
+    with workers(archive, threads) as pool:
         described = pool.map(partial(_describe, ids=ids), paths, chunksize=32)
         return list(tqdm(described, total=len(paths), desc="inventory", unit="image", mininterval=1))
 

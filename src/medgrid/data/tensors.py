@@ -2,16 +2,14 @@
 
 import csv
 import io
-import os
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import PIL.Image
 from tqdm import tqdm
 
-from medgrid.data.archive import open_in_worker, read_in_worker
+from medgrid.data.archive import read_in_worker, workers
 from medgrid.errors import MedgridError
 from medgrid.files import replacing
 
@@ -68,9 +66,8 @@ def write_tensors(settings: dict, archive: str, inventory: str, target: str, thr
     with replacing(target) as temporary:
         np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(paths), size, size, channels)).flush()
         starts = range(0, len(paths), CHUNK)
-        workers = threads or len(os.sched_getaffinity(0))
         with (
-            ProcessPoolExecutor(workers, initializer=open_in_worker, initargs=(archive,)) as pool,
+            workers(archive, threads) as pool,
             tqdm(total=len(paths), desc="tensors", unit="image", mininterval=1) as bar,
         ):
             tasks = [pool.submit(_fill, str(temporary), i, paths[i : i + CHUNK], settings) for i in starts]
