@@ -342,6 +342,7 @@ def test_restoring_what_was_never_recorded_or_has_changed_says_so(recorded, tmp_
     project = recorded.copy(tmp_path / "project")
     restore = ("medgrid", "restore")
     assert "no remote is configured" in refused(project, *restore, "--remote", "lab")
+    assert "params.yaml has no study 'nothing'" in refused(project, "medgrid", "verify", "nothing")
     setting("studies.grid.fixed.epochs", 9)(project)
     assert "study@grid: settings or files here are not those recorded in dvc.lock" in refused(project, *restore)
     (project.folder / "dvc.lock").write_text("schema: '2.0'\n")

@@ -42,6 +42,11 @@ def test_the_project_s_own_params_are_valid(params):
         ("datasets.brain_tumor_mri.images", "x", "lacks the named group (?P<label>…)"),
         ("datasets.brain_tumor_mri.kaggle.handle", "owner/name", "datasets.brain_tumor_mri.kaggle.handle: "),
         ("run", ["nothing"], "no study is named 'nothing'"),
+        (
+            "studies.brain_tumor_lr_batch.claims.odd",
+            {"text": "x", "tests": [{"kind": "trend", "axis": "model", "direction": "up"}]},
+            "claims.odd.tests[0]",
+        ),
         ("device", "tpu", "device: "),
         ("unheard_of", 1, "unheard_of: unknown key"),
         ("studies.stroke_transfer.extra", [{"lr": -1}], "extra[0].lr: Input should be greater than 0 (it is -1)"),

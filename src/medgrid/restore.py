@@ -17,7 +17,10 @@ LOCK, PARAMS = "dvc.lock", "params.yaml"
 def verify(study: str) -> None:
     """Raise MedgridError unless the results of `study`, where dvc.yaml has them, are those of params.yaml."""
     results = Path("results", study)
-    wanted = plan(load(read_yaml(PARAMS))).manifest_of[study]
+    known = plan(load(read_yaml(PARAMS))).manifest_of
+    if study not in known:
+        raise MedgridError(f"{PARAMS} has no study '{study}'; it has {', '.join(known)}")
+    wanted = known[study]
     there = [file.stem for file in (results / "manifest").glob("*.json")]
     summary = results / "summary.json"
     shown = json.loads(summary.read_text(encoding="utf-8")).get("manifest") if summary.exists() else None

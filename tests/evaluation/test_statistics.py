@@ -72,12 +72,39 @@ def test_the_error_of_what_is_no_plain_mean_is_that_of_the_bootstrap(predicted, 
     assert found.image_error == pytest.approx(np.std([theirs[metric](rows) for rows in drawn]), rel=0.15)
 
 
-def test_balanced_accuracy_of_one_class_named_for_all_is_sure():
+def test_balanced_accuracy_of_one_class_named_for_all_is_chance():
     labels = np.arange(90) % 3
     certain = np.zeros((5, 90, 3))
     certain[..., 1] = 1
     found = estimate(per_image("recall_macro", certain, labels), np.arange(90))
-    assert found.interval() == pytest.approx((1 / 3, 1 / 3))
+    assert found.value == pytest.approx(1 / 3)
+    assert found.image_error == pytest.approx(np.sqrt(2) / 90)
+
+
+@pytest.mark.parametrize("images", [24, 100])
+def test_agreeing_on_a_few_images_is_no_proof_of_being_alike(images):
+    found = estimate(np.zeros((3, images)), np.arange(images))
+    assert found.image_error == pytest.approx(np.sqrt(2) / images)
+    assert Region.about(0, 0.01).p_for(found) > LEVEL
+    assert Region.above(margin=0.01).p_against(found) > LEVEL
+    # nor on many where only one differs
+    values = np.zeros((3, images))
+    values[:, 0] = 1
+    assert estimate(values, np.arange(images)).image_error == pytest.approx(np.sqrt(2) / images)
+
+
+def test_agreeing_on_many_images_is():
+    found = estimate(np.zeros((3, 2000)), np.arange(2000))
+    assert Region.about(0, 0.01).p_for(found) < LEVEL
+
+
+def test_rounding_is_no_difference():
+    values = np.zeros((3, 900))
+    for part in (0.1, 0.2, -0.3):
+        values += part  # 2.8e-17
+    found = estimate(values, np.arange(900))
+    assert (found.value, found.seed_error, found.shared_error) == (0, 0, 0)
+    assert estimate(values.mean(1)).interval() == (0, 0)
 
 
 def test_the_error_over_clusters_is_statsmodels():
@@ -119,7 +146,7 @@ def test_one_seed_settles_nothing():
 
 
 def test_what_never_varies_is_sure():
-    found = estimate(np.full((3, 9), 0.25), np.arange(9))
+    found = estimate(np.full(3, 0.25))  # of these images
     assert found.interval() == (0.25, 0.25)
     assert Region.above().p_for(found) == 0
     assert Region.above(0.25).p_for(found) == 1

@@ -4,12 +4,13 @@ import copy
 import json
 
 import pytest
+import torch
 from conftest import TINY, merged
 
 from medgrid.config import load
 from medgrid.errors import MedgridError
 from medgrid.grid import plan
-from medgrid.training.cost import print_costs, write_costs
+from medgrid.training.cost import AT_MOST, FIRST, _seconds, print_costs, write_costs
 
 COUNTS = {"train": 200, "validation": 50, "test": 60, "unlabelled": 0}
 STUDY = "brain_tumor_lr_batch"
@@ -106,3 +107,18 @@ def test_expected_counts(split, expected, params):
     params = copy.deepcopy(params)
     params["studies"][STUDY]["split"] = split
     assert plan(load(params)).costs_of[STUDY].settings["declared"] == expected
+
+
+@pytest.mark.parametrize(("fixed", "each"), [(1.0, 0.001), (0.0, 0.5), (0.01, 0.2)])
+def test_a_step_s_own_cost_is_told_from_that_of_its_images(monkeypatch, fixed, each):
+    """Seconds of a clock that only `act` moves."""
+    now = [0.0]
+    monkeypatch.setattr("medgrid.training.cost.time.perf_counter", lambda: now[0])
+
+    def act(images: int) -> None:
+        assert fixed + each * images <= max(AT_MOST, fixed + each * FIRST)
+        now[0] += fixed + each * images
+
+    pace, images = _seconds(act, 128, torch.device("cpu"))
+    assert pace == pytest.approx((fixed + each * 128) / 128, rel=0.02)
+    assert FIRST <= images <= 128

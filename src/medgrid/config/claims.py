@@ -6,12 +6,15 @@ from pydantic import Field, PositiveInt, model_validator
 
 from medgrid.config.ground import Settings
 from medgrid.config.metrics import JUDGED, SIZES
-from medgrid.config.training import Extra, Training
+from medgrid.config.training import Extra
 
 Metric = Literal[JUDGED]
 Curve = Literal["train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
 Margin = Annotated[float, Field(gt=0)]
-Axis = Literal[tuple(Training.model_fields)]
+# settings that are numbers: others have no lowest and highest value
+Axis = Literal[
+    "unfrozen", "views", "weight_decay", "momentum", "step_size", "gamma", "patience", "epochs", "batch_size", "lr"
+]  # fmt: skip
 
 
 class _Test(Settings):

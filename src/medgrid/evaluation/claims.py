@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,15 +45,18 @@ class Part:
             return "every replicate diverged"
         low, high = self.found.interval()
         unit = UNIT_NAMES[self.unit]
-        shown = [_shown(value, self.unit) for value in (self.found.value, low, high)]
+        shown = [_shown(self._bounded(value), self.unit) for value in (self.found.value, low, high)]
         if not np.isfinite(low):
             return f"{shown[0]}{unit}, from one replicate"
         return f"{shown[0]}{unit} ({shown[1]} to {shown[2]})"
 
+    def _bounded(self, value: float) -> float:
+        """Correlations within their range."""
+        return np.clip(value, -1, 1) if self.unit == "none" else value
+
     def _told(self, value: float) -> float:
-        """Ratios as such, not as logarithms; correlations within their range."""
-        value = np.exp(value) if self.unit == "times" else np.clip(value, -1, 1) if self.unit == "none" else value
-        return round(float(value), 6)
+        """Ratios as such, not as logarithms."""
+        return round(float(np.exp(value) if self.unit == "times" else self._bounded(value)), 6)
 
     def remark(self) -> str:
         """What the interval alone does not show: that a difference, if there is one, is too small to matter."""
@@ -193,11 +196,13 @@ class Judge:
     def _chance(self, test: dict) -> Iterator[Part]:
         of, where = self._among(test)
         cells = cells_of(self.study, of, picked(test["settings"]))
-        region = Region.about(1 / len(self.study.settings["classes"]), self._margin(test))
-        what = f"{named(picked(test['settings']))} at chance{where}: balanced accuracy"
-        yield self._compared(
-            what, mean_of(self.study, cells) if cells else None, test | {"metric": "test_recall_macro"}, region
-        )
+        chance = 1 / len(self.study.settings["classes"])
+        what = f"balanced accuracy of {named(picked(test['settings']))}{where} less chance"
+        found = self._weighted(mean_of(self.study, cells) if cells else None, "test_recall_macro")
+        if found:
+            found = replace(found, value=found.value - chance)
+        region = Region.about(0, self._margin(test))
+        yield Part(what, found, region, UNITS["test_recall_macro"], "seeds and test images")
 
     def _rougher(self, test: dict) -> Iterator[Part]:
         of, where = self._among(test)
@@ -268,7 +273,8 @@ class Judge:
         cells = [cell for cell in cells_of(self.study, of) if cell in self.sizes.index]
         metric = test.get("metric") or self.by["metric"]
         sizes = self.sizes.loc[cells, test["size"]].astype(float)
-        what = f"more {test['size']} parameters, better {metric.replace('_', ' ')}{where}: rank correlation"
+        size = "parameters" if test["size"] == "parameters" else f"{test['size']} parameters"
+        what = f"more {size}, better {metric.replace('_', ' ')}{where}: rank correlation"
         found = None
         if sizes.nunique() > 1:
             sign = -1 if metric == "test_loss" else 1

@@ -80,7 +80,7 @@ def rise(study: Measured, axis: str, of: Picked) -> pd.Series | None:
     """
     found = {}
     for rest, cells in _by_rest(study, cells_of(study, of), {axis}).items():
-        values = study.values.loc[cells, axis].astype(float)
+        values = study.values.loc[cells, axis].astype(float).dropna()  # not every cell has each setting
         if values.nunique() > 1:
             places = np.log2(values) if (values > 0).all() else values
             around = places - places.mean()

@@ -16,6 +16,8 @@ CONFIDENCE = 0.95
 LEVEL = (1 - CONFIDENCE) / 2  # of each one-sided test: what lies outside of an interval, on one side
 POWER = 0.8  # how surely as many replicates as we ask for would settle a question
 MOST = 200  # replicates that are worth naming
+FEW = 5  # test images unlike the others, below which their scatter says little
+DIGITS = 12  # behind the point; what is smaller is rounding
 
 
 def per_image(metric: str, probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -134,12 +136,16 @@ def estimate(values: np.ndarray, clusters: np.ndarray | None = None) -> Estimate
     `clusters` [n]: numbers of the clusters that images were drawn in (copies, patients). With one value per seed, the
     estimate is of these images only. NaN seeds are left out. Errors over both come from a two-way analysis of
     variance with random effects: seeds, images, and what a seed does to an image.
+
+    That two cells agree on every one of a few images does not say that they would on all others: where fewer than FEW
+    clusters are unlike the others, the error over images is at least that of two such (as Bonett and Price 2012 add
+    to the differing pairs of a paired difference of proportions).
     """
     values = values[np.isfinite(values).all(axis=tuple(range(1, values.ndim)))]
     seeds = len(values)
     by_seed = values.mean(axis=tuple(range(1, values.ndim)))
-    value = float(by_seed.mean()) if seeds else np.nan
-    seed_error = float(stats.sem(by_seed)) if seeds > 1 else np.nan
+    value = _rounded(by_seed.mean()) if seeds else np.nan
+    seed_error = _rounded(stats.sem(by_seed)) if seeds > 1 else np.nan
     if values.ndim == 1 or not seeds:
         return Estimate(value, seed_error, np.nan, np.nan, seeds, 0)
     numbers = np.unique(clusters, return_inverse=True)[1]
@@ -149,9 +155,16 @@ def estimate(values: np.ndarray, clusters: np.ndarray | None = None) -> Estimate
     sums = np.stack([np.bincount(numbers, weights=row, minlength=units) for row in rest])
     more = units / (units - 1) if units > 1 else np.nan
     image_error = np.sqrt(more * np.square(sums.sum(0)).sum()) / size
+    whole = np.bincount(numbers, weights=values.mean(0), minlength=units) / np.bincount(numbers)
+    if np.count_nonzero(np.abs(whole - np.median(whole)) > 10**-DIGITS) < FEW:
+        image_error = max(image_error, np.sqrt(2) / units)
     apart = sums - sums.mean(0)
     shared_error = np.sqrt(more * seeds / (seeds - 1) * np.square(apart).sum()) / size if seeds > 1 else np.nan
-    return Estimate(value, seed_error, float(image_error), float(shared_error), seeds, units)
+    return Estimate(value, seed_error, _rounded(image_error), _rounded(shared_error), seeds, units)
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), DIGITS)
 
 
 @dataclass(frozen=True)

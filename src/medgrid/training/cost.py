@@ -42,7 +42,11 @@ def count_images(split: str, declared: dict[str, int] | None) -> dict[str, int]:
 
 
 def _seconds(act: Callable[[int], object], most: int, device: torch.device) -> tuple[float, int]:
-    """Seconds per image of `act(images)`, and the number of images, at most `most`, with which that was measured."""
+    """Seconds per image of `act(images)` with `most` images, and the number of images with which that was measured.
+
+    What a step costs whatever its images (an optimizer's arithmetic on many weights) is told from what each image
+    costs by a line through two sizes, where `most` images would take too long.
+    """
 
     def timed(images: int, times: int = 1) -> float:
         began = time.perf_counter()
@@ -52,16 +56,19 @@ def _seconds(act: Callable[[int], object], most: int, device: torch.device) -> t
             torch.cuda.synchronize(device)
         return (time.perf_counter() - began) / times
 
-    images = min(FIRST, most)
-    timed(images)  # the first step allocates
-    taken = timed(images)
-    if taken * most / images <= AT_MOST and images < most:
-        images = most
-        timed(images)
+    def averaged(images: int) -> float:
+        timed(images)  # the first step allocates
         taken = timed(images)
-    if taken < LONG_ENOUGH:
-        taken = timed(images, min(50, math.ceil(LONG_ENOUGH / taken)))
-    return taken / images, images
+        return taken if taken > LONG_ENOUGH else timed(images, min(50, math.ceil(LONG_ENOUGH / taken)))
+
+    first = min(FIRST, most)
+    taken = averaged(first)
+    images = min(most, int(first * AT_MOST / taken))
+    if images <= first:
+        return taken / first, first
+    longer = averaged(images)
+    slope = max(0.0, (longer - taken) / (images - first))
+    return (longer + slope * (most - images)) / most, images
 
 
 def _memory(device: torch.device) -> float:
@@ -107,8 +114,11 @@ def _calibrate(job: Job, group: Group) -> dict[str, float]:
         run.learner.step(part.batch(places), part.labels[places])
 
     train, images = _seconds(step, min(len(part), run.batch_size), job.device)
-    look = Part(part.inputs, part.rows[:images], part.labels[:images])
-    evaluate, _ = _seconds(lambda _: measure(run.learner, look), images, job.device)
+
+    def look(images: int) -> None:
+        measure(run.learner, Part(part.inputs, part.rows[:images], part.labels[:images]))
+
+    evaluate, _ = _seconds(look, images, job.device)
     grown = max(0.0, _memory(job.device) - before) * run.batch_size / images
     parameters = sum(tensor.numel() for tensor in run.learner.weights().values()) / len(group.cells)
     return {"train": train, "evaluate": evaluate, "memory": before + grown, "parameters": parameters}
