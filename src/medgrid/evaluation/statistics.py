@@ -138,8 +138,8 @@ def estimate(values: np.ndarray, clusters: np.ndarray | None = None) -> Estimate
     variance with random effects: seeds, images, and what a seed does to an image.
 
     That two cells agree on every one of a few images does not say that they would on all others: where fewer than FEW
-    clusters are unlike the others, the error over images is at least that of two such (as Bonett and Price 2012 add
-    to the differing pairs of a paired difference of proportions).
+    clusters are unlike the others, the error over images is that of four more such (as Agresti and Coull 1998 add
+    four observations to a proportion).
     """
     values = values[np.isfinite(values).all(axis=tuple(range(1, values.ndim)))]
     seeds = len(values)
@@ -157,7 +157,7 @@ def estimate(values: np.ndarray, clusters: np.ndarray | None = None) -> Estimate
     image_error = np.sqrt(more * np.square(sums.sum(0)).sum()) / size
     whole = np.bincount(numbers, weights=values.mean(0), minlength=units) / np.bincount(numbers)
     if np.count_nonzero(np.abs(whole - np.median(whole)) > 10**-DIGITS) < FEW:
-        image_error = max(image_error, np.sqrt(2) / units)
+        image_error = np.hypot(image_error, 2 / units)
     apart = sums - sums.mean(0)
     shared_error = np.sqrt(more * seeds / (seeds - 1) * np.square(apart).sum()) / size if seeds > 1 else np.nan
     return Estimate(value, seed_error, _rounded(image_error), _rounded(shared_error), seeds, units)
