@@ -101,14 +101,14 @@ rule all:
     default_target: True
     input:
         [study_files(study) for study in PARAMS.run],
-        [audit_files(PARAMS.studies[study].dataset) for study in PARAMS.run],
+        [whole_audit(PARAMS.studies[study].dataset) for study in PARAMS.run],
     localrule: True
 
 
 rule studies:
     input:
         [study_files(study) for study in PLAN.studies],
-        [audit_files(dataset) for dataset in PLAN.audits],
+        [whole_audit(dataset) for dataset in PLAN.audits],
     localrule: True
 
 

@@ -209,6 +209,19 @@ def test_only_what_changed_runs(recorded, tmp_path, name):
     assert project.stages() == stages
 
 
+def test_an_audit_of_other_splits_is_made_anew(recorded, tmp_path):
+    copy = recorded.copy(tmp_path / "copy")
+    changed = copy.params
+    changed["studies"]["other"]["split"]["test"] = 0.3
+    copy.write(changed)
+    for target in ("audit_brain_tumor_mri", "studies"):
+        said = copy.call("env", "PYTHONPATH=src", "medgrid", "run", "-n", "--", target)
+        assert _jobs(said)["audit"] == 1, said
+    copy.write(recorded.params)
+    said = copy.call("env", "PYTHONPATH=src", "medgrid", "run", "-n", "--", "audit_brain_tumor_mri")
+    assert "audit" not in _jobs(said)
+
+
 def test_nothing_changed_nothing_runs(recorded):
     assert recorded.jobs() == {}
     assert recorded.stages() == set()

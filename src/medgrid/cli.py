@@ -125,7 +125,7 @@ def _audit(arguments: dict) -> None:
     if unknown := [word for word in asked if word not in FAILINGS]:
         raise MedgridError(f"--fail-on knows {', '.join(FAILINGS)}, not '{unknown[0]}'")
     source = arguments["images"]
-    out = Path(arguments["out"] or f"audit-{Path(source).resolve().stem}")
+    out = Path(arguments["out"] or f"audit-{Path(source).resolve().name.removesuffix('.zip')}")
     found = audit_folder(source, out, arguments["group"], arguments["threads"], write_audit_page)
     tell(found)
     print(out / "index.html")

@@ -19,18 +19,9 @@ from medgrid.errors import MedgridError
 
 # commands that write results
 JOBS = {
-    "inventory",
-    "split",
-    "tensors",
-    "features",
-    "summary",
-    "train",
-    "evaluate",
-    "submissions",
-    "figures",
-    "explain",
-    "page",
-}
+    "inventory", "twins", "split", "findings", "findings-page", "tensors", "features", "summary", "train", "evaluate",
+    "verdicts", "submissions", "figures", "explain", "cards", "page",
+}  # fmt: skip
 GONE_WITHIN = 60  # seconds that cancelled jobs may take to end
 
 

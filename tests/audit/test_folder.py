@@ -1,7 +1,9 @@
 """`medgrid audit` of folders as people have them."""
 
 import json
+import shutil
 import sys
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +25,7 @@ from medgrid.cli import main
         ("well/4.png", ("well", "")),
         ("5.png", ("", "")),
         ("training-set/6.png", ("", "training-set")),
+        ("Test Set/ill/7.png", ("ill", "Test Set")),
     ],
 )
 def test_classes_and_splits_are_read_off_folders(path, expected):
@@ -133,6 +136,46 @@ def test_a_flat_folder_without_classes_is_audited(tmp_path, audit):
     assert "1 are copies of others" in done.stderr
 
 
+def test_two_encodings_are_a_data_set_of_twins(tmp_path, audit):
+    for label, quality in (("ill", 60), ("well", 95)):
+        (tmp_path / "two" / label).mkdir(parents=True)
+        blot(1).save(tmp_path / "two" / label / "a.jpg", quality=quality)
+    done = audit(tmp_path / "two", "--fail-on", "near,conflicts")
+    assert done.returncode == 1
+    assert "1 images show the same picture as others (near); 1 pictures have several labels" in done.stderr
+
+
+def test_images_outside_of_splits_are_in_none(folder, audit):
+    (folder / "extra/ill").mkdir(parents=True)
+    shutil.copy(folder / "train/ill/p1_3.png", folder / "extra/ill/copy.png")
+    assert audit(folder, "--fail-on", "across-splits").returncode == 0
+    assert audit(folder, "--fail-on", "exact").returncode == 1
+
+
+def test_odd_files_are_told_and_stop_nothing(folder, audit):
+    PIL.Image.new("LAB", (30, 30)).save(folder / "train/ill/lab.tif")
+    PIL.Image.fromarray(np.zeros((30, 30), np.float32)).save(folder / "train/ill/deep.tif")
+    (folder / "linked").symlink_to(folder / "train")
+    done = audit(folder, "--fail-on", "unreadable", "--group", "nothing", "--threads", "999")
+    assert done.returncode == 1
+    assert "1 images do not decode" in done.stderr
+    assert "linked is a link to a folder, which is not followed" in done.stderr
+    assert "--group finds nothing in any path" in done.stderr
+
+
+def broken_zip(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.png", b"x")
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"PK\x01\x02", b"PK\x01\x09"))
+
+
+def unnamed(path: Path) -> None:
+    path.mkdir()
+    for name in ("caf\udce9.png", "a.png"):
+        (path / name).write_bytes(b"")
+
+
 @pytest.mark.parametrize(
     ("make", "options", "said"),
     [
@@ -141,10 +184,14 @@ def test_a_flat_folder_without_classes_is_audited(tmp_path, audit):
         (lambda folder: folder.write_text("words"), [], "neither a folder nor a zip"),
         (lambda folder: folder.mkdir(), ["--fail-on", "everything"], "--fail-on knows exact, near"),
         (lambda folder: folder.mkdir(), ["--group", "("], "--group is no regular expression"),
+        (lambda folder: folder.mkdir(), ["--out", "scans.txt/here"], "--out scans.txt/here: Not a directory"),
+        (lambda folder: broken_zip(folder), [], "neither a folder nor a zip: "),
+        (lambda folder: unnamed(folder), [], "is not UTF-8; rename the file"),
     ],
 )
 def test_what_cannot_be_audited_says_why(tmp_path, audit, make, options, said):
     make(tmp_path / "scans")
+    (tmp_path / "scans.txt").touch()
     done = audit(tmp_path / "scans", *options)
     assert done.returncode == 1
     assert said in done.stderr

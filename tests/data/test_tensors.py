@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from medgrid.data.tensors import write_tensors
-from medgrid.errors import MedgridError
+from medgrid.data.tensors import to_8_bit, write_tensors
 
 
 def read(archive, inventory) -> list[Image.Image]:
@@ -79,12 +78,6 @@ def test_opencv_is_left_alone_unless_asked_for():
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 
 
-def test_images_without_an_agreed_range_are_named(tmp_path):
-    Image.fromarray(np.zeros((8, 8), np.float32)).save(tmp_path / "deep.tif")
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        archive.write(tmp_path / "deep.tif", "deep.tif")
-    (tmp_path / "a.csv").write_text("path,error\ndeep.tif,\n")
-    settings = {"size": 8, "colour": "rgb", "interpolation": "bilinear"}
-    with pytest.raises(MedgridError, match="deep.tif: floating-point images have no agreed range"):
-        write_tensors(settings, str(tmp_path / "a.zip"), str(tmp_path / "a.csv"), str(tmp_path / "a.npy"), 1)
-    assert not (tmp_path / "a.npy").exists()
+def test_images_without_an_agreed_range_are_refused():
+    with pytest.raises(ValueError, match="floating-point images have no agreed range"):
+        to_8_bit(Image.fromarray(np.zeros((8, 8), np.float32)))

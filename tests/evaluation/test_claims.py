@@ -194,6 +194,42 @@ def test_a_diverged_training_counts_as_chance_and_claims_of_its_curves_do_withou
     assert found["gap"]["parts"][0]["replicates"] == 1
 
 
+def test_better_by_too_little_for_sure_is_contradicted_in_whole_and_in_part(tmp_path):
+    test = {"kind": "best", "settings": ADAM, "margin": 0.12}  # of a difference of 6 points
+    claim = verdicts(tmp_path, {"x": [test]})["x"]
+    (part,) = claim["parts"]
+    assert part["low"] > 0
+    assert (claim["verdict"], part["verdict"]) == ("contradicted", "contradicted")
+    assert "less than 12.00 points if anything" in claim["why"]
+
+
+def test_curves_without_a_seed_in_common_are_said_to_be_so(tmp_path):
+    one, other = "sgd_batch_size=16_lr=0.1", "sgd_batch_size=16_lr=0.001"
+    failed = [(one, 0), (one, 1), (one, 2), (other, 3), (other, 4)]
+    test = {"kind": "gap", "settings": SGD | SMALL, "below": 0.05}
+    claim = verdicts(tmp_path, {"x": [test]}, tuple(failed))["x"]
+    assert claim["verdict"] == "open"
+    assert "no seed of which all these cells can be measured" in claim["why"]
+
+
+def test_cells_that_lack_a_setting_are_rivals_too(tmp_path):
+    extra = [{"scheduler": "step", "step_size": [5, 10], "optimizer": "sgd", "batch_size": 16, "lr": 0.1}]
+    test = {"kind": "best", "settings": {"scheduler": "step", "step_size": 5}, "of": SGD | HIGH | SMALL}
+    parts = verdicts(tmp_path, {"x": [test]}, extra=extra)["x"]["parts"]
+    assert len(parts) == 2
+    assert all(part["replicates"] == SEEDS for part in parts), parts
+
+
+def test_two_networks_in_order_are_no_correlation(tmp_path):
+    claims = {"x": {"text": "x", "tests": [{"kind": "correlated"}]}}
+    params = fake.small({"model": ["resnet18", "vgg16"]}, ("resnet18", "vgg16"), replicates=SEEDS, claims=claims)
+    settings, packs = fake.settings_of(params, "odd")
+    fake.write_study(tmp_path, settings, packs)
+    fake.evaluate(tmp_path, settings)
+    (claim,) = json.loads((tmp_path / "claims.json").read_text())["claims"]
+    assert claim["verdict"] == "open", claim
+
+
 def test_heads_that_share_their_time_are_not_clocked(tmp_path):
     claims = {"x": {"text": "x", "tests": [{"kind": "fastest", "settings": SGD}]}}
     params = fake.small(AXES, classes=("a", "b"), replicates=SEEDS, claims=claims)
@@ -217,6 +253,9 @@ def test_another_study_s_split_is_refused(tmp_path):
         ({"kind": "best", "settings": {"learning_rate": 1}}, r"tests\[0\]\S*settings\.learning_rate: unknown key"),
         ({"kind": "wins", "settings": {}}, r"tests\[0\]: .*'wins'"),
         ({"kind": "trend", "axis": "batch", "direction": "up"}, r"tests\[0\]\S*axis: "),
+        ({"kind": "trend", "axis": "optimizer", "direction": "up"}, r"tests\[0\]\S*axis: "),
+        ({"kind": "equal", "settings": [{"lr": 0.1}, {"lr": 0.1}]}, "the same group stands there twice"),
+        ({"kind": "gap", "settings": {}, "above": 0.1, "margin": 0.1}, "a margin goes with about"),
         ({"kind": "order", "settings": [{"lr": 0.1}]}, r"tests\[0\]\S*settings: "),
         ({"kind": "gap", "settings": {}, "above": 1, "below": 0}, "say one of above, below and about"),
         ({"kind": "best", "settings": {"lr": 0.1}, "metric": "test_f1"}, r"tests\[0\]\S*metric: "),

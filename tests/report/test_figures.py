@@ -460,3 +460,11 @@ def test_labels_of_claims_leave_out_what_all_begin_with_but_no_setting_s_name():
     assert labels(parts(pairs)) == [textwrap.fill(text, 62) for text in pairs]
     assert labels(parts(gaps)) == [f"… resnet50, learning rate {rate} below 1 point" for rate in (0.1, 1)]
     assert labels(parts(gaps[:1])) == [textwrap.fill(gaps[0], 62)]  # nothing to tell apart
+
+
+def test_a_dollar_in_a_name_is_a_dollar(tmp_path):
+    figure, axes = plt.subplots()
+    axes.set(title=r"$\frac{$ costs $1", xscale="log", xlim=(0.001, 1))
+    style.save(figure, tmp_path / "a.png", "$note")
+    assert (tmp_path / "a.png").exists()
+    assert "10^{" in axes.get_xticklabels()[0].get_text()

@@ -12,8 +12,8 @@ from medgrid.errors import MedgridError
 from medgrid.report.assets import write_assets
 from medgrid.report.claims import claims
 from medgrid.report.downloads import ROWS, as_it_is
-from medgrid.report.interactive import steps_per_epoch
 from medgrid.report.render import render
+from medgrid.training import steps_per_epoch
 
 PART = {"what": "a above b", "estimate": 0.0123, "low": -0.004, "high": 0.02, "unit": "share", "p": 0.0004}
 

@@ -59,15 +59,26 @@ rule split:
         "medgrid split {params.settings:q} {input.inventory:q} {input.twins:q} {output:q} 2>&1 | tee {log:q}"
 
 
+def reaudit(dataset):
+    """A file to be made, if the audit that is there is not the one asked for: its own name is fixed."""
+    there = Path(RESULTS, "audits", dataset, "audit.json")
+    if not (workflow.is_main_process and there.exists()):
+        return []
+    found = json.loads(there.read_text(encoding="utf-8"))["settings"]["name"]
+    return [] if found == audit_name(PLAN.audits[dataset]) else [f"{DATA}/settings/audit_{dataset}/redraw"]
+
+
+def whole_audit(dataset):
+    """What a run promises; Snakemake does not miss an input of what is there already."""
+    return [*reaudit(dataset), *audit_files(dataset)]
+
+
 def audit_inputs(w):
-    """As `made_from`; but its names are fixed, so an audit that is there must say that it is the one asked for."""
-    step, there = PLAN.audits[w.dataset], Path(RESULTS, "audits", w.dataset, "audit.json")
+    step = PLAN.audits[w.dataset]
     files = {"inventory": inventory(step.inputs["inventory"])} | twins(step.inputs["twins"])
-    if workflow.is_main_process and there.exists():
-        if json.loads(there.read_text(encoding="utf-8"))["settings"]["name"] != audit_name(step):
-            return files | {"again": f"{DATA}/settings/audit_{w.dataset}/redraw"}
-        return made_from("audit", audit_files(w.dataset), files)
-    return files
+    if again := reaudit(w.dataset):
+        return files | {"again": again}
+    return made_from("audit", audit_files(w.dataset), files)
 
 
 rule reaudit:
@@ -108,5 +119,5 @@ for dataset in PARAMS.datasets:
         name:
             f"audit_{dataset}"
         input:
-            audit_files(dataset) if dataset in PLAN.audits else [],
+            whole_audit(dataset) if dataset in PLAN.audits else [],
         localrule: True

@@ -30,7 +30,7 @@ def _repeated(images: pd.DataFrame, pairs: pd.DataFrame, kinds: list[str]) -> di
         "surplus": len(several) - several["cluster"].nunique(),
         "largest": int(sizes.max()),
         "conflicting": _in_several(several[several["label"] != ""], "cluster", "label"),
-        "across_splits": _in_several(several, "cluster", "original_split"),
+        "across_splits": _in_several(several[several["original_split"] != ""], "cluster", "original_split"),
     }
 
 
@@ -42,7 +42,8 @@ def _in_several(table: pd.DataFrame, unit: str, of: str) -> int:
 def _grouped(images: pd.DataFrame) -> dict[str, int]:
     """Groups (patients, series): how many, and how many lie in several original splits or have several labels."""
     table = images[images["group"] != ""]
-    torn = table.groupby("group")["original_split"].transform("nunique") > 1
+    known = table["original_split"].where(table["original_split"] != "")
+    torn = known.groupby(table["group"]).transform("nunique") > 1
     return {
         "groups": table["group"].nunique(),
         "images": len(table),

@@ -5,15 +5,16 @@ import re
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from medgrid.audit.findings import write_findings
 from medgrid.audit.pairs import write_twins
-from medgrid.data.archive import members
+from medgrid.data.archive import check_names, members
 from medgrid.data.inventory import COLUMNS, IMAGE_SUFFIXES, LITTER, describe, write_rows
 from medgrid.errors import MedgridError
 
-SPLIT = re.compile(r"(train|val|test)(ing|idation|id)?([_-]?(set|data|images))?", re.IGNORECASE)
+SPLIT = re.compile(r"(train|val|test)(ing|idation|id)?([ _-]?(set|data|images))?", re.IGNORECASE)
 # what may fail an audit, and how many of it there are
 FAILINGS = {
     "exact": ("images are copies of others", lambda found: found["pixels"]["surplus"]),
@@ -51,11 +52,15 @@ def _inventory(source: str, group: str, target: Path, threads: int) -> None:
         pattern = re.compile(group) if group else None
     except re.error as error:
         raise MedgridError(f"--group is no regular expression: {error}") from None
+    # a zip may hold one name twice; the later one is what is read
     paths = [
         path
-        for path in members(Path(source))
+        for path in dict.fromkeys(members(Path(source)))
         if PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES and not LITTER.search(path)
     ]
+    check_names(source, paths)
+    for link in (each for each in Path(source).rglob("*") if each.is_symlink() and each.is_dir()):
+        print(f"medgrid: {link} is a link to a folder, which is not followed", file=sys.stderr)
     if len(paths) < 2:
         raise MedgridError(f"{source} holds {len(paths)} images; an audit compares two and more")
     rows = []
@@ -63,9 +68,23 @@ def _inventory(source: str, group: str, target: Path, threads: int) -> None:
         found = pattern.search(row["path"]) if pattern else None
         name = found[found.lastindex or 0] if found else ""
         rows.append(dict.fromkeys(COLUMNS, "") | row | {"label": label, "original_split": split, "group": name})
+    if pattern and not any(row["group"] for row in rows):
+        print(f"medgrid: --group finds nothing in any path, such as {rows[0]['path']}", file=sys.stderr)
     if sum(not row["error"] for row in rows) < 2:
         raise MedgridError(f"{source}: of {len(rows)} images fewer than two decode, {rows[0]['error']}")
     write_rows(rows, target)
+
+
+def _check_room(out: Path, files: Iterable[Path]) -> None:
+    """Raise MedgridError, before any work, where the results cannot be written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise MedgridError(f"--out {out}: {error.strerror}") from None
+    if folder := next((file for file in files if file.is_dir()), None):
+        raise MedgridError(f"--out {out}: {folder} is a folder")
 
 
 def audit_folder(source: str, out: Path, group: str, threads: int, page) -> dict:
@@ -76,9 +95,13 @@ def audit_folder(source: str, out: Path, group: str, threads: int, page) -> dict
     """
     if not Path(source).exists():
         raise MedgridError(f"{source} does not exist")
-    if not (Path(source).is_dir() or zipfile.is_zipfile(source)):
-        raise MedgridError(f"{source} is neither a folder nor a zip")
-    audited, pairs = out / "audit.json", out / "pairs.csv"
+    if not Path(source).is_dir():
+        try:
+            zipfile.ZipFile(source).close()
+        except zipfile.BadZipFile as error:
+            raise MedgridError(f"{source} is neither a folder nor a zip: {error}") from None
+    audited, pairs, shown = (out / name for name in ("audit.json", "pairs.csv", "index.html"))
+    _check_room(out, (audited, pairs, shown))
     with tempfile.TemporaryDirectory() as scratch:
         inventory, twins, thumbnails = (Path(scratch, name) for name in ("images.csv", "twins.csv", "thumbnails.npz"))
         _inventory(source, group, inventory, threads)
@@ -86,7 +109,7 @@ def audit_folder(source: str, out: Path, group: str, threads: int, page) -> dict
         settings = {"data": Path(source).resolve().name, "license": "", "partings": []}
         settings |= {"synthetic": False, "show_images": True}
         write_findings(settings, str(inventory), str(twins), str(thumbnails), str(audited), str(pairs))
-        page({}, str(audited), str(pairs), str(inventory), str(twins), str(thumbnails), str(out / "index.html"))
+        page({}, str(audited), str(pairs), str(inventory), str(twins), str(thumbnails), str(shown))
     return json.loads(audited.read_text(encoding="utf-8"))
 
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 LOW = 8  # frequencies of the cosine transform, in each direction
 BLOCK = 4096  # images compared at a time
+ALL = 100  # images of a data set, up to which every pair is a candidate: so few say little of what they share
 CLOSE = 0.75  # cosine of two signatures from which a pair is looked at; see benchmarks/README.md
 MOST = 64  # candidates of an image with later ones, at most: the closest
 BUDGET = 1_000_000  # candidates of a data set that are aligned, at most: the closest, in some minutes
@@ -61,8 +62,10 @@ def _closest(pairs: torch.Tensor, cosines: torch.Tensor) -> torch.Tensor:
 def candidates(signatures: torch.Tensor, close: float = CLOSE, budget: int = BUDGET) -> Candidates:
     """Pairs whose signatures' cosine is at least `close`: the closest MOST of an image with later ones.
 
-    And of all of them the closest `budget`: true twins are among the closest by far.
+    And of all of them the closest `budget`: true twins are among the closest by far. Of up to ALL images, every pair.
     """
+    if len(signatures) <= ALL:
+        return Candidates(np.stack(np.triu_indices(len(signatures), 1), 1), 0)
     found, strength, cut = [torch.empty((0, 2), dtype=torch.int64)], [torch.empty(0)], 0
     starts = range(0, len(signatures), BLOCK)
     for start in tqdm(starts, desc="compare", unit="block", mininterval=1):

@@ -1,5 +1,6 @@
 """Claims of a study, as data: what its replicates can support, contradict or leave open."""
 
+import itertools
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
@@ -24,10 +25,25 @@ class _Test(Settings):
     """
 
     of: Extra = Field(Extra(), description="among these cells only")
+
+
+class _Distinct(_Test):
+    """Of groups that are compared with each other."""
+
+    settings: list[Extra]
+
+    @model_validator(mode="after")
+    def _groups_differ(self):
+        if any(one == other for one, other in itertools.combinations(self.settings, 2)):
+            raise ValueError("settings: the same group stands there twice")
+        return self
+
+
+class _WithMargin(_Test):
     margin: Margin | None = Field(None, description="in place of the study's")
 
 
-class _OfMetric(_Test):
+class _OfMetric(_WithMargin):
     metric: Metric | None = Field(None, description="in place of the study's; on the test set, at the best epoch")
 
 
@@ -39,21 +55,21 @@ class Best(_OfMetric):
     rivals: list[Extra] = Field([], description="in place of every other combination")
 
 
-class Order(_OfMetric):
+class Order(_Distinct, _OfMetric):
     """Each group is better than the next."""
 
     kind: Literal["order"]
     settings: list[Extra] = Field(min_length=2)
 
 
-class Equal(_OfMetric):
+class Equal(_Distinct, _OfMetric):
     """No two groups differ by the margin."""
 
     kind: Literal["equal"]
     settings: list[Extra] = Field(min_length=2)
 
 
-class NoBetter(_OfMetric):
+class NoBetter(_Distinct, _OfMetric):
     """The first group is not better than the second by the margin."""
 
     kind: Literal["no_better"]
@@ -68,7 +84,7 @@ class Trend(_OfMetric):
     direction: Literal["up", "down"]
 
 
-class Interaction(_OfMetric):
+class Interaction(_Distinct, _OfMetric):
     """Along the axis, the metric improves more in the first group of cells than in the second."""
 
     kind: Literal["interaction"]
@@ -76,14 +92,14 @@ class Interaction(_OfMetric):
     settings: Annotated[list[Extra], Field(min_length=2, max_length=2)]
 
 
-class Chance(_Test):
+class Chance(_WithMargin):
     """These cells do not learn: their balanced accuracy on the test set is chance, up to the margin."""
 
     kind: Literal["chance"]
     settings: Extra
 
 
-class Rougher(_Test):
+class Rougher(_Distinct):
     """Curves of the first group fluctuate more than those of the second: mean change from epoch to epoch."""
 
     kind: Literal["rougher"]
@@ -91,7 +107,7 @@ class Rougher(_Test):
     curve: Curve = "validation_accuracy"
 
 
-class Gap(_Test):
+class Gap(_WithMargin):
     """Training less validation accuracy after the last epoch: above, below or about a value; above: overfitting."""
 
     kind: Literal["gap"]
@@ -105,10 +121,12 @@ class Gap(_Test):
     def _one(self):
         if sum(value is not None for value in (self.above, self.below, self.about)) != 1:
             raise ValueError("say one of above, below and about")
+        if self.margin and self.about is None:
+            raise ValueError("a margin goes with about; above and below are bounds")
         return self
 
 
-class Flat(_Test):
+class Flat(_WithMargin):
     """After this epoch the curves change by less than the margin until the last one."""
 
     kind: Literal["flat"]
@@ -124,10 +142,11 @@ class Speed(_Test):
     settings: Extra
 
 
-class Correlated(_OfMetric):
+class Correlated(_Test):
     """Over the cells, networks with more of something do better: Spearman's rank correlation is above 0."""
 
     kind: Literal["correlated"]
+    metric: Metric | None = Field(None, description="in place of the study's; on the test set, at the best epoch")
     size: Literal[SIZES[:3]] = "trainable"
 
 

@@ -46,6 +46,15 @@ def members(path: Path) -> list[str]:
     return sorted(names, key=os.fsencode)
 
 
+def check_names(source: str | Path, names: list[str]) -> None:
+    """Raise MedgridError for a name that is no text: zips and tables hold names as text."""
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise MedgridError(f"{source}: the name of {os.fsencode(name)!r} is not UTF-8; rename the file") from None
+
+
 def content_digest(path: str | Path, called: str = "") -> str:
     """Digest of what a zip or a folder contains: the sha256 of `sha256sum`'s listing in byte order of paths.
 
@@ -80,12 +89,7 @@ def content_digest(path: str | Path, called: str = "") -> str:
 
 def pack(folder: Path, target: Path) -> None:
     """Put a folder's files into a zip, uncompressed: images are compressed already."""
-    # zip holds names as text
-    for name in members(folder):
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise MedgridError(f"{folder}: the name of {os.fsencode(name)!r} is not UTF-8; rename the file") from None
+    check_names(folder, members(folder))
     # zip knows no time before 1980; copies from some devices have one, and times are not part of the content
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
         for name in tqdm(members(folder), desc="packing", unit="file", mininterval=1):

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from medgrid.config import LabelTable
 from medgrid.data import UNLABELLED
 from medgrid.data.archive import read_in_worker, workers
+from medgrid.data.tensors import to_8_bit
 from medgrid.errors import MedgridError
 from medgrid.files import replacing
 
@@ -44,6 +45,7 @@ def _describe(path: str, ids: str | None) -> tuple[dict, str]:
                     "width": image.width,
                     "height": image.height,
                 }
+                to_8_bit(image)  # whatever comes behind reads it so
                 # a palette image's pixels are colours, not places in its palette
                 pixels = np.asarray(image.convert("RGBA") if image.mode in ("P", "PA") else image)
                 if ids:

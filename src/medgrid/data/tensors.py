@@ -10,7 +10,6 @@ import PIL.Image
 from tqdm import tqdm
 
 from medgrid.data.archive import read_in_worker, workers
-from medgrid.errors import MedgridError
 from medgrid.files import replacing
 
 CHUNK = 32  # images per task of a worker
@@ -20,7 +19,14 @@ MODES = {"rgb": "RGB", "grey": "L"}
 
 
 def to_8_bit(image: PIL.Image.Image, colour: str = "rgb") -> PIL.Image.Image:
-    """Any mode to 8-bit RGB or grey. Deep grey images are scaled from their 16-bit range, which PIL would clip."""
+    """Any mode to 8-bit RGB or grey. Deep grey images are scaled from their 16-bit range, which PIL would clip.
+
+    Raises ValueError for floating-point images, which have no agreed range.
+    """
+    if image.mode == "LAB":  # PIL knows no way from there to grey
+        image = image.convert("RGB")
+    if image.mode == "F":
+        raise ValueError("floating-point images have no agreed range; convert them to 8 or 16 bits first")
     if image.mode.startswith("I"):
         image = PIL.Image.fromarray((np.asarray(image).astype(np.float32) / 257).clip(0, 255).astype(np.uint8))
     return image.convert(MODES[colour])
@@ -44,10 +50,6 @@ def _fill(target: str, start: int, paths: list[str], settings: dict) -> int:
         warnings.simplefilter("ignore")
         for row, path in enumerate(paths, start):
             with PIL.Image.open(io.BytesIO(read_in_worker(path))) as image:
-                if image.mode == "F":
-                    raise MedgridError(
-                        f"{path}: floating-point images have no agreed range; convert them to 8 or 16 bits first"
-                    )
                 # a grey image has no axis of channels yet
                 tensors[row] = resize(to_8_bit(image, settings["colour"])).reshape(tensors.shape[1:])
     return len(paths)

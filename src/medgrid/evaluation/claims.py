@@ -33,16 +33,17 @@ class Part:
         """On its own, without regard to a claim's other parts."""
         if self.found is None:
             return "open"
-        if self.region.p_for(self.found) <= LEVEL:
-            return "supported"
-        return "contradicted" if self.region.p_against(self.found) <= LEVEL else "open"
+        # first: what is surely too small to matter is no support, however surely it is there
+        if self.region.p_against(self.found) <= LEVEL:
+            return "contradicted"
+        return "supported" if self.region.p_for(self.found) <= LEVEL else "open"
 
     def numbers(self) -> str:
         """Estimate and interval in words."""
         if self.found is None:
             return self.lacking
         if not np.isfinite(self.found.value):
-            return "every replicate diverged"
+            return "no seed of which all these cells can be measured"
         low, high = self.found.interval()
         unit = UNIT_NAMES[self.unit]
         shown = [_shown(self._bounded(value), self.unit) for value in (self.found.value, low, high)]
@@ -187,7 +188,7 @@ class Judge:
 
     def _interaction(self, test: dict) -> Iterator[Part]:
         of, where = self._among(test)
-        sides = [rise(self.study, test["axis"], of | picked(each)) for each in test["settings"]]
+        sides = [rise(self.study, test["axis"], of, picked(each)) for each in test["settings"]]
         weights = None if any(side is None for side in sides) else sides[0].sub(sides[1], fill_value=0)
         first, second = (named(picked(each)) for each in test["settings"])
         what = f"more gained along {setting_name(test['axis'])} at {first} than at {second}{where}"
@@ -280,6 +281,9 @@ class Judge:
             sign = -1 if metric == "test_loss" else 1
             ranks = self.study.by_seed(metric).loc[cells].corrwith(sizes, method="spearman")
             found = estimate(sign * ranks.to_numpy())
+            # few networks fall into order by chance, and then for every seed: what chance alone would scatter
+            least = np.sqrt(1 / (sizes.nunique() - 1) / found.seeds) if found.seeds else np.nan
+            found = replace(found, seed_error=np.maximum(found.seed_error, least))
         yield Part(what, found, Region.above(), "none", "seeds")
 
 

@@ -12,6 +12,7 @@ from medgrid.config.metrics import JUDGED
 from medgrid.evaluation.contrasts import difference, named
 from medgrid.evaluation.measured import Measured
 from medgrid.evaluation.statistics import CONFIDENCE, Estimate, estimate
+from medgrid.training import steps_per_epoch
 
 # of tables that may have no row
 COMPARISONS = (
@@ -155,7 +156,7 @@ def batch_sizes(study: Measured) -> pd.DataFrame:
     for cells in groups.values():
         if len(cells) < 2:
             continue
-        steps = {size: -(-study.training_images // size) for size in cells}
+        steps = {size: steps_per_epoch(study.training_images, size) for size in cells}
         fewest = min(last[cell] * steps[size] for size, cell in cells.items())
         common = min(last[cell] for cell in cells.values())
         smallest = None

@@ -73,13 +73,13 @@ def difference(study: Measured, first: Picked, second: Picked, of: Picked, match
     return weights[weights != 0]
 
 
-def rise(study: Measured, axis: str, of: Picked) -> pd.Series | None:
+def rise(study: Measured, axis: str, *selections: Picked) -> pd.Series | None:
     """Weights of the change along an axis of numbers, from its lowest to its highest value, on a fitted line.
 
     The line runs over the logarithm of the setting, if all are above 0. None where the axis has but one value.
     """
     found = {}
-    for rest, cells in _by_rest(study, cells_of(study, of), {axis}).items():
+    for rest, cells in _by_rest(study, cells_of(study, *selections), {axis}).items():
         values = study.values.loc[cells, axis].astype(float).dropna()  # not every cell has each setting
         if values.nunique() > 1:
             places = np.log2(values) if (values > 0).all() else values

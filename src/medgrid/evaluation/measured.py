@@ -60,7 +60,9 @@ class Measured:
     @cached_property
     def values(self) -> pd.DataFrame:
         """Each cell's settings, by id."""
-        return pd.DataFrame.from_dict(self.settings["trainings"], orient="index").loc[self.cells]
+        table = pd.DataFrame.from_dict(self.settings["trainings"], orient="index").loc[self.cells]
+        # what a cell lacks is None, also among numbers: NaN is not even equal to itself
+        return table.astype(object).where(table.notna(), None)
 
     @cache  # noqa: B019 - a study lives as long as its job
     def contributions(self, metric: str) -> np.ndarray:

@@ -171,8 +171,8 @@ def _rounded(value: float) -> float:
 class Region:
     """What a value must be for a claim to hold, and from where on it contradicts the claim.
 
-    Supported: surely between `low` and `high`. Contradicted: surely below `floor` or above `ceiling`; between these
-    and the former lie differences that do not matter in practice, with which a claim is neither true nor false.
+    Contradicted: surely below `floor` or above `ceiling`. Supported: else, surely between `low` and `high`. Between
+    these and the former lie differences that do not matter in practice, with which a claim is neither true nor false.
     """
 
     low: float = -np.inf
@@ -211,7 +211,7 @@ class Region:
         if not np.isfinite(found.error):
             return None
         # with more seeds, what these do to single images shrinks, and what images do by themselves does not
-        counts = np.arange(2, MOST + 1)
+        counts = np.arange(max(2, found.seeds + 1), MOST + 1)
         seed, image, shared = found._variances()
         seed, image = seed * found.seeds / counts, max(image - shared, 0.0)
         error = np.sqrt(seed + image)

@@ -7,16 +7,11 @@ import pandas as pd
 from medgrid.evaluation.wording import setting_name
 from medgrid.report.curves import colour_axis
 from medgrid.report.study import Study, read
+from medgrid.training import steps_per_epoch
 
 CURVES = [f"{part}_{quantity}" for part in ("train", "validation") for quantity in ("loss", "accuracy")]
 DIGITS = 4  # significant; a line is some hundred pixels high
 FIRST = 8  # curves that a page shows before anyone chooses, at most
-
-
-def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Optimiser steps in an epoch: a last image alone is no batch of its own (training/loop.py)."""
-    steps = -(-images // batch_size)
-    return steps - (images % batch_size == 1 and steps > 1 and batch_size > 1)
 
 
 def drawing() -> dict:

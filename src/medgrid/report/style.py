@@ -11,6 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import PIL.Image
 import seaborn as sns
+from matplotlib.text import Text
 
 DPI = 110
 COLOURS = 256
@@ -39,6 +40,9 @@ def within(axis, lowest: float, highest: float) -> None:
 
 def save(figure, path: Path, note: str) -> None:
     """Write a PNG with `note` in small print below it."""
+    for text in figure.findobj(Text):
+        # a dollar in a name is a dollar; only what matplotlib writes by itself, powers of ten, is mathematics
+        text.set_parse_math("\\mathdefault" in text.get_text())
     # a constrained layout moves things whenever it is drawn: once is enough, and the note is no part of it
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
