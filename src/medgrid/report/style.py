@@ -41,8 +41,9 @@ def within(axis, lowest: float, highest: float) -> None:
 def save(figure, path: Path, note: str) -> None:
     """Write a PNG with `note` in small print below it."""
     for text in figure.findobj(Text):
-        # a dollar in a name is a dollar; only what matplotlib writes by itself, powers of ten, is mathematics
-        text.set_parse_math("\\mathdefault" in text.get_text())
+        # a dollar in a name is a dollar; ticks, which have no text yet, may be powers of ten, which are mathematics
+        if "$" in text.get_text() and "\\mathdefault" not in text.get_text():
+            text.set_parse_math(False)
     # a constrained layout moves things whenever it is drawn: once is enough, and the note is no part of it
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
