@@ -1,6 +1,7 @@
 """`medgrid audit` of folders as people have them."""
 
 import json
+import os
 import shutil
 import sys
 import zipfile
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
+import torch
 
 from medgrid.audit.folder import levels
 from medgrid.cli import main
@@ -196,3 +198,12 @@ def test_what_cannot_be_audited_says_why(tmp_path, audit, make, options, said):
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_no_more_threads_than_cores(folder, audit):
+    before = torch.get_num_threads()
+    try:
+        audit(folder, "--threads", "999")
+        assert torch.get_num_threads() <= len(os.sched_getaffinity(0))
+    finally:
+        torch.set_num_threads(before)

@@ -9,6 +9,7 @@ from scipy.sparse.csgraph import connected_components
 from medgrid.audit.thumbnails import make_thumbnails
 from medgrid.audit.twins import candidates, correlations, signatures
 from medgrid.files import replacing
+from medgrid.threads import usable_threads
 
 # correlation of aligned images, and of their details, from which two show the same picture; below lie mostly slices
 # of one scan (benchmarks/README.md has what other numbers find and miss)
@@ -77,7 +78,7 @@ def write_twins(settings: dict, archive: str, inventory: str, target: str, thumb
     `archive`: a zip or a folder.
     """
     if threads:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(usable_threads(threads))
     images = read_images(inventory)
     small, images["file_sha256"] = make_thumbnails(archive, list(images["path"]), threads)
     pairs, looked_at = find_pairs(images, small)

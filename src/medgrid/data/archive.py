@@ -14,6 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from medgrid.errors import MedgridError
+from medgrid.threads import usable_threads
 
 CHUNK = 1 << 20
 _read: Callable[[str], bytes]
@@ -32,8 +33,7 @@ def read_in_worker(name: str) -> bytes:
 
 def workers(archive: str, threads: int = 0) -> ProcessPoolExecutor:
     """Processes that read from the archive or folder: one for each core of this job, at most `threads` if given."""
-    cores = len(os.sched_getaffinity(0))
-    return ProcessPoolExecutor(min(threads or cores, cores), initializer=_open, initargs=(archive,))
+    return ProcessPoolExecutor(usable_threads(threads), initializer=_open, initargs=(archive,))
 
 
 def members(path: Path) -> list[str]:

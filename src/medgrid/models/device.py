@@ -9,6 +9,7 @@ import torch
 
 from medgrid.errors import MedgridError
 from medgrid.models.slots import claim
+from medgrid.threads import usable_threads
 
 # glibc's mallopt: M_TRIM_THRESHOLD, M_MMAP_MAX
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
@@ -32,7 +33,7 @@ def choose(wanted: str, threads: int, slots: int = 1) -> torch.device:
         device = torch.device("cuda", position)
         torch.cuda.set_device(device)
     if threads:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(usable_threads(threads))
     if device.type == "cpu":
         keep_memory()
     else:
