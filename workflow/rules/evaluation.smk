@@ -1,7 +1,7 @@
 """From predictions to tables."""
 
 TABLES = ["cells.csv", "replicates.csv", "per_class.csv", "confusion.csv", "curves.csv", "published.csv"]
-VERDICTS = ["claims.json", "intervals.csv", "comparisons.csv", "interactions.csv", "batch_sizes.csv"]
+VERDICTS = ["claims.json", "intervals.csv", "comparisons.csv", "interactions.csv", "simple_effects.csv", "batch_sizes.csv"]
 
 
 def pack_files(study):

@@ -1,11 +1,9 @@
-"""Pairs of settings and of cells, compared; how settings act together; batch sizes seen two ways."""
+"""Pairs of settings and of cells, compared; batch sizes seen two ways."""
 
 import itertools
 
 import numpy as np
 import pandas as pd
-import statsmodels.formula.api as smf
-from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.multitest import multipletests
 
 from medgrid.config.metrics import JUDGED
@@ -19,7 +17,6 @@ COMPARISONS = (
     "compared", "first", "second", "metric", "difference", "low", "high", "seeds_low", "seeds_high", "images_low",
     "images_high", "p", "p_adjusted", "effect", "cells", "replicates", "verdict",
 )  # fmt: skip
-INTERACTIONS = ("first", "second", "metric", "F", "df", "df_rest", "p", "p_adjusted", "eta_squared")
 BATCH_SIZES = (
     "setting", "view", "batch_size", "epoch", "steps", "validation_accuracy", "low", "high", "difference",
     "difference_low", "difference_high", "replicates",
@@ -96,41 +93,6 @@ def comparisons(study: Measured, chosen: str | None) -> pd.DataFrame:
 
 def _hashable(value):
     return tuple(value) if isinstance(value, list) else value
-
-
-def interactions(study: Measured) -> pd.DataFrame:
-    """Of each two axes, whether the effect of one depends on the other: F test of a two-way analysis of variance.
-
-    Over replicates of the study's metric, with seeds and all other settings as blocks, where these have every
-    combination of the two axes. `eta_squared`: the interaction's share of what it and chance leave (partial).
-    """
-    metric = study.settings["judged_by"]["metric"]
-    table = study.by_seed(metric).rename_axis(index="cell", columns="seed").stack().rename("value").reset_index()
-    for axis in study.axes:
-        table[axis] = table["cell"].map(study.values[axis].map(str))
-    rows = []
-    for one, other in itertools.combinations(study.axes, 2):
-        rest = [axis for axis in study.axes if axis not in (one, other)]
-        own = table.assign(rest=table[rest].agg(" ".join, axis=1) if rest else "")
-        combinations = own.groupby("rest")[[one, other]].apply(lambda part: len(part.drop_duplicates()))
-        most = combinations.max()
-        own = own[own["rest"].map(combinations) == most]
-        levels = own[one].nunique() * own[other].nunique()
-        if min(own[one].nunique(), own[other].nunique()) < 2 or most < levels or own["seed"].nunique() < 2:
-            continue
-        if np.ptp(own["value"]) == 0:
-            continue
-        blocks = "".join(f" + C({name})" for name in ("seed", "rest") if own[name].nunique() > 1)
-        found = anova_lm(smf.ols(f"value ~ C(Q('{one}')) * C(Q('{other}')){blocks}", own).fit(), typ=2)
-        place = next(name for name in found.index if ":" in name)
-        effect, residual = found.loc[place], found.loc["Residual"]
-        share = effect["sum_sq"] / (effect["sum_sq"] + residual["sum_sq"])
-        row = {"first": one, "second": other, "metric": metric, "F": effect["F"], "df": int(effect["df"])}
-        rows.append(row | {"df_rest": int(residual["df"]), "p": effect["PR(>F)"], "eta_squared": share})
-    found = pd.DataFrame(rows, columns=list(INTERACTIONS))
-    if rows:
-        found["p_adjusted"] = multipletests(found["p"], method="holm")[1]
-    return found
 
 
 def batch_sizes(study: Measured) -> pd.DataFrame:

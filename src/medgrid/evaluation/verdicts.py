@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from medgrid.evaluation.claims import Judge, judged
-from medgrid.evaluation.comparisons import batch_sizes, comparisons, interactions, intervals
+from medgrid.evaluation.comparisons import batch_sizes, comparisons, intervals
+from medgrid.evaluation.interactions import interactions, simple_effects
 from medgrid.evaluation.measured import Measured
 from medgrid.evaluation.published import sizes
 from medgrid.evaluation.selection import scores
@@ -16,9 +17,10 @@ FLOATS = "%.6g"
 
 
 def write_verdicts(settings: dict, folder: str, split: str) -> None:
-    """Write what a study's replicates say, into `folder`: claims.json and four tables.
+    """Write what a study's replicates say, into `folder`: claims.json and five tables.
 
-    `intervals.csv`, `comparisons.csv`, `interactions.csv`, `batch_sizes.csv`, see `medgrid.evaluation.comparisons`.
+    `intervals.csv`, `comparisons.csv`, `batch_sizes.csv`, see `medgrid.evaluation.comparisons`; `interactions.csv`,
+    `simple_effects.csv`, see `medgrid.evaluation.interactions`.
     Read are the packs below `folder`, its `cells.csv` and `models.csv`, and the clusters in `split`.
     """
     place = Path(folder)
@@ -32,6 +34,7 @@ def write_verdicts(settings: dict, folder: str, split: str) -> None:
         "intervals": intervals(study),
         "comparisons": comparisons(study, None if ranked.empty else ranked.idxmax()),
         "interactions": interactions(study),
+        "simple_effects": simple_effects(study),
         "batch_sizes": batch_sizes(study),
     }
     for name, table in tables.items():

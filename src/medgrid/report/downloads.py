@@ -20,6 +20,7 @@ ABOUT = {
     "intervals": "every cell: 95 % intervals over seeds, over test images, over both",
     "comparisons": "pairs of settings and of cells, on the same images and seeds",
     "interactions": "pairs of settings: whether the effect of one depends on the other",
+    "simple_effects": "the effect of one setting at each value of another",
     "batch_sizes": "batch sizes after equally many epochs, and after equally many steps",
 }
 ROWS = 300  # of a table that is shown as it is; the rest is in the file

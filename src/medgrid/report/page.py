@@ -18,6 +18,9 @@ from medgrid.report.render import render
 from medgrid.report.study import Study, read
 from medgrid.report.summary import write_summaries
 
+# tables that the page shows as they are
+AS_THEY_ARE = ("comparisons", "interactions", "simple_effects", "batch_sizes")
+
 
 def _sections(study: Study, data: dict, page: Path) -> dict:
     """What the template shows, from the study's folder."""
@@ -36,7 +39,7 @@ def _sections(study: Study, data: dict, page: Path) -> dict:
         "explanations": explanations(place, page) if settings["show_images"] else [],
         "machines": sections.machines(study),
         "published": sections.published(study),
-        **{name: as_it_is(place / f"{name}.csv") for name in ("comparisons", "interactions", "batch_sizes")},
+        **{name: as_it_is(place / f"{name}.csv") for name in AS_THEY_ARE},
         "network_header": header,
         "networks": networks,
         "diagrams": sections.diagrams(place),
