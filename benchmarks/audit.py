@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from medgrid.audit.clusters import TWINS
 from medgrid.audit.findings import audit
-from medgrid.audit.pairs import TWINS, find_pairs
+from medgrid.audit.pairs import find_pairs
 from medgrid.audit.thumbnails import SIZE
 
 SHARED = 300  # fields that images vary

@@ -20,7 +20,7 @@ from medgrid.grid import plan
 
 pytestmark = pytest.mark.slow
 REPORTS = dict.fromkeys(
-    ["manifest", "summary", "evaluate", "verdicts", "explain", "figures", "cards", "page"], 1
+    ["manifest", "summary", "evaluate", "explain", "figures", "page"], 1
 )  # fmt: skip
 OTHER = {
     "title": "Other", "dataset": "brain_tumor_mri", "image": {"size": 32}, "split": {"test": 0.2, "validation": 0.2},

@@ -19,8 +19,8 @@ from medgrid.errors import MedgridError
 
 # commands that write results
 JOBS = {
-    "inventory", "twins", "split", "findings", "findings-page", "tensors", "features", "summary", "train", "evaluate",
-    "verdicts", "submissions", "figures", "explain", "cards", "page",
+    "inventory", "twins", "split", "findings", "tensors", "features", "summary", "train", "evaluate", "submissions",
+    "figures", "explain", "page",
 }  # fmt: skip
 GONE_WITHIN = 60  # seconds that cancelled jobs may take to end
 

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medgrid.audit.pairs import FILE, PIXELS, REJECTED, TWIN, TWINS, find_pairs, joined
+from medgrid.audit.clusters import FILE, PIXELS, TWIN, TWINS, joined
+from medgrid.audit.pairs import REJECTED, find_pairs
 from medgrid.audit.thumbnails import SIZE
 from medgrid.audit.twins import MOST, candidates, correlations, signatures
 

@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from medgrid.audit.pairs import TWIN
+from medgrid.audit.clusters import TWIN
 from medgrid.audit.thumbnails import SIZE, thumbnail
 from medgrid.audit.twins import candidates, correlations, signatures
 from medgrid.data.synthetic import _head

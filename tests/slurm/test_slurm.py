@@ -121,7 +121,7 @@ def test_only_networks_ask_for_a_gpu(cluster, runs):
     assert sorted(asked["train"]) == ["", *["gres:gpu:1"] * 3]
     assert asked["features"] == ["gres:gpu:1"]
     # the network is on the login node
-    reports = ["audit", "cards", "evaluate", "explain", "figures", "page", "summary", "verdicts"]
+    reports = ["audit", "evaluate", "explain", "figures", "page", "summary"]
     others = [*reports, "inventory", "split", "tensors", "twins"]
     assert sorted(asked) == sorted([*others, "features", "train"])
     assert all(asked[job] == [""] for job in others)

@@ -105,11 +105,9 @@ rule audit:
         f"{DATA}/benchmarks/audit/{{dataset}}.tsv"
     params:
         settings=lambda w: as_json(PLAN.audits[w.dataset].settings | {"name": audit_name(PLAN.audits[w.dataset])}),
-        root=as_json({"root": "../../"}),
     shell:
-        "(medgrid findings {params.settings:q} {input.inventory:q} {input.twins:q} {input.thumbnails:q} {output.audit:q}"
-        " {output.pairs:q} && medgrid findings-page {params.root:q} {output.audit:q} {output.pairs:q} {input.inventory:q}"
-        " {input.twins:q} {input.thumbnails:q} {output.page:q}) 2>&1 | tee {log:q}"
+        "medgrid findings {params.settings:q} {input.inventory:q} {input.twins:q} {input.thumbnails:q} {output.audit:q}"
+        " {output.pairs:q} {output.page:q} 2>&1 | tee {log:q}"
 
 
 for dataset in PARAMS.datasets:

@@ -1,7 +1,14 @@
-"""From predictions to tables."""
+"""From predictions to tables and verdicts."""
 
 TABLES = ["cells.csv", "replicates.csv", "per_class.csv", "confusion.csv", "curves.csv", "published.csv"]
-VERDICTS = ["claims.json", "intervals.csv", "comparisons.csv", "interactions.csv", "simple_effects.csv", "batch_sizes.csv"]
+VERDICTS = [
+    "claims.json",
+    "intervals.csv",
+    "comparisons.csv",
+    "interactions.csv",
+    "simple_effects.csv",
+    "batch_sizes.csv",
+]
 
 
 def pack_files(study):
@@ -63,7 +70,7 @@ def prepared(outputs, *kinds, weights=False):
 
 rule evaluate:
     input:
-        unpack(prepared([f"{RESULTS}/{{study}}/{name}" for name in TABLES], "split")),
+        unpack(prepared([f"{RESULTS}/{{study}}/{name}" for name in [*TABLES, *VERDICTS]], "split")),
         packs=lambda w: pack_files(w.study),
         manifest=lambda w: manifest(w.study),
         models=f"{RESULTS}/{{study}}/models.csv",
@@ -89,6 +96,7 @@ rule evaluate:
             category="{study}",
             subcategory="Tables",
         ),
+        [f"{RESULTS}/{{study}}/{name}" for name in VERDICTS],
     log:
         f"{DATA}/logs/evaluate/{{study}}.log",
     benchmark:
@@ -97,24 +105,6 @@ rule evaluate:
         folder=f"{RESULTS}/{{study}}",
     shell:
         "medgrid evaluate @{input.manifest:q} {params.folder:q} {input.split:q} 2>&1 | tee {log:q}"
-
-
-rule verdicts:
-    input:
-        unpack(prepared([f"{RESULTS}/{{study}}/{name}" for name in VERDICTS], "split")),
-        packs=lambda w: pack_files(w.study),
-        manifest=lambda w: manifest(w.study),
-        tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=["cells.csv", "models.csv"]),
-    output:
-        [f"{RESULTS}/{{study}}/{name}" for name in VERDICTS],
-    log:
-        f"{DATA}/logs/verdicts/{{study}}.log",
-    benchmark:
-        f"{DATA}/benchmarks/verdicts/{{study}}.tsv"
-    params:
-        folder=f"{RESULTS}/{{study}}",
-    shell:
-        "medgrid verdicts @{input.manifest:q} {params.folder:q} {input.split:q} 2>&1 | tee {log:q}"
 
 
 rule submissions:

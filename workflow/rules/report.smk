@@ -3,7 +3,7 @@
 
 def beside(study):
     """What the page shows, or leads to, beside tables and figures."""
-    folders = [f"{RESULTS}/{study}/{folder}" for folder in ("models", "explanations", "cards")]
+    folders = [f"{RESULTS}/{study}/{folder}" for folder in ("models", "explanations")]
     return folders + [f"{RESULTS}/{study}/submissions"] * bool(PLAN.studies[study].settings["submission"])
 
 
@@ -19,6 +19,7 @@ def study_files(study):
         f"{RESULTS}/{study}/summary.json",
         f"{RESULTS}/{study}/metrics.json",
         f"{RESULTS}/{study}/figures",
+        f"{RESULTS}/{study}/cards",
         *(f"{RESULTS}/{study}/{table}" for table in [*TABLES, *VERDICTS, "models.csv"]),
         *beside(study),
         *pack_files(study),
@@ -79,41 +80,27 @@ def audit_of(w):
     return audit_files(PARAMS.studies[w.study].dataset)[0]
 
 
-rule cards:
-    input:
-        unpack(prepared([f"{RESULTS}/{{study}}/cards"], "inventory", "split", "tensors")),
-        manifest=lambda w: manifest(w.study),
-        tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, *VERDICTS, "models.csv"]),  # and with them the packs
-        audit=lambda w: [] if os.path.exists(audit_of(w)) else audit_of(w),
-    output:
-        directory(f"{RESULTS}/{{study}}/cards"),
-    log:
-        f"{DATA}/logs/cards/{{study}}.log",
-    benchmark:
-        f"{DATA}/benchmarks/cards/{{study}}.tsv"
-    params:
-        folder=f"{RESULTS}/{{study}}",
-        audit=audit_of,
-    shell:
-        "medgrid cards @{input.manifest:q} {params.folder:q} {input.inventory:q} {input.split:q} {input.tensors:q}"
-        " --audit={params.audit:q} 2>&1 | tee {log:q}"
-
-
 rule page:
     input:
         unpack(
             prepared(
-                [f"{SITE}/{{study}}", *(f"{RESULTS}/{{study}}/{name}.json" for name in ("summary", "metrics"))],
+                [
+                    f"{SITE}/{{study}}",
+                    *(f"{RESULTS}/{{study}}/{name}" for name in ("summary.json", "metrics.json", "cards")),
+                ],
                 "inventory",
                 "split",
+                "tensors",
             )
         ),
         manifest=lambda w: manifest(w.study),
         tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, *VERDICTS, "models.csv"]),
         beside=lambda w: beside(w.study),
         figures=f"{RESULTS}/{{study}}/figures",
+        audit=lambda w: [] if os.path.exists(audit_of(w)) else audit_of(w),
     output:
         directory(f"{SITE}/{{study}}"),
+        directory(f"{RESULTS}/{{study}}/cards"),
         f"{RESULTS}/{{study}}/summary.json",
         f"{RESULTS}/{{study}}/metrics.json",
     log:
@@ -123,6 +110,7 @@ rule page:
     params:
         folder=f"{RESULTS}/{{study}}",
         site=SITE,
+        audit=audit_of,
     shell:
-        "medgrid page @{input.manifest:q} {params.folder:q} {input.inventory:q} {input.split:q} {params.site:q}"
-        " 2>&1 | tee {log:q}"
+        "medgrid page @{input.manifest:q} {params.folder:q} {input.inventory:q} {input.split:q} {input.tensors:q}"
+        " {params.site:q} --audit={params.audit:q} 2>&1 | tee {log:q}"

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-import torch
 
-from medgrid.audit.pairs import FILE, PIXELS, TWIN, TWINS, joined, read_images
+from medgrid.audit.clusters import FILE, PIXELS, TWIN, TWINS, joined, read_images
 from medgrid.audit.shortcuts import ASKED, nearest, shortcuts, shrunk, some
 from medgrid.audit.split import assign, clusters
 from medgrid.data import UNLABELLED
@@ -54,7 +53,7 @@ def _grouped(images: pd.DataFrame) -> dict[str, int]:
 
 
 def leakage(
-    images: pd.DataFrame, small: torch.Tensor, pairs: pd.DataFrame, train: np.ndarray, test: np.ndarray
+    images: pd.DataFrame, small: np.ndarray, pairs: pd.DataFrame, train: np.ndarray, test: np.ndarray
 ) -> dict:
     """Of the rows `test`: how many have a copy, a twin or their group in `train`, and what raw thumbnails tell.
 

@@ -3,27 +3,14 @@
 import numpy as np
 import pandas as pd
 import torch
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
+from medgrid.audit.clusters import TWIN, read_images
 from medgrid.audit.thumbnails import make_thumbnails
 from medgrid.audit.twins import candidates, correlations, signatures
 from medgrid.files import replacing
 from medgrid.threads import usable_threads
 
-# correlation of aligned images, and of their details, from which two show the same picture; below lie mostly slices
-# of one scan (benchmarks/README.md has what other numbers find and miss)
-TWIN = (0.985, 0.96)
 REJECTED = 100  # pairs that come closest to being twins, and are not: they are kept to look at
-# kinds of pairs that tell, in the order of certainty
-FILE, PIXELS, TWINS = ["file"], ["file", "pixels"], ["file", "pixels", "twin"]
-
-
-def read_images(inventory: str) -> pd.DataFrame:
-    """The images of an inventory that decode, in its order; text throughout."""
-    # pandas would guess types chunk by chunk, and patient 7 could be a number here and a word there
-    images = pd.read_csv(inventory, keep_default_na=False, dtype=str)
-    return images[images["error"] == ""].reset_index(drop=True)
 
 
 def _first_of_kind(values: pd.Series) -> np.ndarray:
@@ -62,13 +49,6 @@ def find_pairs(images: pd.DataFrame, thumbnails: np.ndarray) -> tuple[pd.DataFra
         )
     ]
     return pd.concat(tables, ignore_index=True), {"candidates": len(found.pairs), "not_looked_at": found.cut}
-
-
-def joined(size: int, pairs: pd.DataFrame, kinds: list[str]) -> np.ndarray:
-    """Number of the cluster of each of `size` rows that pairs of these kinds tie together, also by way of others."""
-    ends = pairs.loc[pairs["kind"].isin(kinds), ["first", "second"]].to_numpy(int)
-    graph = coo_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(size, size))
-    return connected_components(graph, directed=False)[1]
 
 
 def write_twins(settings: dict, archive: str, inventory: str, target: str, thumbnails: str, threads: int = 0) -> None:

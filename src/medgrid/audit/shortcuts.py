@@ -5,14 +5,12 @@ What such a shortcut reaches, a network must beat before it can be said to have 
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.compose import make_column_transformer
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
-from torch.nn.functional import avg_pool2d
 
 from medgrid.audit.split import most_frequent_labels
 
@@ -61,7 +59,7 @@ def _tree(features: pd.DataFrame, labels: np.ndarray, folds: list[Fold]) -> floa
     return float(balanced_accuracy_score(labels, found))
 
 
-def shortcuts(images: pd.DataFrame, small: torch.Tensor) -> dict[str, float]:
+def shortcuts(images: pd.DataFrame, small: np.ndarray) -> dict[str, float]:
     """Balanced accuracy of a small tree on each of SHORTCUTS, and of the nearest raw thumbnail.
 
     Chance is one over the number of classes. Empty where there is nothing to tell apart.
@@ -73,7 +71,7 @@ def shortcuts(images: pd.DataFrame, small: torch.Tensor) -> dict[str, float]:
     if not folds:
         return {}
     numbers = images[["width", "height", "bytes"]].astype(float)
-    features = numbers.assign(aspect=numbers["width"] / numbers["height"], brightness=small.mean(1).numpy())
+    features = numbers.assign(aspect=numbers["width"] / numbers["height"], brightness=small.mean(1))
     features[list(WORDS)] = images[list(WORDS)]
     labels = images["label"].to_numpy()
     found = {name: _tree(features[columns], labels, folds) for name, columns in SHORTCUTS.items()}
@@ -88,16 +86,20 @@ def some(rows: np.ndarray, most: int) -> np.ndarray:
     return rows if len(rows) <= most else np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
 
 
-def shrunk(thumbnails: np.ndarray) -> torch.Tensor:
+def shrunk(thumbnails: np.ndarray) -> np.ndarray:
     """Area averages of thumbnails, uint8 [N, H, W], float32 [N, SIDE * SIDE]."""
-    images = torch.from_numpy(thumbnails)
-    part = thumbnails.shape[1] // SIDE
-    return torch.cat([avg_pool2d(block.float(), part).flatten(1) for block in images.split(BLOCK)])
+    count, side = len(thumbnails), thumbnails.shape[1]
+    small = np.empty((count, SIDE, SIDE), np.float32)
+    for start in range(0, count, BLOCK):
+        block = thumbnails[start : start + BLOCK]
+        parts = block.reshape(len(block), SIDE, side // SIDE, SIDE, side // SIDE)
+        small[start : start + BLOCK] = parts.mean((2, 4), dtype=np.float32)
+    return small.reshape(count, -1)
 
 
-def nearest(small: torch.Tensor, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+def nearest(small: np.ndarray, train: np.ndarray, test: np.ndarray) -> np.ndarray:
     """For each row of `test` the row of `train` that is nearest by Euclid; `small`: see `shrunk`."""
-    known, asked = small[torch.tensor(train)], small[torch.tensor(test)]
-    half_norm = known.square().sum(1) / 2
-    found = [(block @ known.T - half_norm).argmax(1) for block in asked.split(BLOCK)]
-    return train[torch.cat(found).numpy()]
+    known = small[train]
+    half_norm = np.square(known).sum(1) / 2
+    blocks = [test[start : start + BLOCK] for start in range(0, len(test), BLOCK)]
+    return train[np.concatenate([(small[block] @ known.T - half_norm).argmax(1) for block in blocks])]

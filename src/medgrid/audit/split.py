@@ -6,7 +6,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import train_test_split
 
-from medgrid.audit.pairs import TWINS, joined, read_images
+from medgrid.audit.clusters import TWINS, joined, read_images
 from medgrid.data import HELD_OUT, PARTS, UNLABELLED
 from medgrid.errors import MedgridError
 from medgrid.files import replacing

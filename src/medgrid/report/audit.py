@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 
-from medgrid.audit.pairs import read_images
+from medgrid.audit.clusters import read_images
+from medgrid.audit.findings import write_findings
 from medgrid.files import replacing
 from medgrid.report.assets import write_assets
 from medgrid.report.render import render
@@ -82,6 +83,14 @@ def _called(split: dict) -> str:
     if split["protocol"] == "own":
         return f"{PROTOCOLS['own']}: {split['train']} → {split['test']}"
     return f"{PROTOCOLS[split['protocol']]}: {', '.join(split['studies'])}"
+
+
+def write_audit(
+    settings: dict, inventory: str, twins: str, thumbnails: str, audit: str, pairs: str, page: str
+) -> None:
+    """Write a data set's findings (see `write_findings`), then their page, which lies two folders below its site."""
+    write_findings(settings, inventory, twins, thumbnails, audit, pairs)
+    write_audit_page({"root": "../../"}, audit, pairs, inventory, twins, thumbnails, page)
 
 
 def write_audit_page(

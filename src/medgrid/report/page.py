@@ -13,6 +13,7 @@ from medgrid.report.cards import write_cards
 from medgrid.report.claims import claims
 from medgrid.report.downloads import as_it_is, tables
 from medgrid.report.interactive import learning_curves
+from medgrid.report.model_cards import write_model_cards
 from medgrid.report.pictures import explanations, figure_groups
 from medgrid.report.render import render
 from medgrid.report.study import Study, read
@@ -52,6 +53,14 @@ def _sections(study: Study, data: dict, page: Path) -> dict:
         "settings": provenance.settings_text(study),
         "manifest": manifest_name(settings),
     }
+
+
+def write_cards_and_page(
+    settings: dict, folder: str, inventory: str, split: str, tensors: str, site: str, audit: str = ""
+) -> None:
+    """Write a study's model cards, then its page, which shows them; see `write_model_cards` and `write_page`."""
+    write_model_cards(settings, folder, inventory, split, tensors, audit)
+    write_page(settings, folder, inventory, split, site)
 
 
 def write_page(settings: dict, folder: str, inventory: str, split: str, site: str) -> None:
