@@ -7,18 +7,28 @@ NEW_VENV = rm -rf .venv && $(UV) venv --quiet --no-python-downloads --python "$$
 INSTALL = VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 # jobs find `medgrid` and `snakemake` here, without an activated environment
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# keep compiled modules, or every job would compile its imports again (empty: not set)
+export PYTHONDONTWRITEBYTECODE :=
+STUDIES = brain_tumor_lr_batch brain_tumor_transfer histopathology_batch stroke_transfer pneumonia_loss
+DEMO = $(firstword $(STUDIES))
 
-.PHONY: help environment cpu demo test lint dry format lock schema bless dag clean
+.PHONY: help environment cpu demo demo-all test lint dry format lock schema bless dag clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 environment: .venv/ready  ## create the environment from requirements.lock, as the targets below do by themselves
 
-demo: .venv/ready  ## run the five studies on synthetic images, small, on the CPU; prints the path of the front page
+demo: .venv/ready  ## run one study on synthetic images, small, on the CPU; prints the path of the front page
 	@medgrid run --workflow-profile demo
-	@echo "$(CURDIR)/results/demo/report/index.html"
+	@echo "front page: $(CURDIR)/results/demo/report/index.html"
+	@echo "more: \`make demo-all\` runs all five studies like this, 59 cells;"
+	@echo "      \`$(BIN)/medgrid run -- $(DEMO)\` runs this one on its real images (README.md)"
+
+demo-all: .venv/ready  ## run all five studies on synthetic images
+	@medgrid run --workflow-profile demo -- $(STUDIES)
+	@echo "front page: $(CURDIR)/results/demo/report/index.html"
 
 test: .venv/ready  ## run the tests; those on SLURM alone, since they time out beside others
 	@pytest -n auto -m "not slurm"

@@ -6,6 +6,7 @@ Everything heavy is imported by the job that needs it, never for `--help`.
 import argparse
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -131,6 +132,9 @@ def _audit(arguments: dict) -> None:
 
 
 def main() -> None:
+    # threads of one job that wait for each other sleep; by default they spin, and on a machine that is shared keep
+    # those they wait for from running (libgomp reads this when it is loaded, with torch or scikit-learn)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         if sys.argv[1:2] == ["run"]:  # everything behind it is Snakemake's own
             from medgrid.run import run

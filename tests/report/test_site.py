@@ -12,6 +12,7 @@ from medgrid.errors import MedgridError
 from medgrid.report.assets import write_assets
 from medgrid.report.claims import claims
 from medgrid.report.downloads import ROWS, as_it_is
+from medgrid.report.front import write_front
 from medgrid.report.render import render
 from medgrid.training import steps_per_epoch
 
@@ -105,3 +106,30 @@ def test_a_page_without_a_site_stands_alone():
     assert "<style>" in page
     assert "<script" not in page
     assert "assets/" not in page
+
+
+def test_a_demo_s_front_page_leads_to_the_real_results(tmp_path):
+    results = tmp_path / "results" / "demo"
+    summary = {
+        "study": "x",
+        "title": "X",
+        "document": "",
+        "dataset": "d",
+        "synthetic": True,
+        "data": "synthetic images",
+    }
+    summary |= {"protocol": "clean", "cells": 1, "replicates": 1, "best": None, "select": "validation loss"}
+    for page in (results / "report" / "x", tmp_path / "results" / "report"):
+        page.mkdir(parents=True)
+    (results / "report" / "x" / "index.html").touch()
+    (results / "x").mkdir()
+    (results / "x" / "summary.json").write_text(json.dumps(summary))
+    front = results / "report" / "index.html"
+    write_front({"studies": ["x"]}, str(results))
+    assert "../../report/index.html" not in front.read_text()  # there is none yet
+    (tmp_path / "results" / "report" / "index.html").touch()
+    write_front({"studies": ["x"]}, str(results))
+    assert 'href="../../report/index.html"' in front.read_text()
+    (results / "x" / "summary.json").write_text(json.dumps(summary | {"synthetic": False}))
+    write_front({"studies": ["x"]}, str(results))
+    assert "../../report/index.html" not in front.read_text()

@@ -27,6 +27,14 @@ def write_front(settings: dict, folder: str) -> None:
     results, site = Path(folder), Path(folder, "report")
     entries = [entry for study in settings["studies"] if (entry := _entry(results, site, study))]
     write_assets(site)
-    page = render("front.html", root="", studies=entries, synthetic=any(entry["synthetic"] for entry in entries))
+    synthetic = any(entry["synthetic"] for entry in entries)
+    real = "../../report/index.html"  # from a demo's site in a folder of its own: results of real images
+    page = render(
+        "front.html",
+        root="",
+        studies=entries,
+        synthetic=synthetic,
+        real=real if synthetic and (site / real).exists() else None,
+    )
     with replacing(site / "index.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
