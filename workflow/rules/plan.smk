@@ -70,7 +70,7 @@ rule calibrate:
         split=lambda w: f"{DATA}/splits/{PLAN.costs_of[study_of(w)].inputs['split']}.csv",
     shell:
         "medgrid calibrate @{input:q} {output:q} --split={resources.split:q}"
-        " --device {DEVICE} --slots {PARAMS.gpu_slots} --threads {threads} 2>&1 | tee {log:q}"
+        " --device {DEVICE} --slots {PARAMS.gpu_slots} --threads {threads} > {log:q} 2>&1"
 
 
 def told(studies):
@@ -98,8 +98,10 @@ for name, studies in {"plan": PARAMS.run, **{f"plan_{study}": [study] for study 
             name
         input:
             [f"{costs(study)}.json" for study in studies],
+        log:
+            f"{DATA}/logs/costs/{name}.log",  # `medgrid run` prints it
         localrule: True
         params:
             settings=told(studies),
         shell:
-            "medgrid costs {params.settings:q}"
+            "medgrid costs {params.settings:q} > {log:q} 2>&1"

@@ -45,7 +45,7 @@ rule figures:
     params:
         folder=f"{RESULTS}/{{study}}",
     shell:
-        "medgrid figures @{input.manifest:q} {params.folder:q} {input.split:q} {input.tensors:q} 2>&1 | tee {log:q}"
+        "medgrid figures @{input.manifest:q} {params.folder:q} {input.split:q} {input.tensors:q} > {log:q} 2>&1"
 
 
 rule explain:
@@ -71,7 +71,7 @@ rule explain:
         weights=f"{DATA}/weights",
     shell:
         "medgrid explain @{input.manifest:q} {params.folder:q} {input.split:q} {input.tensors:q} {params.weights:q}"
-        " --threads {threads} 2>&1 | tee {log:q}"
+        " --threads {threads} > {log:q} 2>&1"
 
 
 def audit_of(w):
@@ -96,7 +96,7 @@ rule cards:
         audit=audit_of,
     shell:
         "medgrid cards @{input.manifest:q} {params.folder:q} {input.inventory:q} {input.split:q} {input.tensors:q}"
-        " --audit={params.audit:q} 2>&1 | tee {log:q}"
+        " --audit={params.audit:q} > {log:q} 2>&1"
 
 
 rule page:
@@ -125,4 +125,4 @@ rule page:
         site=SITE,
     shell:
         "medgrid page @{input.manifest:q} {params.folder:q} {input.inventory:q} {input.split:q} {params.site:q}"
-        " 2>&1 | tee {log:q}"
+        " > {log:q} 2>&1"
