@@ -34,7 +34,7 @@ HIDDEN = re.compile(
 
 
 def label(rule: str, wildcards: dict[str, str]) -> str:
-    """A job in words: `train brain_tumor_transfer vgg16`, from its rule and the names in its paths."""
+    """A job in words, such as `train STUDY vgg16`, from its rule and the names in its paths."""
     words = {FINGERPRINT.sub("", word.removesuffix(".pth")): None for word in wildcards.values()}
     # the name of an archive repeats that of its data set
     said = [word for word in words if word and not any(o != word and o.startswith(word) for o in words)]
