@@ -31,8 +31,7 @@ rule train:
 
 rule plan:
     output: touch("plan.done")
-    log: "logs/plan.log"
-    shell: "echo 'three hours' > {{log}}; echo 'a warning' >&2"
+    shell: "echo 'three hours'; echo 'a warning' >&2"
 """
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COMMAND = [sys.executable, "-m", "medgrid", "run", "--cores", "2", "--keep-going"]
@@ -131,6 +130,17 @@ def test_snakemake_s_own_words_can_be_had(toy):
     assert quiet.stderr == "a warning\n"
     dry = subprocess.run([*COMMAND, "-n", "-F"], cwd=toy, capture_output=True, text=True)
     assert re.search(r"^train +2$", dry.stdout, re.M)
+
+
+@pytest.mark.slow
+def test_a_plan_is_printed_to_a_pipe_and_to_a_terminal(toy):
+    (toy / "params.yaml").write_text("studies: {}\n")
+    command = [sys.executable, "-m", "medgrid", "plan", "--", "--cores", "1"]
+    piped = subprocess.run([*command, "-F"], cwd=toy, capture_output=True, text=True)
+    assert (piped.returncode, piped.stdout) == (0, "three hours\n")
+    status, drawn = on_terminal([*command, "-F"], toy)
+    assert status == 0
+    assert ESCAPE.sub("", drawn).count("three hours") == 1
 
 
 @pytest.mark.slow

@@ -41,11 +41,6 @@ def label(rule: str, wildcards: dict[str, str]) -> str:
     return " ".join([rule, *said])
 
 
-def is_answer(rule: str) -> bool:
-    """Whether what a rule's job prints is meant for the user: the tables of `medgrid plan`."""
-    return rule == "plan" or rule.startswith("plan_")
-
-
 def tail(file: str, lines: int = TAIL) -> list[str]:
     """Last lines of a log, without progress bars."""
     try:
@@ -78,7 +73,7 @@ def span(seconds: float) -> str:
 
 class Job:
     def __init__(self, rule: str, wildcards: dict, logs: list[str]):
-        self.rule, self.label, self.logs, self.began = rule, label(rule, wildcards), logs, time.time()
+        self.label, self.logs, self.began = label(rule, wildcards), logs, time.time()
 
     @property
     def elapsed(self) -> str:
@@ -146,8 +141,8 @@ class LogHandler(LogHandlerBase):
         job = self.running.pop(number)
         self.done += 1
         self._line("finished", f"{job.label} ({job.elapsed}; {self.done} of {self.total})")
-        if is_answer(job.rule):
-            self._answer(job)
+        if self.display:
+            self.display.print_unlogged()
 
     def _failed(self, error: logging.LogRecord) -> None:
         job = self.running.pop(error.jobid, None)
@@ -166,13 +161,6 @@ class LogHandler(LogHandlerBase):
             self.say(f"  log: {found[0] if found else ', '.join(job.logs)}")
         elif self.display:
             self.display.print_unlogged()
-
-    def _answer(self, job: Job) -> None:
-        text = "".join(Path(log).read_text(encoding="utf-8") for log in job.logs)
-        if self.display:
-            self.display.pause(lambda: print(text, end="", flush=True))
-        else:
-            print(text, end="", flush=True)
 
     def _line(self, what: str, words: str) -> None:
         """A step of a job, where no display shows it."""

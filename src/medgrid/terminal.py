@@ -3,7 +3,6 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -19,9 +18,11 @@ class Display:
 
     def __init__(self, run: LogHandler):
         self.run = run
-        # jobs without a log would write into the display: their errors go to a file first
+        # jobs without a log would write into the display: what they print goes to a file first
         self.terminal, self.unlogged, self.printed = os.dup(2), tempfile.TemporaryFile(), 0  # noqa: SIM115
-        os.dup2(self.unlogged.fileno(), 2)
+        self.taken = {each: os.dup(each) for each in (1, 2) if os.isatty(each)}
+        for each in self.taken:
+            os.dup2(self.unlogged.fileno(), each)
         self.console = Console(file=os.fdopen(self.terminal, "w", closefd=False), highlight=False)
         self.live = Live(
             get_renderable=self._draw,
@@ -46,17 +47,12 @@ class Display:
         if text:
             self.say(text.decode(errors="replace").rstrip())
 
-    def pause(self, act: Callable[[], None]) -> None:
-        """Call `act` while nothing is drawn, since it may print to the same terminal."""
-        self.live.stop()
-        act()
-        self.live.start()
-
     def stop(self) -> None:
         """Leave the terminal as it was."""
         self.live.stop()
         self.print_unlogged()
-        os.dup2(self.terminal, 2)
+        for each, original in self.taken.items():
+            os.dup2(original, each)
 
     def _draw(self) -> RenderableType:
         run, jobs = self.run, list(self.run.running.values())

@@ -98,10 +98,8 @@ for name, studies in {"plan": PARAMS.run, **{f"plan_{study}": [study] for study 
             name
         input:
             [f"{costs(study)}.json" for study in studies],
-        log:
-            f"{DATA}/logs/costs/{name}.log",  # `medgrid run` prints it
         localrule: True
         params:
             settings=told(studies),
         shell:
-            "medgrid costs {params.settings:q} > {log:q} 2>&1"
+            "medgrid costs {params.settings:q}"
