@@ -8,6 +8,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from medgrid import targets
 from medgrid.config import load, read_yaml
 from medgrid.errors import MedgridError
 from medgrid.grid import audit_name, plan
@@ -126,6 +127,16 @@ for study in PLAN.studies:
         input:
             study_files(study),
         localrule: True
+
+
+try:
+    targets.check(
+        {each.name for each in workflow.rules},
+        list(PLAN.studies),
+        lambda file: any(each.is_producer(file) for each in workflow.rules),
+    )
+except MedgridError as error:
+    sys.exit(f"medgrid: error: {error}")  # no line of this file is wrong
 
 
 onsuccess:

@@ -156,7 +156,7 @@ def main() -> None:
             if unknown := [] if "--" in sys.argv else [study for study in named if study not in known]:
                 raise MedgridError(f"params.yaml has no study '{unknown[0]}'; it has {', '.join(known)}")
             targets = [f"plan_{study}" for study in arguments["studies"]] or ["plan"]
-            run([*sys.argv[behind + 1 :], "--quiet", "host", "progress", "reason", "rules", "--", *targets])
+            run([*sys.argv[behind + 1 :], "--", *targets])
         if command == "verify":
             from medgrid.restore import verify
 

@@ -9,12 +9,14 @@ import shutil
 import subprocess
 import sys
 import time
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from types import ModuleType
 from typing import IO, NoReturn
 
 import psutil
 
+from medgrid import progress, targets
 from medgrid.errors import MedgridError
 
 # commands that write results
@@ -102,6 +104,39 @@ def hold() -> IO:
     return lock
 
 
+def _parsed(arguments: list[str]) -> tuple[ArgumentParser, Namespace]:
+    """Snakemake's parser and options, the profile's included. Raises MedgridError where they name missing files."""
+    from snakemake.cli import parse_args
+    from snakemake.exceptions import CliException
+
+    try:
+        parser, options = parse_args(arguments)
+    except CliException as error:
+        raise MedgridError(str(error)) from None
+    profile = options.workflow_profile  # Snakemake ignores one that does not exist
+    if profile and profile != "none" and not any(Path(folder, profile).exists() for folder in ("", "profiles")):
+        names = sorted(path.name for path in Path("profiles").glob("*/"))
+        raise MedgridError(f"there is no profile '{profile}'; there are {', '.join(names)}")
+    for file in options.configfile or ():
+        if not Path(file).exists():
+            raise MedgridError(f"there is no file '{file}' (--configfile); targets come after `--`")
+    return parser, options
+
+
+def _show_progress(options: Namespace) -> None:
+    """Let our display speak for Snakemake, unless options ask for its own words, or for none.
+
+    Profiles are quiet for the sake of dry runs; the log file of a run leaves nothing out.
+    """
+    from snakemake.settings.enums import Quietness
+    from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
+
+    own = options.dryrun or options.verbose or options.printshellcmds or options.debug_dag or options.logger
+    if not own and {Quietness.ALL, Quietness.PROGRESS}.isdisjoint(options.quiet or ()):
+        LoggerPluginRegistry().register_plugin("snakemake_logger_plugin_medgrid", progress)
+        options.logger, options.quiet = ["medgrid"], set()
+
+
 def run(arguments: list[str], lock: IO | None = None) -> NoReturn:
     """Become `snakemake ARGUMENTS`, the only one in this folder; `lock`: of `hold`, where it is held already.
 
@@ -109,6 +144,9 @@ def run(arguments: list[str], lock: IO | None = None) -> NoReturn:
     tells whether a run is alive, since it goes with the process. Raises MedgridError when one is.
     """
     lock = lock or hold()  # open in this process, not in the jobs that it starts
+    # the SLURM plugin imports it for a report that the profile does not ask for, at every start
+    _delay("pandas")
+    parser, options = _parsed(arguments)
     if any(Path(".snakemake/locks").glob("*")):
         if active := _snakemake_here():
             raise MedgridError(f"snakemake (process {active}) is active in this folder; wait for it or stop it")
@@ -118,10 +156,14 @@ def run(arguments: list[str], lock: IO | None = None) -> NoReturn:
         unlocked = subprocess.run(unlock, capture_output=True, text=True)
         if unlocked.returncode:
             sys.exit(unlocked.stderr)
-    # the SLURM plugin imports it for a report that the profile does not ask for, at every start
-    _delay("pandas")
-    from snakemake.cli import main
+    _show_progress(options)
+    targets.asked = list(options.targets)
+    from snakemake.cli import args_to_api
+    from snakemake.exceptions import print_exception
 
     sys.argv = ["snakemake", *arguments]
-    main()
-    sys.exit()
+    try:
+        sys.exit(0 if args_to_api(options, parser) else 1)
+    except Exception as error:  # as Snakemake's own `main` does
+        print_exception(error)
+        sys.exit(1)

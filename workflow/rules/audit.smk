@@ -35,7 +35,7 @@ rule twins:
         settings=lambda w: as_json(PLAN.twins[w.name].settings),
     shell:
         "medgrid twins {params.settings:q} {input.archive:q} {input.inventory:q} {output.twins:q} {output.thumbnails:q}"
-        " --threads {threads} 2>&1 | tee {log:q}"
+        " --threads {threads} > {log:q} 2>&1"
 
 
 def split_inputs(w):
@@ -56,7 +56,7 @@ rule split:
     params:
         settings=lambda w: as_json(PLAN.splits[w.name].settings),
     shell:
-        "medgrid split {params.settings:q} {input.inventory:q} {input.twins:q} {output:q} 2>&1 | tee {log:q}"
+        "medgrid split {params.settings:q} {input.inventory:q} {input.twins:q} {output:q} > {log:q} 2>&1"
 
 
 def reaudit(dataset):
@@ -107,7 +107,7 @@ rule audit:
         settings=lambda w: as_json(PLAN.audits[w.dataset].settings | {"name": audit_name(PLAN.audits[w.dataset])}),
     shell:
         "medgrid findings {params.settings:q} {input.inventory:q} {input.twins:q} {input.thumbnails:q} {output.audit:q}"
-        " {output.pairs:q} {output.page:q} 2>&1 | tee {log:q}"
+        " {output.pairs:q} {output.page:q} > {log:q} 2>&1"
 
 
 for dataset in PARAMS.datasets:

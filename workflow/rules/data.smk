@@ -21,7 +21,7 @@ rule fetch:
         settings=lambda w: as_json(PLAN.archives[w.name].settings),
     shell:
         "medgrid fetch {params.settings:q} {output:q} --mirror={MIRROR:q} --folder={resources.folder:q} "
-        "2>&1 | tee {log:q}"
+        "> {log:q} 2>&1"
 
 
 def inventory(name):
@@ -50,7 +50,7 @@ rule inventory:
     params:
         settings=lambda w: as_json(PLAN.inventories[w.name].settings),
     shell:
-        "medgrid inventory {params.settings:q} {input.archive:q} {output:q} --threads {threads} 2>&1 | tee {log:q}"
+        "medgrid inventory {params.settings:q} {input.archive:q} {output:q} --threads {threads} > {log:q} 2>&1"
 
 
 def tensors_inputs(w):
@@ -72,7 +72,7 @@ rule tensors:
     params:
         settings=lambda w: as_json(PLAN.tensors[w.name].settings),
     shell:
-        "medgrid tensors {params.settings:q} {input.archive:q} {input.inventory:q} {output:q} --threads {threads} 2>&1 | tee {log:q}"
+        "medgrid tensors {params.settings:q} {input.archive:q} {input.inventory:q} {output:q} --threads {threads} > {log:q} 2>&1"
 
 
 for dataset in PARAMS.datasets:

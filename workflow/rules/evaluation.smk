@@ -104,7 +104,7 @@ rule evaluate:
     params:
         folder=f"{RESULTS}/{{study}}",
     shell:
-        "medgrid evaluate @{input.manifest:q} {params.folder:q} {input.split:q} 2>&1 | tee {log:q}"
+        "medgrid evaluate @{input.manifest:q} {params.folder:q} {input.split:q} > {log:q} 2>&1"
 
 
 rule submissions:
@@ -120,7 +120,7 @@ rule submissions:
     params:
         folder=f"{RESULTS}/{{study}}",
     shell:
-        "medgrid submissions @{input.manifest:q} {params.folder:q} 2>&1 | tee {log:q}"
+        "medgrid submissions @{input.manifest:q} {params.folder:q} > {log:q} 2>&1"
 
 
 for study in PLAN.studies:
@@ -131,8 +131,10 @@ for study in PLAN.studies:
             f"prune_{study}"
         input:
             manifest(study),
+        log:
+            f"{DATA}/logs/prune/{study}.log",
         localrule: True
         params:
             folder=f"{RESULTS}/{study}/packs",
         shell:
-            "medgrid prune @{input:q} {params.folder:q}"
+            "medgrid prune @{input:q} {params.folder:q} > {log:q} 2>&1"

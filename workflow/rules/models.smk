@@ -12,7 +12,7 @@ rule weights:
     params:
         settings=lambda w: as_json(PLAN.weights[w.name].settings),
     shell:
-        "medgrid weights {params.settings:q} {output:q} --mirror={MIRROR:q} 2>&1 | tee {log:q}"
+        "medgrid weights {params.settings:q} {output:q} --mirror={MIRROR:q} > {log:q} 2>&1"
 
 
 def features_inputs(w):
@@ -44,7 +44,7 @@ rule features:
         weights=lambda w, input: input.get("weights", ""),
     shell:
         "medgrid features {params.settings:q} {input.tensors:q} {output:q} --weights={params.weights:q}"
-        " --device {DEVICE} --slots {PARAMS.gpu_slots} --threads {threads} 2>&1 | tee {log:q}"
+        " --device {DEVICE} --slots {PARAMS.gpu_slots} --threads {threads} > {log:q} 2>&1"
 
 
 rule summary:
@@ -58,4 +58,4 @@ rule summary:
     benchmark:
         f"{DATA}/benchmarks/summary/{{study}}.tsv"
     shell:
-        "medgrid summary @{input.manifest:q} {output.table:q} 2>&1 | tee {log:q}"
+        "medgrid summary @{input.manifest:q} {output.table:q} > {log:q} 2>&1"

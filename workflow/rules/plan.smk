@@ -70,7 +70,7 @@ rule calibrate:
         split=lambda w: f"{DATA}/splits/{PLAN.costs_of[study_of(w)].inputs['split']}.csv",
     shell:
         "medgrid calibrate @{input:q} {output:q} --split={resources.split:q}"
-        " --device {DEVICE} --slots {PARAMS.gpu_slots} --threads {threads} 2>&1 | tee {log:q}"
+        " --device {DEVICE} --slots {PARAMS.gpu_slots} --threads {threads} > {log:q} 2>&1"
 
 
 def told(studies):

@@ -46,7 +46,7 @@ rule figures:
     params:
         folder=f"{RESULTS}/{{study}}",
     shell:
-        "medgrid figures @{input.manifest:q} {params.folder:q} {input.split:q} {input.tensors:q} 2>&1 | tee {log:q}"
+        "medgrid figures @{input.manifest:q} {params.folder:q} {input.split:q} {input.tensors:q} > {log:q} 2>&1"
 
 
 rule explain:
@@ -72,7 +72,7 @@ rule explain:
         weights=f"{DATA}/weights",
     shell:
         "medgrid explain @{input.manifest:q} {params.folder:q} {input.split:q} {input.tensors:q} {params.weights:q}"
-        " --threads {threads} 2>&1 | tee {log:q}"
+        " --threads {threads} > {log:q} 2>&1"
 
 
 def audit_of(w):
@@ -113,4 +113,4 @@ rule page:
         audit=audit_of,
     shell:
         "medgrid page @{input.manifest:q} {params.folder:q} {input.inventory:q} {input.split:q} {input.tensors:q}"
-        " {params.site:q} --audit={params.audit:q} 2>&1 | tee {log:q}"
+        " {params.site:q} --audit={params.audit:q} > {log:q} 2>&1"

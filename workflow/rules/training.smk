@@ -71,4 +71,4 @@ rule train:
         checkpoints=f"{DATA}/checkpoints/{{study}}/{{pack}}",
     shell:
         "medgrid train {params.settings:q} {input.split:q} {output.predictions:q} {params.checkpoints:q}"
-        " {params.inputs:q} --device {resources.device} --slots {PARAMS.gpu_slots} --threads {threads} 2>&1 | tee {log:q}"
+        " {params.inputs:q} --device {resources.device} --slots {PARAMS.gpu_slots} --threads {threads} > {log:q} 2>&1"
