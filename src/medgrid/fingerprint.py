@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 # rooms whose code shapes numbers
-VERSIONS = {"data": 2, "audit": 1, "models": 2, "training": 2, "evaluation": 5, "report": 4}
+VERSIONS = {"data": 2, "audit": 1, "models": 2, "training": 2, "evaluation": 5, "report": 5}
 
 
 def fingerprint(*parts: Any) -> str:
