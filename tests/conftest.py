@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -256,6 +257,14 @@ def standin():
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A loopback port that refuses connections."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def medgrid(*arguments: str, env: dict | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess:

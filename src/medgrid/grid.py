@@ -299,6 +299,7 @@ def _add_study(plan: Plan, params: Params, key: str) -> None:
             "classes": dataset.classes,
             "image": image,
             "select": study.select,
+            "explanations": study.explanations.model_dump(mode="json"),
             "published": [each.model_dump(mode="json") for each in study.published],
             "judged_by": study.judged_by.model_dump(mode="json"),
             "claims": {

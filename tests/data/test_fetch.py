@@ -120,6 +120,8 @@ def test_competitions_ask_for_credentials(archive, standin, tmp_path):
     _, result = from_kaggle(server, tmp_path, settings(archive, "cancer-detection"))
     assert result.returncode == 1
     assert "kaggle.json" in result.stderr
+    assert "KAGGLE_USERNAME and KAGGLE_KEY" in result.stderr
+    assert "https://www.kaggle.com/competitions/cancer-detection/rules" in result.stderr
     assert "mirror=DIR" in result.stderr
     assert server.requests == []
 
@@ -129,6 +131,50 @@ def test_competition_files_come_with_credentials(archive, standin, tmp_path):
     target, result = from_kaggle(server, tmp_path, settings(archive, "cancer-detection"), known=True)
     assert result.returncode == 0, result.stderr
     assert content_digest(target) == content_digest(archive)
+
+
+def test_a_bad_request_is_not_repeated(archive, standin, tmp_path):
+    server = standin(archive.read_bytes())
+    server.statuses = [400]
+    _, result = from_kaggle(server, tmp_path, settings(archive))
+    assert f"Kaggle refuses {HANDLE} (HTTP 400)" in result.stderr
+    assert len(server.requests) == 1
+
+
+def test_damaged_credentials_are_named_before_any_request(archive, standin, tmp_path):
+    server = standin(archive.read_bytes())
+    (tmp_path / "kaggle.json").write_text('{"username": ')
+    _, result = from_kaggle(server, tmp_path, settings(archive))
+    assert result.returncode == 1
+    assert f"Invalid Kaggle credentials file at {tmp_path}/kaggle.json" in result.stderr
+    assert server.requests == []
+
+
+def test_without_a_network_there_is_one_attempt(archive, standin, closed_port, tmp_path):
+    target = tmp_path / "archives" / "phantoms.zip"
+    proxy = {"http_proxy": f"http://127.0.0.1:{closed_port}"}
+    environs = environment(standin(b""), tmp_path) | proxy
+    result = medgrid("fetch", json.dumps(settings(archive)), str(target), env=environs)
+    assert result.returncode == 1
+    assert f"no connection to localhost through the proxy 127.0.0.1:{closed_port}" in result.stderr
+    assert "Connection refused" in result.stderr
+    assert "--config mirror=DIR at a folder that holds phantoms.zip" in result.stderr
+    assert "attempt" not in result.stderr
+    assert "Traceback" not in result.stderr
+    assert files(target.parent) == []
+
+
+def test_a_proxy_s_refusal_is_final(archive, standin, tmp_path):
+    server = standin(archive.read_bytes())
+    # the real address over https: the stand-in answers the request for a tunnel with HTTP 501
+    elsewhere = {"KAGGLE_API_ENVIRONMENT": "PROD", "https_proxy": server.url}
+    target = tmp_path / "archives" / "phantoms.zip"
+    result = medgrid(
+        "fetch", json.dumps(settings(archive)), str(target), env=environment(server, tmp_path) | elsewhere
+    )
+    assert result.returncode == 1
+    assert "no connection to api.kaggle.com (Tunnel connection failed: 501" in result.stderr
+    assert "attempt" not in result.stderr
 
 
 def test_an_unknown_handle_is_named(archive, standin, tmp_path):

@@ -61,9 +61,30 @@ def test_refusals_are_final_and_faults_are_not(standin, tmp_path):
     assert len(server.requests) == 2
 
 
-def test_a_server_that_stays_away(tmp_path):
-    with pytest.raises(MedgridError, match=r"could not be fetched \(ConnectionError, 6 attempts\)"):
-        fetch_weights({"file": NAME, "url": "http://127.0.0.1:9/x"}, str(tmp_path / NAME))
+def test_a_server_that_stays_busy(standin, tmp_path):
+    server = standin(CONTENT)
+    server.statuses = [503] * 10
+    with pytest.raises(MedgridError, match=r"could not be fetched \(HTTP 503, 6 attempts\)"):
+        fetch_weights({"file": NAME, "url": server.url}, str(tmp_path / NAME))
+    assert len(server.requests) == 6
+
+
+def test_a_server_out_of_reach_is_asked_once(standin, tmp_path, capsys):
+    server = standin(CONTENT)
+    server.server_close()  # from here on, its port refuses connections
+    with pytest.raises(
+        MedgridError, match=rf"no connection to 127.0.0.1:{server.server_port} \(.*refused"
+    ) as refused:
+        fetch_weights({"file": NAME, "url": server.url}, str(tmp_path / NAME))
+    assert f"put {NAME} into a folder and name it with --config mirror=DIR" in str(refused.value)
+    assert "attempt" not in capsys.readouterr().err
+
+
+def test_a_certificate_that_is_no_certificate_is_final(standin, tmp_path, capsys):
+    server = standin(CONTENT)
+    with pytest.raises(MedgridError, match=r"no connection to 127.0.0.1 \(.*SSL"):  # it speaks plain HTTP
+        fetch_weights({"file": NAME, "url": server.url.replace("http", "https")}, str(tmp_path / NAME))
+    assert "attempt" not in capsys.readouterr().err
 
 
 def test_mirrors_and_own_files(tmp_path):

@@ -178,7 +178,7 @@ def test_finished_stacks_are_not_trained_again(inputs, undisturbed, tmp_path, mo
 
 def test_training_needs_no_workflow_tools(inputs, undisturbed, tmp_path):
     """A GPU machine without Snakemake, DVC and Kaggle's client, and without what only tables and pages need."""
-    absent = ("snakemake", "dvc", "kagglehub", "pandas", "sklearn", "matplotlib", "seaborn", "captum", "cv2")
+    absent = ("snakemake", "dvc", "kagglehub", "pandas", "sklearn", "matplotlib", "seaborn", "cv2")
     code = (
         "import sys, json\n"
         f"sys.modules.update(dict.fromkeys({absent!r}))\n"

@@ -72,6 +72,15 @@ class Published(Settings):
         return self
 
 
+class Explanations(Settings):
+    """How many networks LIME and Grad-CAM explain, and how well LIME samples."""
+
+    networks: PositiveInt = Field(12, description="at most; of more pairs of model and mode, the best by validation")
+    perturbations: Annotated[int, Field(ge=10)] = Field(
+        200, description="perturbed images per network that LIME learns from"
+    )
+
+
 class Study(Settings):
     """Dataset, protocol, grid and fixed settings of one published study."""
 
@@ -99,6 +108,7 @@ class Study(Settings):
     keep_weights: Literal["first", "all", "none"] = Field(
         "first", description="of which replicates the trained weights are kept beside the predictions"
     )
+    explanations: Explanations = Explanations()
     published: list[Published] = Field([], description="numbers that the document prints, to stand beside ours")
     judged_by: Judgement = Judgement()
     claims: dict[Key, Claim] = Field({}, description="what the document concludes, to be judged by our replicates")

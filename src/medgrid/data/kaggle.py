@@ -1,4 +1,8 @@
-"""Download from Kaggle with its own client, plus what that client leaves to its callers: retries and advice."""
+"""Download from Kaggle with its own client, plus what that client leaves to its callers: retries and advice.
+
+Missing credentials, a refusal (HTTP 4xx) and a missing network end a download at once. Only faults that may pass are
+tried again: HTTP 429 and 5xx, and transfers that break off.
+"""
 
 import errno
 import os
@@ -9,6 +13,7 @@ from pathlib import Path
 
 from medgrid.config import Kaggle
 from medgrid.errors import MedgridError
+from medgrid.network import require_connection, require_handshake
 from medgrid.retry import TryAgain, asked_pause, patiently
 
 CREDENTIALS = (
@@ -27,27 +32,31 @@ def download(kaggle: Kaggle, cache: Path) -> Path:
     os.environ["KAGGLEHUB_CACHE"] = str(cache.resolve())
     import kagglehub
     import requests
-    from kagglehub.exceptions import DataCorruptionError, KaggleApiHTTPError, UnauthenticatedError
+    from kagglehub.exceptions import DataCorruptionError, KaggleApiHTTPError
+    from kagglesdk.kaggle_env import get_endpoint, get_env
 
     get = kagglehub.competition_download if kaggle.competition else kagglehub.dataset_download
     elsewhere = ELSEWHERE.format(slug=kaggle.slug)
+    _require_credentials(kaggle, elsewhere)
+    endpoint = get_endpoint(get_env())
+    # Kaggle's client waits for a connection without limit
+    require_connection(endpoint, elsewhere)
 
     def fetch() -> Path:
         try:
             return Path(get(kaggle.handle))
-        except UnauthenticatedError:
-            raise MedgridError(
-                f"Kaggle gives the competition {kaggle.handle} to known users only: {CREDENTIALS}, or {elsewhere}"
-            ) from None
         except KaggleApiHTTPError as error:
             status = error.response.status_code
-            if status in (401, 403, 404):
+            if status < 500 and status != 429:
                 raise MedgridError(_refusal(kaggle, status, elsewhere)) from None
             raise TryAgain(f"HTTP {status}", asked_pause(error.response)) from None
         except (zipfile.BadZipFile, tarfile.TarError, ValueError) as error:  # a damaged archive is fetched afresh
             shutil.rmtree(cache, ignore_errors=True)
             raise TryAgain(f"{type(error).__name__}: {error}") from None
-        except (requests.RequestException, DataCorruptionError) as error:
+        except DataCorruptionError as error:
+            raise TryAgain(type(error).__name__) from None
+        except requests.RequestException as error:
+            require_handshake(error, endpoint, elsewhere)
             raise TryAgain(type(error).__name__) from None
         except OSError as error:
             if error.errno == errno.ENOSPC:
@@ -57,14 +66,35 @@ def download(kaggle: Kaggle, cache: Path) -> Path:
     return patiently(fetch, f"Kaggle's {kaggle.handle}", elsewhere)
 
 
+def _require_credentials(kaggle: Kaggle, elsewhere: str) -> None:
+    """Raise MedgridError where a competition lacks credentials, or a file of them is damaged."""
+    from kagglehub.config import get_kaggle_credentials
+
+    try:
+        known = get_kaggle_credentials()
+    except ValueError as error:
+        raise MedgridError(f"{error}: {CREDENTIALS}, or {elsewhere}") from None
+    if kaggle.competition and not known:
+        raise MedgridError(
+            f"the competition {kaggle.handle} needs Kaggle credentials: {CREDENTIALS}; then accept the competition's "
+            f"rules at {_rules(kaggle)}; or {elsewhere}"
+        )
+
+
+def _rules(kaggle: Kaggle) -> str:
+    return f"https://www.kaggle.com/competitions/{kaggle.handle}/rules"
+
+
 def _refusal(kaggle: Kaggle, status: int, elsewhere: str) -> str:
     if status == 404:
         return f"Kaggle has no {kaggle.handle} (HTTP 404): check its handle in params.yaml"
     if kaggle.competition and status == 403:
         return (
             f"Kaggle refuses the competition {kaggle.handle} (HTTP 403): its rules must be accepted first, "
-            f"once, at https://www.kaggle.com/competitions/{kaggle.handle}/rules; or {elsewhere}"
+            f"once, at {_rules(kaggle)}; or {elsewhere}"
         )
+    if status not in (401, 403):
+        return f"Kaggle refuses {kaggle.handle} (HTTP {status}); {elsewhere}"
     return (
         f"Kaggle refuses {kaggle.handle} (HTTP {status}): wrong or expired credentials, or terms that must be "
         f"accepted on its page first; {CREDENTIALS}, or {elsewhere}"

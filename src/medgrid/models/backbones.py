@@ -5,13 +5,12 @@ import warnings
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import nn
 from torch.fx import symbolic_trace
 from torch.fx.experimental.optimization import fuse
-from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from medgrid.errors import MedgridError
+from medgrid.models.light_torchvision import create_feature_extractor, get_graph_node_names, torchvision
 
 # what follows scaling to 0..1: subtract the first, divide by the second, per channel
 NORMALISATION = {

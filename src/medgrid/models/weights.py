@@ -11,6 +11,7 @@ from tqdm import tqdm
 from medgrid.config import Weights
 from medgrid.errors import MedgridError
 from medgrid.files import exclusive, replacing
+from medgrid.network import require_connection, require_handshake
 from medgrid.retry import TryAgain, asked_pause, patiently
 
 TORCHVISION_FILES = "https://download.pytorch.org/models/"
@@ -56,7 +57,13 @@ def fetch_weights(settings: dict, target: str, mirror: str = "") -> None:
 
 
 def download(url: str, target: Path) -> None:
-    """Fetch `url` to `target`, going on where an earlier attempt stopped; raises MedgridError at the end."""
+    """Fetch `url` to `target`, going on where an earlier attempt stopped.
+
+    Raises MedgridError at once when the server is out of reach or refuses, and after several attempts when it answers
+    with HTTP 429 or 5xx or transfers break off.
+    """
+    elsewhere = f"put {target.stem}.pth into a folder and name it with --config mirror=DIR"
+    require_connection(url, elsewhere)
 
     def fetch() -> None:
         try:
@@ -66,10 +73,13 @@ def download(url: str, target: Path) -> None:
             if status < 500 and status != 429:
                 raise MedgridError(f"{url} answers HTTP {status}; check it, or use --config mirror=DIR") from None
             raise TryAgain(f"HTTP {status}", asked_pause(error.response)) from None
-        except (requests.RequestException, ConnectionError) as error:
+        except requests.RequestException as error:
+            require_handshake(error, url, elsewhere)
+            raise TryAgain(type(error).__name__) from None
+        except ConnectionError as error:
             raise TryAgain(type(error).__name__) from None
 
-    patiently(fetch, url, f"put {target.stem}.pth into a folder and name it with --config mirror=DIR")
+    patiently(fetch, url, elsewhere)
 
 
 def _transfer(url: str, target: Path) -> None:

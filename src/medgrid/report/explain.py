@@ -1,10 +1,5 @@
-"""What networks look at: LIME and Grad-CAM of one test image, for every model and mode of a study.
+"""What networks look at: LIME and Grad-CAM of one test image, for the models and modes of a study."""
 
-LIME: M. T. Ribeiro, S. Singh, C. Guestrin, KDD 2016. Grad-CAM: R. R. Selvaraju et al., ICCV 2017. SLIC superpixels:
-R. Achanta et al., TPAMI 2012.
-"""
-
-import math
 import shutil
 import textwrap
 from collections.abc import Callable
@@ -15,27 +10,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from captum._utils.models.linear_model import SkLearnRidge
-from captum.attr import LayerAttribution, LayerGradCam, Lime
-from skimage.segmentation import find_boundaries, slic
-from torch import nn
+from skimage.segmentation import find_boundaries
 from tqdm import tqdm
 
+from medgrid.evaluation.selection import scores
 from medgrid.models import device as devices
 from medgrid.models.networks import Network
 from medgrid.report import style
-from medgrid.report.study import read
+from medgrid.report.attribution import class_logits, gradcam, lime, strongest, superpixels
+from medgrid.report.reading import read
 from medgrid.training.trained import trained_network
 
-SUPERPIXELS = 80  # wanted; SLIC finds about as many
-COMPACTNESS = 20  # of SLIC: weight of nearness against likeness of colour (in CIELAB)
-SMOOTHING = 1  # pixels, before SLIC: noise would otherwise tear its segments, and few large ones be left
-SHOWN = 10  # superpixels, those with the greatest weight either way
-PERTURBATIONS = 200  # images of which LIME learns, each with half of the superpixels at random
-BATCH = 25  # of them at once
-KERNEL = 0.25  # width of LIME's kernel, and 1.0 the penalty of its ridge regression: both as in the authors' own code
-RIDGE = 1.0
-PANELS = 12  # at most
+SHOWN = 10  # superpixels, those with the largest absolute weight
 COLUMNS = 4
 FAINT = 1e-6  # a weight below is rounding: the network says the same whatever is left out
 FOR, AGAINST = (0.0, 0.75, 0.2), (0.9, 0.1, 0.1)
@@ -55,118 +41,30 @@ class Panel:
     cam: tuple[np.ndarray, tuple[int, int]] | None = None  # see `gradcam`
 
 
-def class_logits(network: Network) -> Callable[[torch.Tensor], torch.Tensor]:
-    """uint8 images [B, H, W, C] to logits [B, classes], also where one logit stands for two classes."""
-
-    def logits(images: torch.Tensor) -> torch.Tensor:
-        made = network(images)
-        # halves, so that their difference is the logit and each class has a gradient
-        return torch.cat([-made, made], 1) / 2 if made.shape[1] == 1 else made
-
-    return logits
-
-
-def superpixels(image: np.ndarray) -> np.ndarray:
-    """Segments of uint8 [H, W, C] as numbers [H, W] from 0 without a gap."""
-    colour = np.broadcast_to(image, (*image.shape[:2], 3))
-    found = slic(colour, SUPERPIXELS, compactness=COMPACTNESS, sigma=SMOOTHING, start_label=0, channel_axis=-1)
-    return np.unique(found, return_inverse=True)[1].reshape(found.shape)
-
-
-def _nearness(original, perturbed, kept: torch.Tensor, **_) -> torch.Tensor:
-    """LIME's weight of a perturbed image, from the cosine distance between what is kept [1, S] and the whole."""
-    distance = 1 - kept.float().mean().sqrt()  # cosine of a 0/1 vector and ones
-    return torch.exp(-((distance / KERNEL) ** 2) / 2)
-
-
-def lime(network: Network, image: torch.Tensor, segments: np.ndarray, target: int) -> np.ndarray:
-    """Weight [S] of each superpixel for the probability of class `target` in uint8 `image` [H, W, C].
-
-    Superpixels that a perturbation leaves out take the image's mean colour. Random numbers have a seed of their own.
-    """
-    logits = class_logits(network)
-    explainer = Lime(lambda images: logits(images).softmax(1), SkLearnRidge(alpha=RIDGE), _nearness)
-    mean = image.float().mean((0, 1)).round().to(torch.uint8)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        weights = explainer.attribute(
-            image[None],
-            baselines=mean.expand(1, *image.shape).contiguous(),
-            target=target,
-            feature_mask=torch.from_numpy(segments)[None, :, :, None],
-            n_samples=PERTURBATIONS,
-            perturbations_per_eval=BATCH,
-            return_input_shape=False,
-        )
-    return weights.squeeze(0).numpy()
-
-
-def strongest(weights: np.ndarray, count: int = SHOWN) -> np.ndarray:
-    """Numbers of the superpixels with the greatest weight either way; of equal ones, the first."""
-    return np.argsort(-np.abs(weights), kind="stable")[:count]
-
-
-def last_map(network: Network, image: torch.Tensor) -> nn.Module | None:
-    """The module that makes the last feature map: the trunk, or a part of trunk or head where the trunk makes none.
-
-    None where there is no map larger than one pixel.
-    """
-    sides: dict[nn.Module, int] = {}
-
-    def note(module: nn.Module, _, output) -> None:
-        if torch.is_tensor(output) and output.dim() == 4:
-            sides.pop(module, None)
-            sides[module] = min(output.shape[2:])
-
-    trunk = network.trunk
-    parts = [trunk, *getattr(trunk, "network", trunk).children(), *network.head.children()]
-    hooks = [part.register_forward_hook(note) for part in parts if not isinstance(part, nn.Identity)]
-    with torch.no_grad():
-        network(image[None])
-    for hook in hooks:
-        hook.remove()
-    large = [module for module in ([trunk] if trunk in sides else sides) if sides[module] > 1]
-    return large[-1] if large else None
-
-
-def gradcam(network: Network, image: torch.Tensor, target: int) -> tuple[np.ndarray, tuple[int, int]] | None:
-    """Grad-CAM for class `target` of uint8 `image` [H, W, C]: map [H, W] of 0 and more, and the sides it had.
-
-    None where the network makes no feature map.
-    """
-    layer = last_map(network, image)
-    if layer is None:
-        return None
-    found = LayerGradCam(class_logits(network), layer).attribute(image[None], target, relu_attributions=True)
-    smooth = LayerAttribution.interpolate(found, image.shape[:2], "bilinear")
-    return smooth[0, 0].detach().numpy(), (found.shape[2], found.shape[3])
-
-
 def picked(settings: dict, means: pd.DataFrame) -> list[Panel]:
     """For each model and mode the cell that validation picks, in the study's order.
 
-    Cells with a diverged replicate are passed over; where none is left, the first stands, with the reason. More than
-    PANELS pairs: the best mode of each model, and of these the best.
+    Cells with a diverged replicate are passed over; where none is left, the first stands, with the reason. Of more
+    pairs than `networks` in the settings' explanations: the best mode of each model, and of these the best.
     """
-    best = means[means["checkpoint"] == "best"].set_index("cell")
-    score = best[f"{settings['select']}_mean"] * (-1 if settings["select"].endswith("accuracy") else 1)
-    score = score[(best["diverged"] == 0) & score.notna()]
+    score = scores(means[means["checkpoint"] == "best"].set_index("cell"), settings["select"])
     cells: dict[tuple[str, str], list[str]] = {}
     for cell, training in settings["trainings"].items():
         cells.setdefault((training["model"], training["mode"]), []).append(cell)
-    panels, scores = [], []
+    panels = []
     for (model, mode), members in cells.items():
         usable = score.reindex(members).dropna()
         why = "replicates diverged in every cell" if usable.empty else ""
-        panels.append(Panel(members[0] if usable.empty else usable.idxmin(), model, mode, why=why))
-        scores.append(math.inf if usable.empty else usable.min())
-    order = sorted(range(len(panels)), key=scores.__getitem__)
-    if len(panels) > PANELS:
-        first: dict[str, int] = {}
-        for i in order:
-            first.setdefault(panels[i].model, i)
-        order = list(first.values())[:PANELS]
-    return [panels[i] for i in sorted(order)]
+        panels.append(Panel(members[0] if usable.empty else usable.idxmax(), model, mode, why=why))
+    limit = settings["explanations"]["networks"]
+    if len(panels) <= limit:
+        return panels
+    best_first = sorted(panels, key=lambda panel: -score.get(panel.cell, -np.inf))
+    best_of: dict[str, Panel] = {}
+    for panel in best_first:
+        best_of.setdefault(panel.model, panel)
+    chosen = list(best_of.values())[:limit]
+    return [panel for panel in panels if panel in chosen]
 
 
 class Predictions:
@@ -206,6 +104,7 @@ def explain(
     segments: np.ndarray,
     classes: list[str],
     expected: np.ndarray,
+    perturbations: int,
 ) -> None:
     """Fill in a panel, unless the network's probabilities are not the `expected` ones [classes]."""
     with torch.no_grad():
@@ -215,7 +114,7 @@ def explain(
         return
     target = int(probabilities.argmax())
     panel.guess = f"{classes[target]} ({100 * probabilities[target]:.0f} %)"
-    panel.weights = lime(network, image, segments, target)
+    panel.weights = lime(network, image, segments, target, perturbations)
     panel.cam = gradcam(network, image, target)
 
 
@@ -223,7 +122,7 @@ def _show_lime(panel: Panel, axes: plt.Axes, segments: np.ndarray) -> str:
     if not np.abs(panel.weights).max() > FAINT:
         return "no superpixel changes it"
     layer = np.zeros((*segments.shape, 4))
-    for number in strongest(panel.weights):
+    for number in strongest(panel.weights, SHOWN):
         inside = segments == number
         layer[inside] = (*(FOR if panel.weights[number] > 0 else AGAINST), 0.35)
         layer[inside & find_boundaries(inside, mode="inner"), 3] = 0.9
@@ -271,8 +170,8 @@ def write_explanations(settings: dict, folder: str, split: str, tensors: str, we
     """Write lime.png and gradcam.png into `folder`/explanations, which appears whole or not at all.
 
     `settings`: trainings (by cell), classes, select, packs, weights (names of files in the folder `weights`,
-    by model), data, license, protocol, show_images. Where the licence does not allow showing images, a README.txt
-    says so instead.
+    by model), data, license, protocol, show_images, explanations (networks, perturbations). Where the licence does
+    not allow showing images, a README.txt says so instead.
     """
     target, temporary = Path(folder) / "explanations", Path(folder) / ".explanations"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -288,7 +187,6 @@ def write_explanations(settings: dict, folder: str, split: str, tensors: str, we
 
 
 def _write_figures(settings: dict, folder: Path, split: Path, tensors: Path, weights: Path, target: Path) -> None:
-    style.use()
     means, classes = read(folder / "cells.csv"), settings["classes"]
     panels, predictions = picked(settings, means), Predictions(folder, settings["packs"])
     chosen = typical(predictions, panels)
@@ -306,7 +204,8 @@ def _write_figures(settings: dict, folder: Path, split: Path, tensors: Path, wei
             file = None if name in ("random", "settled") else weights / name
             pack = predictions.first[panel.cell][1]
             network = trained_network(pack, panel.cell, file, image.shape[2], image.shape[0])
-            explain(panel, network, image, segments, classes, predictions.test(panel.cell)[2][chosen])
+            expected = predictions.test(panel.cell)[2][chosen]
+            explain(panel, network, image, segments, classes, expected, settings["explanations"]["perturbations"])
 
     note = (
         f"{settings['data']} · {path} · weights: {'; '.join(dict.fromkeys(means['weights']))} · "

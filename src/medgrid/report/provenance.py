@@ -13,11 +13,11 @@ from medgrid.report.study import Study
 # those that shape numbers or pictures
 PACKAGES = (
     "torch", "torchvision", "numpy", "pandas", "scipy", "scikit-learn", "statsmodels", "pillow",
-    "opencv-python-headless", "scikit-image", "captum", "matplotlib", "altair", "snakemake",
+    "opencv-python-headless", "scikit-image", "matplotlib", "altair", "snakemake",
 )  # fmt: skip
 SHOWN = (
     "study", "title", "document", "dataset", "data", "license", "synthetic", "classes", "protocol", "parting",
-    "image", "select", "models", "weights",
+    "image", "select", "models", "weights", "explanations",
 )  # fmt: skip
 
 

@@ -11,14 +11,9 @@ import pandas as pd
 from medgrid.evaluation.published import sizes
 from medgrid.evaluation.selection import scores
 from medgrid.evaluation.wording import SPEAKING, called, setting_name, setting_value
+from medgrid.report.reading import read
 
-NAMES = ("cell", "class", "predicted", "label", "path")
 LONG = 60  # characters of a label, above which values stand without the names of their settings
-
-
-def read(path: Path) -> pd.DataFrame:
-    """Read a table in which only an empty field is missing, and names are text: a class may be `None` or `01`."""
-    return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(NAMES, str))
 
 
 def where(table: pd.DataFrame, columns: list[str], values: tuple) -> pd.DataFrame:

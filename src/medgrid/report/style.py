@@ -1,4 +1,8 @@
-"""One look for all figures, and the line under each that says what data and weights it shows."""
+"""One look for all figures, and the line under each that says what data and weights it shows.
+
+seaborn is imported by the functions that use it: explanations need only `save`, and its import takes longer than LIME
+for a small network.
+"""
 
 import io
 import textwrap
@@ -10,7 +14,6 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import PIL.Image
-import seaborn as sns
 from matplotlib.text import Text
 
 DPI = 110
@@ -21,6 +24,8 @@ PALETTE = "colorblind"
 
 def colours(values) -> dict:
     """A colour for each distinct value, in order of appearance."""
+    import seaborn as sns
+
     distinct = list(dict.fromkeys(values))
     return dict(
         zip(distinct, sns.color_palette(PALETTE if len(distinct) <= 10 else "husl", len(distinct)), strict=True)
@@ -28,6 +33,8 @@ def colours(values) -> dict:
 
 
 def use() -> None:
+    import seaborn as sns
+
     sns.set_theme(style="whitegrid", palette=PALETTE, font_scale=0.9)
 
 
