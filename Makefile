@@ -5,14 +5,16 @@ BIN = .venv/bin
 UV = $(shell command -v uv || echo .uv/bin/uv)
 NEW_VENV = rm -rf .venv && $(UV) venv --quiet --no-python-downloads --python "$$(command -v $(PYTHON))" .venv
 INSTALL = VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+# a module's tests share what takes long to make, so they stay on one worker
+WORKERS = -n auto --dist loadscope
 # jobs find `medgrid` and `snakemake` here, without an activated environment
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help environment cpu demo test lint dry format lock schema bless dag clean
+.PHONY: help environment cpu demo test test-all lint dry format lock schema bless dag clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 environment: .venv/ready  ## create the environment from requirements.lock, as the targets below do by themselves
 
@@ -20,8 +22,11 @@ demo: .venv/ready  ## run the five studies on synthetic images, small, on the CP
 	@medgrid run --workflow-profile demo
 	@echo "$(CURDIR)/results/demo/report/index.html"
 
-test: .venv/ready  ## run the tests; those on SLURM alone, since they time out beside others
-	@pytest -n auto -m "not slurm"
+test: .venv/ready  ## run the quick tests, after each edit: no whole runs, no browser, no SLURM
+	@pytest $(WORKERS)
+
+test-all: .venv/ready  ## run all tests; those on SLURM alone, since they time out beside others
+	@pytest $(WORKERS) -m "not slurm"
 	@pytest -rs -m slurm
 
 lint: .venv/ready  ## check style and format of code and rules
