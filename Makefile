@@ -5,6 +5,8 @@ BIN = .venv/bin
 UV = $(shell command -v uv || echo .uv/bin/uv)
 NEW_VENV = rm -rf .venv && $(UV) venv --quiet --no-python-downloads --python "$$(command -v $(PYTHON))" .venv
 INSTALL = VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+# a module's tests share what takes long to make, so they stay on one worker
+WORKERS = -n auto --dist loadscope
 # jobs find `medgrid` and `snakemake` here, without an activated environment
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # keep compiled modules, or every job would compile its imports again (empty: not set)
@@ -12,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE :=
 STUDIES = brain_tumor_lr_batch brain_tumor_transfer histopathology_batch stroke_transfer pneumonia_loss
 DEMO = $(firstword $(STUDIES))
 
-.PHONY: help environment cpu demo demo-all test lint dry format lock schema bless dag clean
+.PHONY: help environment cpu demo demo-all test test-all lint dry format lock schema bless dag clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -30,8 +32,11 @@ demo-all: .venv/ready  ## run all five studies on synthetic images
 	@medgrid run --workflow-profile demo -- $(STUDIES)
 	@echo "front page: $(CURDIR)/results/demo/report/index.html"
 
-test: .venv/ready  ## run the tests; those on SLURM alone, since they time out beside others
-	@pytest -n auto -m "not slurm"
+test: .venv/ready  ## run the quick tests, after each edit: no whole runs, no browser, no SLURM
+	@pytest $(WORKERS)
+
+test-all: .venv/ready  ## run all tests; those on SLURM alone, since they time out beside others
+	@pytest $(WORKERS) -m "not slurm"
 	@pytest -rs -m slurm
 
 lint: .venv/ready  ## check style and format of code and rules

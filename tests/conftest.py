@@ -1,6 +1,7 @@
 """Small data, a project folder of its own for runs, and a loopback server for downloads."""
 
 import base64
+import copy
 import hashlib
 import http.server
 import os
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,13 @@ CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
 
 # two test workers share the machine
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Undo what a command sets that is called in this process: all later tests would compute with its threads."""
+    yield
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -134,6 +143,23 @@ GRID = {
 }  # fmt: skip
 
 
+# a second study of the same images, whose one network trains on pixels
+OTHER = {
+    "title": "Other", "dataset": "brain_tumor_mri", "image": {"size": 32}, "split": {"test": 0.2, "validation": 0.2},
+    "models": GRID["studies"]["grid"]["models"],
+    "fixed": {"model": "plain", "mode": "scratch", "lr": 0.01, "batch_size": 16, "epochs": 2},
+    "axes": {"optimizer": ["adam"]}, "replicates": 2,
+}  # fmt: skip
+
+
+def two_studies(params: dict) -> dict:
+    """params.yaml with the studies `grid` and `other` alone."""
+    both = merged(params, GRID)
+    both["datasets"] = {"brain_tumor_mri": both["datasets"]["brain_tumor_mri"]}
+    both["studies"] = {"grid": both["studies"]["grid"], "other": OTHER}
+    return copy.deepcopy(both) | {"run": ["grid", "other"], "device": "cpu"}
+
+
 class Project:
     """A folder with the workflow and the tiny study, where commands run as a user runs them."""
 
@@ -160,21 +186,70 @@ def project(tmp_path) -> Project:
     return Project(tmp_path, TINY)
 
 
+def code_digest() -> str:
+    """Of all that decides what a run makes."""
+    files = [
+        ROOT / name for name in ("Snakefile", "params.yaml", "dvc.yaml", "requirements.lock", "tests/conftest.py")
+    ]
+    for folder in ("src", "workflow"):
+        files += sorted(path for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix != ".pyc")
+    digest = hashlib.sha256(sys.version.encode())
+    for file in files:
+        digest.update(f"{file.relative_to(ROOT)} {file.stat().st_size}\n".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, worker_id) -> Project:
-    """A project whose tiny study has run to its page; made once for all test workers."""
+def finished_project(request, tmp_path_factory, worker_id):
+    """Copies of what takes long to make: made once, by one worker, and kept while the code is the same.
+
+    They are kept in pytest's cache, which `pytest --cache-clear` empties.
+    """
+    store = request.config.cache.mkdir("finished")
     shared = tmp_path_factory.getbasetemp()
     shared = shared if worker_id == "master" else shared.parent
-    folder = shared / "finished"
-    with exclusive(shared / "finished.lock", "another worker's run"):
-        if not (folder / "done").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            project = Project(folder, TINY)
-            result = project.run()
-            assert result.returncode == 0, result.stdout + result.stderr
-            (folder / "done").touch()
-    return Project(folder)
+
+    def copied(name: str, make: Callable[[Path], None]) -> Path:
+        copy = shared / name
+        with exclusive(shared / f"{name}.lock", "another worker's run"):
+            if copy.exists():
+                return copy
+            kept = store / f"{name}-{code_digest()}"
+            if not kept.exists():
+                for outdated in store.glob(f"{name}-*"):
+                    shutil.rmtree(outdated)
+                made = tmp_path_factory.mktemp(name)
+                make(made)
+                subprocess.run(["cp", "-a", str(made), f"{kept}.part"], check=True)
+                Path(f"{kept}.part").rename(kept)
+            subprocess.run(["cp", "-a", str(kept), str(copy)], check=True)
+        return copy
+
+    return copied
+
+
+@pytest.fixture(scope="session")
+def large_study(finished_project, params) -> Path:
+    """Folder of the largest grid, as if trained, with its tables; to be copied before it is changed."""
+    import fake
+
+    def make(folder: Path) -> None:
+        settings, packs = fake.settings_of(fake.shortened(params, "stroke_transfer"), "stroke_transfer")
+        fake.write_study(folder, settings, packs)
+        fake.evaluate(folder, settings)
+
+    return finished_project("large", make)
+
+
+def run_tiny_study(folder: Path) -> None:
+    result = Project(folder, TINY).run()
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.fixture(scope="session")
+def finished(finished_project) -> Project:
+    """A project whose tiny study has run to its page."""
+    return Project(finished_project("tiny", run_tiny_study))
 
 
 class Standin(http.server.ThreadingHTTPServer):

@@ -195,12 +195,19 @@ def evaluate(folder: Path, settings: dict) -> None:
 def finish(
     folder: Path, settings: dict, figures: bool = True, site: bool = False, before_page: Callable | None = None
 ) -> str:
-    """Tables, figures and page, as the rules make them; returns the page.
+    """Tables, figures and page, as the rules make them; returns the page."""
+    evaluate(folder, settings)
+    return reported(folder, settings, figures, site, before_page)
+
+
+def reported(
+    folder: Path, settings: dict, figures: bool = True, site: bool = False, before_page: Callable | None = None
+) -> str:
+    """Figures and page of a study that has its tables; returns the page.
 
     The site lies in the study's own folder or, with `site`, beside it, for several studies.
     """
     images, tensors = str(folder / "images.csv"), str(folder / "tensors.npy")
-    evaluate(folder, settings)
     if settings["submission"]:
         write_submissions(settings, str(folder))
     if figures:

@@ -130,7 +130,7 @@ def test_a_table_may_name_the_classes(added, tmp_path):
     assert table[["id", "label"]].to_numpy().tolist() == [["one", "malignant"], ["two", "benign"]]
 
 
-@pytest.mark.slow
+@pytest.mark.pipeline
 def test_the_study_runs_to_its_page(tmp_path):
     """From a folder of class folders to a page, by the page's own blocks; only made small."""
     for i in range(60):

@@ -21,7 +21,7 @@ from medgrid.config import load
 from medgrid.grid import plan
 
 STUDY = "brain_tumor_lr_batch"
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.pipeline
 
 
 def text_of(path) -> pd.DataFrame:

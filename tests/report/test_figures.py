@@ -34,10 +34,11 @@ def closed():
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory, params) -> Study:
+def large(large_study, params) -> Study:
     """The largest grid: 139 cells, eleven of them beside the product of the axes, of six models and two classes."""
-    folder = tmp_path_factory.mktemp("large")
-    study = fake.evaluated(folder, fake.shortened(params, "stroke_transfer"), "stroke_transfer")
+    settings, _ = fake.settings_of(fake.shortened(params, "stroke_transfer"), "stroke_transfer")
+    style.use()
+    study = Study(settings, large_study)
     assert len(study.cells) == 139
     return study
 
@@ -129,24 +130,28 @@ def test_a_cell_of_which_some_diverged_is_starred_and_never_chosen(tmp_path):
 
 
 # large and incomplete grids
+LARGE = pytest.param("large", marks=pytest.mark.slow)
 
 
+@pytest.mark.slow
 def test_settings_that_a_model_implies_are_not_repeated(large):
     assert large.axes == ["model", "mode", "unfrozen", "augmentation", "normalisation", "optimizer", "lr"]
     assert large.varied == ["model", "unfrozen", "augmentation", "optimizer", "lr"]
     assert len({large.label(cell) for cell in large.cells.index}) == 139
 
 
-def test_every_cell_has_its_curves_once(large, gaps):
-    for study in (large, gaps):
-        figures = curve_figures(study)
-        shown = [cell for cells, _ in figures.values() for cell in cells.index]
-        assert sorted(shown) == sorted(study.cells.index)
-        for cells, hue in figures.values():
-            panels = [axis for axis in study.varied if axis not in ("model", hue)]
-            assert len(settings_in(cells, panels)) <= 6
+@pytest.mark.parametrize("which", [LARGE, "gaps"])
+def test_every_cell_has_its_curves_once(which, request):
+    study = request.getfixturevalue(which)
+    figures = curve_figures(study)
+    shown = [cell for cells, _ in figures.values() for cell in cells.index]
+    assert sorted(shown) == sorted(study.cells.index)
+    for cells, hue in figures.values():
+        panels = [axis for axis in study.varied if axis not in ("model", hue)]
+        assert len(settings_in(cells, panels)) <= 6
 
 
+@pytest.mark.slow
 def test_curves_compare_the_number_with_the_most_values(large, gaps):
     assert colour_axis(large, large.cells_of("vgg19")) == "unfrozen"
     # of this model, only words vary
@@ -154,6 +159,7 @@ def test_curves_compare_the_number_with_the_most_values(large, gaps):
     assert colour_axis(gaps, gaps.cells) == "step_size"
 
 
+@pytest.mark.slow
 def test_a_ranking_names_every_cell_readably(large):
     figure, _ = ranking(large)
     assert_readable(figure)
@@ -164,7 +170,7 @@ def test_a_ranking_names_every_cell_readably(large):
     assert figure.get_size_inches()[0] < 12
 
 
-@pytest.mark.parametrize("which", ["large", "gaps"])
+@pytest.mark.parametrize("which", [LARGE, "gaps"])
 def test_a_heat_map_shows_every_cell_where_it_belongs(which, request):
     study = request.getfixturevalue(which)
     figure, _ = heatmap(study)
@@ -192,7 +198,7 @@ def test_absent_settings_are_labelled_as_such(gaps):
     assert "cross_entropy · cosine · – · 32 · 0.001" in labels  # noqa: RUF001
 
 
-@pytest.mark.parametrize("which", ["large", "gaps"])
+@pytest.mark.parametrize("which", [LARGE, "gaps"])
 def test_figures_are_readable(which, request):
     study = request.getfixturevalue(which)
     todo = drawings(study)
@@ -266,6 +272,7 @@ def test_auc_by_batch_size_shows_ours_and_theirs(tmp_path):
     assert sorted(drawn) == sorted(wanted)
 
 
+@pytest.mark.slow
 def test_best_and_worst_are_what_validation_says(large):
     figure, _ = best_worst(large)
     (axes,) = figure.axes
@@ -276,6 +283,7 @@ def test_best_and_worst_are_what_validation_says(large):
         assert worst == f"{large.label(losses.idxmax())}  worst"
 
 
+@pytest.mark.slow
 def test_accuracy_against_size_reads_the_networks_sizes(large):
     figure, _ = accuracy_parameters(large)
     (axes,) = figure.axes

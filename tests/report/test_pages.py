@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -59,9 +60,12 @@ def words(html: str) -> str:
     return re.sub(r"\|+", "|", re.sub(r"\s*<[^>]+>\s*", "|", html))
 
 
-def test_a_large_page_has_every_row_in_one_table(tmp_path, params):
-    _, page = fake.finished(tmp_path, fake.shortened(params, "stroke_transfer"), "stroke_transfer", figures=False)
-    assert_stands_alone(page, tmp_path / "report/stroke_transfer")
+@pytest.mark.slow
+def test_a_large_page_has_every_row_in_one_table(large_study, tmp_path, params):
+    shutil.copytree(large_study, folder := tmp_path / "large")
+    settings, _ = fake.settings_of(fake.shortened(params, "stroke_transfer"), "stroke_transfer")
+    page = fake.reported(folder, settings, figures=False)
+    assert_stands_alone(page, folder / "report/stroke_transfer")
     results = part_of(page, "Results")
     assert results.count("<table") == 1
     assert results.count("<tr") == 139 + 1
