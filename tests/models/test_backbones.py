@@ -119,7 +119,11 @@ def test_dropout_of_the_head_is_torchvision_s(model, dropout):
     assert Trunk(model, "output", "random", "imagenet").dropout == dropout
 
 
-@pytest.mark.parametrize("model", ["vgg16", "resnet50", "inception_v3", "efficientnet_b0", "densenet121"])
+@pytest.mark.parametrize(
+    "model",
+    ["resnet50", "efficientnet_b0"]
+    + [pytest.param(model, marks=pytest.mark.slow) for model in ("vgg16", "inception_v3", "densenet121")],
+)
 def test_maps_are_what_torchvision_pools(model, images, tmp_path):
     """The cut lies before the last pooling, and files without what follows it fit."""
     state = trained_looking(model)

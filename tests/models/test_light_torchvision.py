@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 CODE = """
 import sys
 import medgrid.models.networks
@@ -13,6 +15,7 @@ assert torch._dynamo.utils.__file__
 """
 
 
+@pytest.mark.slow
 def test_networks_are_imported_without_the_compiler_which_stays_usable():
     result = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import socket
 
 import pytest
 
@@ -69,13 +70,12 @@ def test_a_server_that_stays_busy(standin, tmp_path):
     assert len(server.requests) == 6
 
 
-def test_a_server_out_of_reach_is_asked_once(standin, tmp_path, capsys):
-    server = standin(CONTENT)
-    server.server_close()  # from here on, its port refuses connections
-    with pytest.raises(
-        MedgridError, match=rf"no connection to 127.0.0.1:{server.server_port} \(.*refused"
-    ) as refused:
-        fetch_weights({"file": NAME, "url": server.url}, str(tmp_path / NAME))
+def test_a_server_out_of_reach_is_asked_once(tmp_path, capsys):
+    with socket.socket() as free:  # bound, but nobody listens: its port refuses connections
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        with pytest.raises(MedgridError, match=rf"no connection to 127.0.0.1:{port} \(.*refused") as refused:
+            fetch_weights({"file": NAME, "url": f"http://127.0.0.1:{port}"}, str(tmp_path / NAME))
     assert f"put {NAME} into a folder and name it with --config mirror=DIR" in str(refused.value)
     assert "attempt" not in capsys.readouterr().err
 

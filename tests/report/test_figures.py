@@ -99,7 +99,7 @@ def test_models_of_one_panel_each_share_a_figure(tmp_path):
     assert {title for title in titles if title} == {"resnet18", "vgg16"}
 
 
-@pytest.mark.parametrize("some", ["one", "all"])
+@pytest.mark.parametrize("some", ["one", pytest.param("all", marks=pytest.mark.slow)])
 def test_diverged_cells_are_marked(some, tmp_path):
     seeds = [("lr=0.1", 0), ("lr=0.1", 1)]
     seeds += [(f"lr={lr}", seed) for lr in (0.01, 0.001) for seed in (0, 1)] * (some == "all")
@@ -130,7 +130,7 @@ def test_a_cell_of_which_some_diverged_is_starred_and_never_chosen(tmp_path):
 
 
 # large and incomplete grids
-LARGE = pytest.param("large", marks=pytest.mark.slow)
+LARGE, GAPS = (pytest.param(study, marks=pytest.mark.slow) for study in ("large", "gaps"))
 
 
 @pytest.mark.slow
@@ -140,7 +140,7 @@ def test_settings_that_a_model_implies_are_not_repeated(large):
     assert len({large.label(cell) for cell in large.cells.index}) == 139
 
 
-@pytest.mark.parametrize("which", [LARGE, "gaps"])
+@pytest.mark.parametrize("which", [LARGE, GAPS])
 def test_every_cell_has_its_curves_once(which, request):
     study = request.getfixturevalue(which)
     figures = curve_figures(study)
@@ -170,7 +170,7 @@ def test_a_ranking_names_every_cell_readably(large):
     assert figure.get_size_inches()[0] < 12
 
 
-@pytest.mark.parametrize("which", [LARGE, "gaps"])
+@pytest.mark.parametrize("which", [LARGE, GAPS])
 def test_a_heat_map_shows_every_cell_where_it_belongs(which, request):
     study = request.getfixturevalue(which)
     figure, _ = heatmap(study)
@@ -191,6 +191,7 @@ def test_a_heat_map_shows_every_cell_where_it_belongs(which, request):
     assert {place: text for place, text in shown.items() if text} == wanted
 
 
+@pytest.mark.slow
 def test_absent_settings_are_labelled_as_such(gaps):
     assert gaps.values["step_size"] == ["3", "5", "10", "20", "–"]  # noqa: RUF001
     assert gaps.values["milestones"] == ["–", "20, 40"] or gaps.values["milestones"] == ["20, 40", "–"]  # noqa: RUF001
@@ -198,7 +199,7 @@ def test_absent_settings_are_labelled_as_such(gaps):
     assert "cross_entropy · cosine · – · 32 · 0.001" in labels  # noqa: RUF001
 
 
-@pytest.mark.parametrize("which", [LARGE, "gaps"])
+@pytest.mark.parametrize("which", [LARGE, GAPS])
 def test_figures_are_readable(which, request):
     study = request.getfixturevalue(which)
     todo = drawings(study)
@@ -454,6 +455,7 @@ def test_numbers_that_are_all_whole_are_drawn(tmp_path):
     heatmap(study)
 
 
+@pytest.mark.slow
 def test_classes_named_by_numbers(tmp_path):
     fake.finished(tmp_path, fake.small({"lr": [0.1]}, classes=("0", "1")))
 

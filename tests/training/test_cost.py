@@ -47,6 +47,7 @@ def test_everything_has_a_price(found, params):
         assert cost["disk_mib"] >= 1
 
 
+@pytest.mark.slow
 def test_twice_the_epochs_take_twice_as_long(params, tmp_path, monkeypatch):
     """In the sums: what is measured of each is the same kind of step, by this process's own time."""
     monkeypatch.setattr("medgrid.training.cost.time.perf_counter", time.process_time)

@@ -163,6 +163,7 @@ def test_other_optimizers_do_the_same(optimizer, images):
         assert loss.item() / BATCH == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_cut_network_is_compiled_once_an_epoch(images):
     """torch.fx keeps the source of each graph that it compiles: switching in every step would fill the memory."""
     model, training = Model(base="resnet18", layers=HEAD), settings(mode="full", epochs=3)

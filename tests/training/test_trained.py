@@ -73,8 +73,11 @@ CASES = {
 }  # fmt: skip
 
 
+SLOW = {"images", "Inception, from scratch"}
+
+
 @pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=[pytest.mark.slow] if "Inception" in case else []) for case in CASES]
+    "case", [pytest.param(case, marks=[pytest.mark.slow] if case in SLOW else []) for case in CASES]
 )
 def test_what_was_kept_predicts_what_was_predicted(case, images, tmp_path):
     source, model, changes = CASES[case]
@@ -89,6 +92,7 @@ def test_what_was_kept_predicts_what_was_predicted(case, images, tmp_path):
     assert np.abs(ours - np.load(pack / "predictions.npz")["test_probabilities"][0, 1, 0]).max() > 5e-3
 
 
+@pytest.mark.slow
 def test_replicates_start_apart_where_they_train_and_together_where_they_do_not(images, tmp_path):
     """A base from scratch is each replicate's own."""
     (tmp_path / "full").mkdir()

@@ -1,6 +1,7 @@
 """Style, script and charting library that the pages of a site share."""
 
 import importlib.resources
+from functools import cache
 from pathlib import Path
 
 import vl_convert
@@ -15,16 +16,20 @@ def static(name: str) -> str:
     return (STATIC / name).read_text(encoding="utf-8")
 
 
+@cache
+def _bundle(script: str) -> str:
+    return vl_convert.javascript_bundle(script)
+
+
 def _charts(target: Path) -> None:
     """Vega, bundled with the script that draws with it; takes seconds, so only where another one lies."""
     script = static("curves.js")
     mark = f"// {fingerprint(vl_convert.__version__, script)}\n"
     if target.exists() and target.read_text(encoding="utf-8").startswith(mark):
         return
-    # in a function of its own: its short names would be global
-    bundle = f"{mark}(() => {{\n{vl_convert.javascript_bundle(script)}\n}})();\n"
     with replacing(target) as temporary:
-        temporary.write_text(bundle, encoding="utf-8")
+        # in a function of its own: its short names would be global
+        temporary.write_text(f"{mark}(() => {{\n{_bundle(script)}\n}})();\n", encoding="utf-8")
 
 
 def write_assets(site: Path) -> None:
