@@ -245,6 +245,7 @@ def test_a_changed_setting_asks_for_new_results_and_no_stale_one_is_shown(finish
     overrides["studies"][STUDY]["axes"]["lr"] = [0.01]
     (folder / "tiny.yaml").write_text(yaml.safe_dump(overrides))
     command = [sys.executable, "-m", "medgrid", "run", "--cores", "2", "--configfile", "tiny.yaml"]
+    command += ["--until", "evaluate"]  # the reports behind it follow the same manifest
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "started train" in result.stderr

@@ -239,11 +239,13 @@ def test_dvc_repro_trains_what_changed_and_records_it(recorded, tmp_path):
 def test_an_experiment_records_its_own_settings(recorded, tmp_path):
     """Never results of other settings under these: run in a copy, where only names can tell."""
     project = recorded.copy(tmp_path / "project")
-    project.call("dvc", "exp", "run", "--temp", "--name", "longer", "-S", "studies.grid.fixed.epochs=5", "study@grid")
+    project.call(
+        "dvc", "exp", "run", "--temp", "--name", "longer", "-S", "studies.other.fixed.epochs=5", "study@other"
+    )
     assert project.stages() == set()
     project.call("dvc", "exp", "apply", "longer")
-    assert project.params["studies"]["grid"]["fixed"]["epochs"] == 5
-    with (project.folder / "results/grid/curves.csv").open(newline="") as handle:
+    assert project.params["studies"]["other"]["fixed"]["epochs"] == 5
+    with (project.folder / "results/other/curves.csv").open(newline="") as handle:
         assert max(int(row["epoch"]) for row in csv.DictReader(handle)) == 5
     # taken over, both tools take it as it is
     project.call("medgrid", "restore")

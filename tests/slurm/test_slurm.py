@@ -41,7 +41,7 @@ class Site(Project):
         super().__init__(folder, grid)
         profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
         profile |= {
-            "slurm-init-seconds-before-status-checks": 2, "seconds-between-status-checks": 2, "latency-wait": 5,
+            "slurm-init-seconds-before-status-checks": 1, "seconds-between-status-checks": 1, "latency-wait": 5,
             "default-resources": [*SMALL, "slurm_extra='--exclude=n3'"],  # whose power fails
             "set-resources": [f"{rule}:{each}" for rule in ("features", "train") for each in SMALL],
             "set-threads": [re.sub(r"=\d+", "=1", each) for each in profile["set-threads"]],
@@ -59,6 +59,12 @@ class Site(Project):
     def finish(self, run: subprocess.Popen) -> None:
         assert run.wait(timeout=400) == 0, self.log.read_text()
 
+    def jobs(self, cluster: Cluster, state: str = "") -> list[str]:
+        """Numbers of the jobs that this project has submitted, in one state or in any."""
+        runs = re.findall(r"SLURM run ID: (\S+)", self.log.read_text())
+        rows = [line.split() for line in cluster.jobs("%i %T %j")]
+        return [job for job, found, run in rows if run in runs and state in found]
+
     @property
     def packs(self) -> dict[str, Path]:
         """Folder of each pack, by the last word of its name: `lr=0.1`, or the model of heads."""
@@ -75,68 +81,34 @@ def same(one: Path, other: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def runs(cluster, tmp_path_factory) -> tuple[Site, Site]:
-    """The study run to its page on SLURM; the same trainings without, a job at a time."""
-    clustered = Site(tmp_path_factory.mktemp("clustered") / "project", GRID)
-    local = Site(tmp_path_factory.mktemp("local") / "project", GRID)
-    submitting = clustered.start()
-    command = [
-        sys.executable,
-        "-m",
-        "medgrid",
-        "run",
-        "--cores",
-        "1",
-        "--configfile",
-        "tiny.yaml",
-        "--until",
-        "train",
-    ]
-    result = subprocess.run(command, cwd=local.folder, capture_output=True, text=True, timeout=400)
+def whole(cluster, tmp_path_factory) -> Site:
+    """The study from its images to its page, started and going on while other fixtures are made."""
+    site = Site(tmp_path_factory.mktemp("whole") / "project", GRID)
+    site.started = site.start()
+    return site
+
+
+@pytest.fixture(scope="module")
+def local(whole, tmp_path_factory) -> Site:
+    """The study's trainings without SLURM, a job at a time."""
+    site = Site(tmp_path_factory.mktemp("local") / "project", GRID)
+    command = [sys.executable, "-m", "medgrid", "run", "--cores", "1", "--configfile", "tiny.yaml"]
+    command += ["--until", "train"]
+    result = subprocess.run(command, cwd=site.folder, capture_output=True, text=True, timeout=400)
     assert result.returncode == 0, result.stderr
-    clustered.finish(submitting)
-    return clustered, local
-
-
-def comments(cluster: Cluster) -> dict[str, list[str]]:
-    """What the jobs of each rule asked for, as SLURM has it."""
-    asked: dict[str, list[str]] = {}
-    for line in cluster.jobs("%i %k"):
-        job, comment = line.split(" ", 1)
-        rule = comment.removeprefix("rule_").split("_wildcards")[0].split("_")[0]
-        asked.setdefault(rule, []).append(cluster.gpus(job))
-    return asked
-
-
-def test_a_study_runs_through(runs):
-    clustered, local = runs
-    assert (clustered.folder / "results/report" / STUDY / "index.html").exists()
-    assert list(clustered.packs) == list(local.packs)
-    for name, folder in clustered.packs.items():
-        same(folder, local.packs[name])
-
-
-def test_only_networks_ask_for_a_gpu(cluster, runs):
-    asked = comments(cluster)
-    assert sorted(asked["train"]) == ["", *["gres:gpu:1"] * 3]
-    assert asked["features"] == ["gres:gpu:1"]
-    # the network is on the login node
-    reports = ["audit", "evaluate", "explain", "figures", "page", "summary"]
-    others = [*reports, "inventory", "split", "tensors", "twins"]
-    assert sorted(asked) == sorted([*others, "features", "train"])
-    assert all(asked[job] == [""] for job in others)
+    return site
 
 
 class Trouble:
-    """The finished study once more, without one or two of its packs, which are then trained again under trouble."""
+    """The trained study once more, without one or two of its packs, which are then trained again under trouble."""
 
-    def __init__(self, cluster: Cluster, finished: Site, folder: Path, missing: list[str]):
-        subprocess.run(["cp", "-a", str(finished.folder), str(folder)], check=True)
-        self.cluster, self.finished, self.missing = cluster, finished, missing
+    def __init__(self, cluster: Cluster, local: Site, folder: Path, missing: list[str]):
+        subprocess.run(["cp", "-a", str(local.folder), str(folder)], check=True)
+        self.cluster, self.local, self.missing = cluster, local, missing
         self.site = object.__new__(Site)
         self.site.folder, self.site.log = folder, folder / "run.log"
-        self.site.log.unlink()
-        self.names = [finished.packs[name].name for name in missing]
+        self.site.log.touch()
+        self.names = [local.packs[name].name for name in missing]
         for name in self.names:
             shutil.rmtree(folder / "results" / STUDY / "packs" / name)
 
@@ -145,10 +117,7 @@ class Trouble:
         return self.site.start(*arguments, targets=tuple(targets))
 
     def jobs(self, state: str = "") -> list[str]:
-        """Numbers of this project's jobs, in one state or in any."""
-        runs = re.findall(r"SLURM run ID: (\S+)", self.site.log.read_text())
-        rows = [line.split() for line in self.cluster.jobs("%i %T %j")]
-        return [job for job, found, run in rows if run in runs and state in found]
+        return self.site.jobs(self.cluster, state)
 
     def memory(self) -> dict[str, str]:
         """What this project's jobs asked for, by the state in which they ended."""
@@ -170,7 +139,7 @@ class Trouble:
     def ends_well(self, run: subprocess.Popen) -> None:
         self.site.finish(run)
         for name, word in zip(self.names, self.missing, strict=True):
-            same(self.site.folder / "results" / STUDY / "packs" / name, self.finished.packs[word])
+            same(self.site.folder / "results" / STUDY / "packs" / name, self.local.packs[word])
 
 
 def cancelled_from_outside(case: Trouble) -> None:
@@ -247,11 +216,10 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def ended(cluster, runs, tmp_path_factory) -> dict:
+def ended(cluster, local, tmp_path_factory) -> dict:
     """All cases at once, since they mostly wait."""
-    finished, _ = runs
     cases = {
-        case: Trouble(cluster, finished, tmp_path_factory.mktemp("trouble") / "project", missing)
+        case: Trouble(cluster, local, tmp_path_factory.mktemp("trouble") / "project", missing)
         for case, missing in CASES.items()
     }
     with ThreadPoolExecutor(len(cases)) as pool:
@@ -261,3 +229,29 @@ def ended(cluster, runs, tmp_path_factory) -> dict:
 @pytest.mark.parametrize("case", CASES)
 def test_trouble_ends_with_the_same_numbers(ended, case):
     ended[case].result()
+
+
+def test_a_study_runs_through(whole, local):
+    whole.finish(whole.started)
+    assert (whole.folder / "results/report" / STUDY / "index.html").exists()
+    assert list(whole.packs) == list(local.packs)
+    for name, folder in whole.packs.items():
+        same(folder, local.packs[name])
+
+
+def test_only_networks_ask_for_a_gpu(cluster, whole):
+    whole.finish(whole.started)
+    submitted = whole.jobs(cluster)
+    asked: dict[str, list[str]] = {}  # of each rule, as SLURM has it
+    for line in cluster.jobs("%i %k"):
+        job, comment = line.split(" ", 1)
+        if job in submitted:
+            rule = comment.removeprefix("rule_").split("_wildcards")[0].split("_")[0]
+            asked.setdefault(rule, []).append(cluster.gpus(job))
+    assert sorted(asked["train"]) == ["", *["gres:gpu:1"] * 3]
+    assert asked["features"] == ["gres:gpu:1"]
+    # the network is on the login node
+    reports = ["audit", "evaluate", "explain", "figures", "page", "summary"]
+    others = [*reports, "inventory", "split", "tensors", "twins"]
+    assert sorted(asked) == sorted([*others, "features", "train"])
+    assert all(asked[job] == [""] for job in others)
