@@ -37,7 +37,7 @@ test: .venv/ready  ## run the quick tests, after each edit: no whole runs, no br
 
 test-all: .venv/ready  ## run all tests; those on SLURM alone, since they time out beside others
 	@pytest $(WORKERS) -m "not slurm"
-	@pytest -rs -m slurm
+	@pytest -rs -m slurm tests/slurm
 
 lint: .venv/ready  ## check style and format of code and rules
 	@ruff check . && ruff format --check . && snakefmt --check Snakefile workflow && python tests/lint.py
