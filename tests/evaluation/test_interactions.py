@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
+from scipy import stats
 from statsmodels.stats.anova import anova_lm
 
-from medgrid.evaluation.interactions import interaction, interactions, simple_effects
+from medgrid.evaluation.interactions import interaction, interactions, p_by_seed, simple_effects
 
 AXES = {"model": ["a", "b"], "batch_size": [32, 64], "lr": [0.01, 0.1, 1.0]}
 
@@ -20,6 +21,7 @@ class Study:
         self.settings = {"judged_by": {"metric": metric}}
         self.cells, self.axes, self.values = list(values.index), list(values), values
         self.by_seed = lambda metric: by_seed
+        self.diverged = pd.DataFrame(False, by_seed.index, by_seed.columns)
 
 
 def study(effect, seeds: int = 4, leave_out: tuple = (), metric: str = "test_accuracy") -> Study:
@@ -29,7 +31,8 @@ def study(effect, seeds: int = 4, leave_out: tuple = (), metric: str = "test_acc
     names = ["_".join(map(str, point.values())) for point in points]
     noise = np.random.default_rng(3).normal(0, 0.01, (len(points), seeds))
     by_seed = pd.DataFrame(noise + [[effect(point)] for point in points], names)
-    return Study(by_seed, pd.DataFrame(points, names), metric)
+    settings = pd.DataFrame(points, names)
+    return Study(by_seed, settings.astype(object).where(settings.notna(), None), metric)
 
 
 def test_sums_of_squares_of_two_factors_by_hand():
@@ -59,7 +62,9 @@ def test_as_statsmodels_has_it_with_every_effect_in_the_model():
 
 def test_effects_of_other_settings_are_no_noise():
     """Model x rate is large; batch size x rate, an eighth of it, is still seen."""
-    told = study(lambda p: 0.2 * (p["model"] == "b") * np.log10(p["lr"]) + 0.05 * (p["batch_size"] == 32) * p["lr"])
+    told = study(
+        lambda p: 0.2 * (p["model"] == "b") * np.log10(p["lr"]) + 0.05 * (p["batch_size"] == 32) * p["lr"], seeds=8
+    )
     table = interactions(told).set_index(["first", "second"])
     assert table.loc[("batch_size", "lr"), "p_adjusted"] < 0.01
     assert table.loc[("model", "batch_size"), "p_adjusted"] > 0.05
@@ -79,10 +84,10 @@ def test_the_effect_at_each_value():
     assert list(own["second"]) == ["batch size 64"] * 3
     assert list(own["at"]) == ["learning rate 0.01", "learning rate 0.1", "learning rate 1"]
     assert own["difference"].to_numpy() == pytest.approx([0.03, 0, -0.03], abs=0.005)
-    assert (own["low"] < own["difference"]).all()
-    assert (own["difference"] < own["high"]).all()
+    assert (own["seeds_low"] < own["difference"]).all()
+    assert (own["difference"] < own["seeds_high"]).all()
     assert set(own["cells"]) == {4}
-    # three models and rates against two batch sizes: the two are compared, at each of the three
+    # two models and two batch sizes against three rates: the two are compared, at each of the three
     assert set(table["axis"]) == {"model", "batch_size"}
 
 
@@ -103,8 +108,43 @@ def test_a_gap_in_the_grid_takes_its_block_out():
 def test_nothing_to_test_is_an_empty_table():
     one_seed = study(lambda p: p["lr"], seeds=1)
     assert interactions(one_seed).empty
-    assert simple_effects(one_seed)["low"].isna().all()
-    alone = study(
-        lambda p: 0.0, leave_out=tuple(p for p in itertools.product(*AXES.values()) if p[1] != p[1] or p[2] != 0.1)
-    )
+    assert simple_effects(one_seed)["seeds_low"].isna().all()
+    alone = study(lambda p: 0.0, leave_out=tuple(p for p in itertools.product(*AXES.values()) if p[2] != 0.1))
     assert set(interactions(alone)["second"]) == {"batch_size"}
+
+
+def test_seeds_as_subjects_by_hand():
+    """Two by two: one contrast for each seed, so a paired t test of it."""
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(2, 2, 3, 6)) + np.array([[0, 0], [0, 1.0]])[..., None, None]
+    contrast = values[0, 0] - values[0, 1] - values[1, 0] + values[1, 1]
+    assert p_by_seed(values) == pytest.approx(stats.ttest_1samp(contrast.mean(0), 0).pvalue)
+
+
+def test_unequal_scatter_is_no_interaction():
+    """One level scatters eight times as much as the others: seeds as subjects keep their level."""
+    rng = np.random.default_rng(1)
+    scale = np.array([0.15, 0.15, 0.15, 1.2])[None, :, None, None]
+    p = [p_by_seed(rng.normal(size=(2, 4, 2, 5)) * scale) for _ in range(2000)]
+    assert np.mean(np.array(p) < 0.05) < 0.06
+
+
+def test_seeds_that_do_not_scatter_test_nothing():
+    still = study(lambda p: p["lr"] + 0.1 * (p["model"] == "b"))
+    still.by_seed = lambda metric: pd.DataFrame({seed: still.values["lr"].astype(float) for seed in range(4)})
+    assert interactions(still).empty
+    assert simple_effects(still)[["seeds_low", "seeds_high"]].isna().all(axis=None)
+
+
+def test_a_setting_that_some_cells_lack_is_a_level(monkeypatch):
+    monkeypatch.setitem(AXES, "batch_size", [None, 0.5])
+    told = study(lambda p: 0.0)
+    assert interactions(told)["df_rest"].tolist() == [11 * 3] * 3
+    assert set(interactions(told)["cells"]) == {12}
+    assert "without batch size" in set(simple_effects(told)["first"])
+
+
+def test_diverged_trainings_are_counted():
+    told = study(lambda p: 0.0)
+    told.diverged.iloc[0, 0] = True
+    assert set(interactions(told)["diverged"]) == {1}
