@@ -341,7 +341,7 @@ def test_pages_are_whole_without_script(visit):
     page = visit("full/index.html", java_script_enabled=False)
     assert page.locator("section:has(#results) tbody tr:visible").count() == 8
     assert page.locator("section:has(#comparisons) tbody tr:visible").count() == 40
-    assert page.locator("section:has(#interactions) tbody tr:visible").count() == 1 + 4  # a test, an effect at each rate
+    assert page.locator("section:has(#interactions) tbody tr:visible").count() == 1 + 4  # F test, effects
     assert page.locator("section:has(#batch-sizes) tbody tr:visible").count() == 16  # 8 cells, seen two ways
     assert page.locator("section:has(#curves) figure img:visible").count() >= 1
     assert not page.locator(".explore").is_visible()
