@@ -34,6 +34,14 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def closed():
+    """Close the figures that a test has drawn; matplotlib keeps them."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
 @pytest.fixture(scope="session")
 def params() -> dict:
     """The project's own params.yaml; copy it deeply before changing it."""

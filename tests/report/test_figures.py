@@ -1,36 +1,20 @@
 """Figures of usual studies and unusual ones: few axes, gaps in the grid, diverged cells, two classes."""
 
-import itertools
-import textwrap
-
 import fake
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
-import PIL.Image
 import pytest
-import seaborn as sns
+from readable import assert_readable
 
 from medgrid.report import style
 from medgrid.report.beside import published, sources
-from medgrid.report.classes import confusion, roc
 from medgrid.report.compare import best_worst, heatmap, ranking
 from medgrid.report.curves import colour_axis, curve_figures, curves
 from medgrid.report.figures import drawings
-from medgrid.report.forest import labels
-from medgrid.report.images import class_counts, samples
-from medgrid.report.reliability import reliability_diagrams
 from medgrid.report.study import Study, settings_in
 from medgrid.report.trends import accuracy_parameters, auc_batch_size, speed
 
 # a warning of pandas or matplotlib is a mistake of ours
 pytestmark = pytest.mark.filterwarnings("error")
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")
@@ -48,26 +32,6 @@ def gaps(tmp_path_factory, params) -> Study:
     """A grid whose extra cells lack settings that the others have."""
     folder = tmp_path_factory.mktemp("gaps")
     return fake.evaluated(folder, fake.shortened(params, "pneumonia_loss"), "pneumonia_loss")
-
-
-def assert_readable(figure, smallest: float = 6.5) -> None:
-    """No label on another, no legend on axes, nothing too small to read."""
-    figure.draw_without_rendering()
-    subfigures = [figure, *figure.subfigs]
-    for axes in itertools.chain.from_iterable(part.axes for part in subfigures):
-        if not axes.axison:
-            continue
-        ticks = [label for label in axes.get_yticklabels() if label.get_text() and label.get_visible()]
-        boxes = sorted((label.get_window_extent() for label in ticks), key=lambda box: box.y0)
-        for below, above in itertools.pairwise(boxes):
-            assert above.y0 >= below.y1 - 1, [label.get_text() for label in ticks]
-        for label in [*ticks, *(each for each in axes.get_xticklabels() if each.get_text()), axes.title]:
-            assert label.get_fontsize() >= smallest
-        for other in itertools.chain.from_iterable(part.axes for part in subfigures):
-            if other is not axes and axes.get_title() and other.get_title():
-                assert not axes.title.get_window_extent().overlaps(other.title.get_window_extent()), axes.get_title()
-        for legend in figure.legends:
-            assert not legend.get_window_extent().overlaps(axes.get_window_extent())
 
 
 # which figures a study gets
@@ -332,114 +296,6 @@ def test_published_numbers_stand_beside_ours(tmp_path):
     assert list(loss.get_lines()[-1].get_xdata()) == [1.5]
 
 
-def test_two_classes_have_one_roc_curve(tmp_path):
-    two = roc(fake.evaluated(tmp_path / "2", fake.small({"lr": [0.1]}, classes=("no", "yes"))), None)[0]
-    three = roc(fake.evaluated(tmp_path / "3", fake.small({"lr": [0.1]})), None)[0]
-    # the diagonal, then the curves
-    assert [len(figure.axes[0].get_lines()) for figure in (two, three)] == [1 + 1, 1 + 3 + 2]
-    assert two.axes[0].get_legend().get_texts()[0].get_text().startswith("yes: AUC")
-
-
-@pytest.mark.parametrize("models", [("resnet18",), ("resnet18", "vgg16", "vgg19", "resnet50", "alexnet")])
-def test_reliability_is_that_of_the_chosen_cells(models, tmp_path):
-    study = fake.evaluated(tmp_path, fake.small({"model": list(models), "lr": [0.1, 0.01]}, models=models))
-    figure, _ = reliability_diagrams(study)
-    assert_readable(figure)
-    drawn = [axes for axes in figure.axes if len(axes.get_lines()) == 3]
-    assert len(drawn) == len(models)
-    for axes, model in zip(drawn, models, strict=True):
-        cell = study.chosen(model if len(models) > 1 else None)
-        _, trained, mended = axes.get_lines()
-        # the marks hold as many images: their mean is that of all, of both seeds
-        probabilities, labels = study.probabilities(cell)
-        assert np.mean(trained.get_ydata()) == pytest.approx((probabilities.argmax(2) == labels).mean(), abs=0.02)
-        assert np.mean(trained.get_xdata()) == pytest.approx(probabilities.max(2).mean(), abs=0.02)
-        own = study.replicates[(study.replicates["cell"] == cell) & (study.replicates["checkpoint"] == "best")]
-        powers = probabilities ** (1 / own.sort_values("seed")["temperature"].to_numpy()[:, None, None])
-        wanted = (powers.max(2) / powers.sum(2)).mean()
-        assert np.mean(mended.get_xdata()) == pytest.approx(wanted, abs=0.002)
-        assert f"(T = {study.best.loc[cell, 'temperature_mean']:.2f})" in axes.get_title().replace("\n", " ")
-
-
-def test_reliability_where_everything_diverged(tmp_path):
-    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1]}), diverged=(("lr=0.1", 0), ("lr=0.1", 1)))
-    figure, _ = reliability_diagrams(study)
-    assert "diverged" in figure.axes[0].get_title()
-
-
-def test_confusion_reads_the_chosen_cell(tmp_path):
-    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1, 0.01]}))
-    figure, _ = confusion(study)
-    counts = pd.read_csv(tmp_path / "confusion.csv")
-    counts = counts[(counts["cell"] == study.chosen(None)) & (counts["checkpoint"] == "best")]
-    matrix = counts.groupby(["class", "predicted"])["images"].mean().unstack()
-    wanted = (100 * matrix.div(matrix.sum(axis=1), axis=0)).to_numpy().ravel()
-    assert [float(text.get_text()) for text in figure.axes[0].texts] == pytest.approx(wanted, abs=0.051)
-
-
-def test_images_without_a_label_are_not_counted(tmp_path):
-    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1]}, classes=("no", "yes"), dataset=fake.CONTEST))
-    split = pd.read_csv(tmp_path / "images.csv")
-    assert (split["part"] == "unlabelled").sum() == 10
-    figure = class_counts(study, split)
-    assert f"({fake.IMAGES} in all)" in figure.axes[0].get_title()
-    assert sum(bar.get_height() for bars in figure.axes[0].containers for bar in bars) == fake.IMAGES
-    # an image that validates and tests is one image, in two bars
-    both = pd.concat([split, split[split["part"] == "test"].assign(part="validation")])
-    assert f"({fake.IMAGES} in all)" in class_counts(study, both).axes[0].get_title()
-
-
-def test_grey_samples(tmp_path):
-    params = fake.small({"lr": [0.1]}, image={"size": 24, "colour": "grey"}, models=("plain",))
-    params["weights"] = {}
-    params["studies"]["odd"]["models"] = {"plain": {"layers": [{"pool": "flatten"}]}}
-    params["studies"]["odd"]["fixed"]["mode"] = "scratch"
-    study = fake.evaluated(tmp_path, params)
-    tensors = np.load(tmp_path / "tensors.npy")
-    assert tensors.shape[-1] == 1
-    figure = samples(study, pd.read_csv(tmp_path / "images.csv"), tensors)
-    shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
-    assert shown
-    assert all(image.ndim == 2 for image in shown)
-
-
-def test_saved_figures_keep_their_colours(tmp_path, monkeypatch):
-    """Lines under bands of the same hues: what names a line must not be merged with another's colour."""
-    drawn = []
-    quantize = PIL.Image.Image.quantize
-    monkeypatch.setattr(
-        PIL.Image.Image, "quantize", lambda image, *a, **k: drawn.append(np.array(image)) or quantize(image, *a, **k)
-    )
-    style.use()
-    figure, axes = plt.subplots(figsize=(5, 4))
-    x = np.linspace(0, 1, 200)
-    for i, colour in enumerate(sns.color_palette(style.PALETTE, 6)):
-        for shift in np.linspace(0, 0.5, 5):
-            axes.fill_between(x, x**0.5 + 0.1 * i, x + 0.1 * i + shift, color=colour, alpha=0.13)
-        axes.plot(x, x**0.5 + 0.1 * i, color=colour, label=f"line {i}")
-    axes.legend()
-    style.save(figure, tmp_path / "a.png", "a note")
-    with PIL.Image.open(tmp_path / "a.png") as image:
-        saved = np.array(image.convert("RGB")).astype(int)
-    assert len(np.unique(drawn[0].reshape(-1, 3), axis=0)) > 1000
-    assert np.abs(saved - drawn[0]).sum(axis=2).max() < 45
-
-
-def test_the_note_lies_below_everything_else(tmp_path):
-    style.use()
-    figure, axes = plt.subplots(figsize=(5, 4), layout="constrained")
-    axes.plot([0, 1], color="red", linewidth=3, label="red")
-    figure.legend(loc="outside lower center")
-    style.save(figure, tmp_path / "a.png", "a note")
-    with PIL.Image.open(tmp_path / "a.png") as image:
-        pixels = np.array(image.convert("RGB")).astype(int)
-    written = np.flatnonzero((pixels < 200).any(axis=(1, 2)))
-    # the last lines of the picture are those of the note: grey, without the legend's red
-    last = np.split(written, np.flatnonzero(np.diff(written) > 1) + 1)[-1]
-    assert len(last) > 3
-    assert np.ptp(pixels[last], axis=2).max() < 40
-
-
 def test_batch_sizes_that_never_vary_alone_make_no_trend(tmp_path):
     """Extra cells may change the rate with the batch size: there is no line to draw."""
     params = fake.small({"batch_size": [16], "lr": [0.1]})
@@ -458,24 +314,3 @@ def test_numbers_that_are_all_whole_are_drawn(tmp_path):
 @pytest.mark.slow
 def test_classes_named_by_numbers(tmp_path):
     fake.finished(tmp_path, fake.small({"lr": [0.1]}, classes=("0", "1")))
-
-
-def test_labels_of_claims_leave_out_what_all_begin_with_but_no_setting_s_name():
-    def parts(texts: list[str]) -> list[dict]:
-        return [{"what": text} for text in texts]
-
-    of = " (cross_entropy, scheduler step, step size 10, learning rate 0.001)"
-    gaps = [f"training less validation accuracy of resnet50, learning rate {rate} below 1 point" for rate in (0.1, 1)]
-    pairs = [f"batch size {size} above batch size 64{of}" for size in (32, 128)]
-    assert labels(parts(pairs)) == [textwrap.fill(text, 62) for text in pairs]
-    assert labels(parts(gaps)) == [f"… resnet50, learning rate {rate} below 1 point" for rate in (0.1, 1)]
-    assert labels(parts(gaps[:1])) == [textwrap.fill(gaps[0], 62)]  # nothing to tell apart
-
-
-def test_a_dollar_in_a_name_is_a_dollar(tmp_path):
-    figure, axes = plt.subplots()
-    axes.set(title=r"$\frac{$ costs $1", xscale="log", xlim=(0.001, 1))
-    style.save(figure, tmp_path / "a.png", "$note")
-    assert (tmp_path / "a.png").exists()
-    # powers of ten are none
-    assert all("10^{" in label.get_text() and label.get_parse_math() for label in axes.get_xticklabels())

@@ -7,7 +7,7 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from medgrid.config.metrics import JUDGED
-from medgrid.evaluation.contrasts import difference, named
+from medgrid.evaluation.contrasts import difference, hashable, named
 from medgrid.evaluation.measured import Measured
 from medgrid.evaluation.statistics import CONFIDENCE, Estimate, estimate
 from medgrid.training import steps_per_epoch
@@ -62,7 +62,7 @@ def comparisons(study: Measured, chosen: str | None) -> pd.DataFrame:
     sign = -1 if metric == "test_loss" else 1
     pairs = []
     for axis in study.axes:
-        values = list(dict.fromkeys(map(_hashable, study.values[axis])))
+        values = list(dict.fromkeys(map(hashable, study.values[axis])))
         for first, second in itertools.combinations(values, 2):
             sides = [{axis: [value]} for value in (first, second)]
             weights = difference(study, *sides, {}, matched=True)
@@ -89,10 +89,6 @@ def comparisons(study: Measured, chosen: str | None) -> pd.DataFrame:
     apart = table["p_adjusted"] < 1 - CONFIDENCE
     table["verdict"] = np.select([apart & within, apart, within], ["differs, negligibly", "differs", "alike"], "open")
     return table[list(COMPARISONS)]
-
-
-def _hashable(value):
-    return tuple(value) if isinstance(value, list) else value
 
 
 def batch_sizes(study: Measured) -> pd.DataFrame:

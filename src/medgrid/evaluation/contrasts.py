@@ -15,6 +15,11 @@ from medgrid.evaluation.wording import called
 Picked = dict[str, list]  # values of settings
 
 
+def hashable(value: Any) -> Any:
+    """A setting's value as a key: lists (of milestones) as tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 def picked(selection: dict[str, Any]) -> Picked:
     """Settings as lists of values, without those that are left open."""
     return {

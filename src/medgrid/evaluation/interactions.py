@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from medgrid.evaluation.contrasts import named
+from medgrid.evaluation.contrasts import hashable, named
 from medgrid.evaluation.measured import Measured
 from medgrid.evaluation.statistics import estimate
 from medgrid.evaluation.wording import setting_name
@@ -109,7 +109,7 @@ def _designs(study: Measured) -> Iterator[Design]:
     by_seed = study.by_seed(study.settings["judged_by"]["metric"])
     table = study.values.loc[study.cells, study.axes]
     # as objects: beside numbers, pandas would take None for NaN, which is not even equal to itself
-    rows = [[_hashable(value) for value in row] for row in table.to_numpy()]
+    rows = [[hashable(value) for value in row] for row in table.to_numpy()]
     cells = pd.DataFrame(rows, table.index, study.axes, dtype=object)
     for one, other in itertools.combinations(study.axes, 2):
         if found := _factorial(cells, one, other):
@@ -118,10 +118,6 @@ def _designs(study: Measured) -> Iterator[Design]:
             values = values.reshape(len(first), len(second), len(blocks), -1)
             diverged = int(study.diverged.loc[list(itertools.chain(*blocks))].to_numpy().sum())
             yield Design((one, other), (first, second), values, diverged)
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _level(axis: str, value: Any) -> str:

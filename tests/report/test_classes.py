@@ -1,0 +1,58 @@
+"""Figures of the cells that validation picks: ROC curves, confusion, reliability."""
+
+import fake
+import numpy as np
+import pandas as pd
+import pytest
+from readable import assert_readable
+
+from medgrid.report.classes import confusion, roc
+from medgrid.report.reliability import reliability_diagrams
+
+# a warning of pandas or matplotlib is a mistake of ours
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def test_two_classes_have_one_roc_curve(tmp_path):
+    two = roc(fake.evaluated(tmp_path / "2", fake.small({"lr": [0.1]}, classes=("no", "yes"))), None)[0]
+    three = roc(fake.evaluated(tmp_path / "3", fake.small({"lr": [0.1]})), None)[0]
+    # the diagonal, then the curves
+    assert [len(figure.axes[0].get_lines()) for figure in (two, three)] == [1 + 1, 1 + 3 + 2]
+    assert two.axes[0].get_legend().get_texts()[0].get_text().startswith("yes: AUC")
+
+
+def test_confusion_reads_the_chosen_cell(tmp_path):
+    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1, 0.01]}))
+    figure, _ = confusion(study)
+    counts = pd.read_csv(tmp_path / "confusion.csv")
+    counts = counts[(counts["cell"] == study.chosen(None)) & (counts["checkpoint"] == "best")]
+    matrix = counts.groupby(["class", "predicted"])["images"].mean().unstack()
+    wanted = (100 * matrix.div(matrix.sum(axis=1), axis=0)).to_numpy().ravel()
+    assert [float(text.get_text()) for text in figure.axes[0].texts] == pytest.approx(wanted, abs=0.051)
+
+
+@pytest.mark.parametrize("models", [("resnet18",), ("resnet18", "vgg16", "vgg19", "resnet50", "alexnet")])
+def test_reliability_is_that_of_the_chosen_cells(models, tmp_path):
+    study = fake.evaluated(tmp_path, fake.small({"model": list(models), "lr": [0.1, 0.01]}, models=models))
+    figure, _ = reliability_diagrams(study)
+    assert_readable(figure)
+    drawn = [axes for axes in figure.axes if len(axes.get_lines()) == 3]
+    assert len(drawn) == len(models)
+    for axes, model in zip(drawn, models, strict=True):
+        cell = study.chosen(model if len(models) > 1 else None)
+        _, trained, mended = axes.get_lines()
+        # the marks hold as many images: their mean is that of all, of both seeds
+        probabilities, labels = study.probabilities(cell)
+        assert np.mean(trained.get_ydata()) == pytest.approx((probabilities.argmax(2) == labels).mean(), abs=0.02)
+        assert np.mean(trained.get_xdata()) == pytest.approx(probabilities.max(2).mean(), abs=0.02)
+        own = study.replicates[(study.replicates["cell"] == cell) & (study.replicates["checkpoint"] == "best")]
+        powers = probabilities ** (1 / own.sort_values("seed")["temperature"].to_numpy()[:, None, None])
+        wanted = (powers.max(2) / powers.sum(2)).mean()
+        assert np.mean(mended.get_xdata()) == pytest.approx(wanted, abs=0.002)
+        assert f"(T = {study.best.loc[cell, 'temperature_mean']:.2f})" in axes.get_title().replace("\n", " ")
+
+
+def test_reliability_where_everything_diverged(tmp_path):
+    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1]}), diverged=(("lr=0.1", 0), ("lr=0.1", 1)))
+    figure, _ = reliability_diagrams(study)
+    assert "diverged" in figure.axes[0].get_title()
