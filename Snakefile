@@ -8,10 +8,10 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from medgrid import targets
+from medgrid.launch import targets
 from medgrid.config import load, read_yaml
-from medgrid.errors import MedgridError
-from medgrid.grid import audit_name, plan
+from medgrid.utils.errors import MedgridError
+from medgrid.grid.layout import audit_name, plan
 
 # To compare params, Snakemake imports pandas (0.8 s) wherever it is installed; this says that it is not
 sys.modules["pandas"] = None
@@ -79,14 +79,14 @@ def made_from(rule, outputs, files):
     return {} if asked.isdisjoint([rule, *outputs]) and complete(outputs) else files
 
 
-FRONT = as_json({"studies": list(PLAN.studies)})
+INDEX = as_json({"studies": list(PLAN.studies)})
 
 
 wildcard_constraints:
     study="|".join(PLAN.studies),
     dataset=r"[^/]+",
     name=r"[^/]+",
-    pack=r"[^/]+",
+    job=r"[^/]+",
 
 
 include: "workflow/rules/data.smk"
@@ -140,12 +140,12 @@ except MedgridError as error:
 
 
 onsuccess:
-    # only now: a pack that Snakemake had not yet noted when it was killed is put together again from these
+    # only now: a job that Snakemake had not yet noted when it was killed is put together again from these
     for checkpoints in Path(DATA, "checkpoints").glob("*/*/"):
-        if Path(RESULTS, checkpoints.parent.name, "packs", checkpoints.name, "pack.json").exists():
+        if Path(RESULTS, checkpoints.parent.name, "jobs", checkpoints.name, "job.json").exists():
             shutil.rmtree(checkpoints)
             Path(f"{checkpoints}.lock").unlink(missing_ok=True)
     for file in Path(DATA, "settings").glob("*/redraw"):
         file.unlink()
     # no rule: it leads to every study that has a page, whatever this run was asked for
-    shell("medgrid front {FRONT:q} {RESULTS:q}")
+    shell("medgrid index {INDEX:q} {RESULTS:q}")

@@ -17,14 +17,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from medgrid.audit.clusters import TWINS
 from medgrid.audit.findings import audit
-from medgrid.audit.pairs import find_pairs
-from medgrid.audit.thumbnails import SIZE
+from medgrid.data.clusters import SAME_PICTURE
+from medgrid.data.near_duplicates import find_pairs
+from medgrid.data.thumbnails import SIZE
 
 SHARED = 300  # fields that images vary
 OWN = 0.75  # weight of an image's own field beside a shared one of weight 1
-PARTING = {"studies": ["benchmark"], "test": 0.3, "validation": 0.1, "use": None, "balanced": False, "seed": 0}
+SPLIT = {"studies": ["benchmark"], "test": 0.3, "validation": 0.1, "use": None, "balanced": False, "seed": 0}
 
 
 def fields(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -71,10 +71,10 @@ def main() -> None:
     began, processor = time.perf_counter(), time.process_time()
     pairs, looked_at = find_pairs(images, thumbnails)
     compared = time.perf_counter()
-    found = audit(images, thumbnails, pairs, [PARTING])
+    found = audit(images, thumbnails, pairs, [SPLIT])
     done, processor = time.perf_counter(), time.process_time() - processor
-    twins = pairs.loc[pairs["kind"].isin(TWINS), ["first", "second"]]
-    told = set(map(tuple, twins.to_numpy().tolist()))
+    near_duplicates = pairs.loc[pairs["kind"].isin(SAME_PICTURE), ["first", "second"]]
+    told = set(map(tuple, near_duplicates.to_numpy().tolist()))
     wanted = set(map(tuple, planted.tolist()))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{count} images, {torch.get_num_threads()} threads: {done - began:.0f} s, peak {peak:.2f} GiB")

@@ -1,8 +1,8 @@
-"""How far `medgrid plan` is off: each pack's planned seconds beside those that it took, in one run on one machine.
+"""How far `medgrid plan` is off: each job's planned seconds beside those that it took, in one run on one machine.
 
     python benchmarks/forecast.py
 
-A synthetic study with every kind of pack: heads on features, heads on feature maps, a stack on pixels, whole networks
+A synthetic study with every kind of job: heads on features, heads on feature maps, a stack on pixels, whole networks
 from scratch and partly unfrozen. Packs run one after another, since that is what a plan says.
 """
 
@@ -19,13 +19,13 @@ import yaml
 ROOT = Path(__file__).parent.parent
 STUDY = "kinds"
 KINDS = {
-    "title": "Kinds of packs", "dataset": "brain_tumor_mri", "split": {"test": 0.2, "validation": 0.1},
+    "title": "Kinds of jobs", "dataset": "brain_tumor_mri", "split": {"test": 0.2, "validation": 0.1},
     "image": {"size": 96}, "replicates": 2,
     "models": {
         "perceptron": {"layers": [{"pool": "flatten"}, {"dense": 64, "activation": "relu"}]},
         "plain": {"layers": [{"conv": 32, "activation": "relu"}, {"pool": "max"}, {"conv": 64, "activation": "relu"},
                              {"pool": "global_average"}, {"dense": 64, "activation": "relu"}]},
-        "maps": {"base": "resnet18", "layers": [{"conv": 64, "activation": "relu"}, {"pool": "global_average"}]},
+        "maps": {"backbone": "resnet18", "layers": [{"conv": 64, "activation": "relu"}, {"pool": "global_average"}]},
     },
     "fixed": {"optimizer": "adam", "batch_size": 32},
     "axes": {"model": ["resnet18"], "mode": ["head_only"], "lr": [0.01, 0.001, 0.0001], "epochs": [100]},
@@ -62,9 +62,7 @@ def main() -> None:
         medgrid(folder, "plan")
         medgrid(folder, "run", "--jobs", "1", "--until", "train")
         costs = json.loads(next((folder / "data/plans").glob("*.json")).read_text())
-        rows = [
-            (pack, cost["seconds"], taken(folder, f"train/{STUDY}", pack)) for pack, cost in costs["packs"].items()
-        ]
+        rows = [(job, cost["seconds"], taken(folder, f"train/{STUDY}", job)) for job, cost in costs["jobs"].items()]
         rows += [(name, each["seconds"], taken(folder, "features", name)) for name, each in costs["features"].items()]
     print("| job | planned, s | took, s | planned / took |\n|---|---:|---:|---:|")
     rows.append(("all", sum(row[1] for row in rows), sum(row[2] for row in rows)))

@@ -31,7 +31,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def compare(name: str, size: int, perturbations: int, repeats: int) -> tuple[float, float, float]:
     """Median seconds of LIME and of bare forward passes, and the median ratio."""
-    network = build(Model(base=name), CLASSES, "imagenet", "random", 3, size, seed=0).eval()
+    network = build(Model(backbone=name), CLASSES, "imagenet", "random", 3, size, seed=0).eval()
     generator = torch.Generator().manual_seed(0)
     coarse = torch.randint(0, 256, (1, 3, CELLS, CELLS), generator=generator).float()
     pixels = torch.nn.functional.interpolate(coarse, size)[0]

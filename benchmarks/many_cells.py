@@ -3,7 +3,7 @@
     python benchmarks/many_cells.py [100 1000 10000]
 
 A synthetic study of rates and seeds; once as whole networks, of which each cell is a job, and once as heads on the
-features of a frozen base, which share one.
+features of a frozen backbone, which share one.
 """
 
 import os

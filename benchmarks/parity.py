@@ -18,7 +18,7 @@ import torch
 import yaml
 
 from medgrid.config import load, read_yaml
-from medgrid.grid import plan
+from medgrid.grid.layout import plan
 from medgrid.models.device import keep_memory
 
 ROOT = Path(__file__).parent.parent

@@ -2,7 +2,7 @@
 
     python benchmarks/planted.py ARCHIVE.zip ...
 
-Images without natural twins are drawn from each archive and written into a folder under random classes, splits and
+Images without natural near-duplicates are drawn from each archive and written into a folder under random classes, splits and
 patients' names; each has one copy, altered in one way. `medgrid audit` then looks at the folder.
 """
 
@@ -19,13 +19,16 @@ import PIL.Image
 from PIL import ImageFilter
 
 from medgrid.audit.folder import audit_folder
-from medgrid.audit.thumbnails import thumbnail
-from medgrid.audit.twins import candidates, correlations, signatures
+from medgrid.data.alignment import candidates, correlations, signatures
 from medgrid.data.inventory import IMAGE_SUFFIXES, LITTER
 from medgrid.data.tensors import to_8_bit
+from medgrid.data.thumbnails import thumbnail
 
 CLASSES, SPLITS = ("a", "b"), ("train", "test")
-UNLIKE = (0.97, 0.90)  # correlations of no two images drawn reach these: well below a twin, above most other pairs
+UNLIKE = (
+    0.97,
+    0.90,
+)  # correlations of no two images drawn reach these: well below a near-duplicate, above most other pairs
 GROUP = r"(p\d+)_"
 Image, Rng = PIL.Image.Image, np.random.Generator
 
@@ -97,7 +100,7 @@ EXACT = ("same file", "same pixels")
 
 
 def unlike(images: list[Image], most: int) -> list[int]:
-    """Places of images of which no two come near to being twins."""
+    """Places of images of which no two come near to being near-duplicates."""
     small = np.stack([thumbnail(image) for image in images])
     pairs = candidates(signatures(small)).pairs
     pairs = pairs[(correlations(small, pairs) >= UNLIKE).all(1)]
@@ -151,7 +154,7 @@ def judge(planted: pd.DataFrame, pairs: pd.DataFrame) -> tuple[pd.DataFrame, dic
         for kind, rows in pairs.groupby("kind")
     }
     exact = found.get("file", set()) | found.get("pixels", set())
-    near = found.get("twin", set())
+    near = found.get("near_duplicate", set())
     ends = [frozenset(pair) for pair in zip(planted["copy"], planted["source"], strict=True)]
     hit = [
         pair in (exact if kind in EXACT else exact | near) for pair, kind in zip(ends, planted["kind"], strict=True)
@@ -163,7 +166,7 @@ def judge(planted: pd.DataFrame, pairs: pd.DataFrame) -> tuple[pd.DataFrame, dic
 
 
 def read(archive: str, most: int, seed: int) -> list[bytes]:
-    """Up to `most` images of a zip, without natural twins, drawn at random."""
+    """Up to `most` images of a zip, without natural near-duplicates, drawn at random."""
     with zipfile.ZipFile(archive) as opened:
         names = sorted(name for name in opened.namelist() if Path(name).suffix.lower() in IMAGE_SUFFIXES)
         names = [name for name in names if not LITTER.search(name)]

@@ -69,9 +69,18 @@ def jobs(data: Path) -> dict[str, list[str]]:
         data.glob(pattern) for pattern in ("archives/*/*.zip", "inventories/*.csv", "tensors/*.npy")
     )
     out, threads = data / "out", ["--threads", str(CORES)]
-    twins = [*MEDGRID, "twins", "{}", str(archive), str(inventory), f"{out}.csv", f"{out}.npz", *threads]
+    near_duplicates = [
+        *MEDGRID,
+        "near_duplicates",
+        "{}",
+        str(archive),
+        str(inventory),
+        f"{out}.csv",
+        f"{out}.npz",
+        *threads,
+    ]
     features = [*MEDGRID, "features", json.dumps(FEATURES), str(tensors), f"{out}.npy", f"{out}.json", *threads]
-    return {"near-duplicates": twins, "features of ResNet-50": [*features, "--device", "cpu"]}
+    return {"near-duplicates": near_duplicates, "features of ResNet-50": [*features, "--device", "cpu"]}
 
 
 def seconds_of(command: list[str], variables: dict[str, str]) -> float:

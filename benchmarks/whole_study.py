@@ -25,9 +25,9 @@ import numpy as np
 import plain
 import torch
 
-from medgrid.cells import cells
 from medgrid.config import load, read_yaml
-from medgrid.grid import plan
+from medgrid.grid.cells import cells
+from medgrid.grid.layout import plan
 from medgrid.models.device import keep_memory
 from medgrid.models.features import BATCH
 

@@ -18,12 +18,12 @@ PAIRS = DOCS.parent / "results/audits/brain_tumor_mri/pairs.csv"
 CHOSEN = [
     ("pixels", "meningioma", 0.5),
     ("pixels", "notumor", 0.5),
-    ("twin", "meningioma", 0.5),
-    ("twin", "notumor", 0.0),
-    ("twin", "notumor", 0.5),
-    ("twin", "notumor", 0.75),
+    ("near_duplicate", "meningioma", 0.5),
+    ("near_duplicate", "notumor", 0.0),
+    ("near_duplicate", "notumor", 0.5),
+    ("near_duplicate", "notumor", 0.75),
 ]
-KINDS = {"pixels": "identical pixels", "twin": "near-duplicate"}
+KINDS = {"pixels": "identical pixels", "near_duplicate": "near-duplicate"}
 NAMES = {"notumor": "no tumour"}
 GROUND, TEXT = "#0d1117", "#f0f6fc"  # readable on light and dark pages alike
 

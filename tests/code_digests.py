@@ -1,11 +1,11 @@
-"""Digests of the rooms' syntax trees. Run as a script (`make bless`) to note them beside the versions."""
+"""Digests of the packages' syntax trees. Run as a script (`make bless`) to note them beside the versions."""
 
 import ast
 import hashlib
 import json
 from pathlib import Path
 
-from medgrid.fingerprint import VERSIONS
+from medgrid.grid.versions import VERSIONS
 
 SOURCE = Path(__file__).parent.parent / "src/medgrid"
 NOTED = Path(__file__).with_name("code_digests.json")

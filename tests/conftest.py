@@ -13,12 +13,13 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import factories
 import pytest
 import torch
 import yaml
 
 from medgrid.config import Synthetic, Training
-from medgrid.files import exclusive
+from medgrid.utils.files import file_lock
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
@@ -48,9 +49,9 @@ def params() -> dict:
     return yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
-def merged(base: dict, overrides: dict) -> dict:
+def merged(backbone: dict, overrides: dict) -> dict:
     """As Snakemake merges a configfile into an earlier one."""
-    both = dict(base)
+    both = dict(backbone)
     for key, value in overrides.items():
         nested = isinstance(value, dict) and isinstance(both.get(key), dict)
         both[key] = merged(both[key], value) if nested else value
@@ -126,7 +127,7 @@ TINY = {
 }
 
 
-# heads on a frozen base (one pack, CPU) and whole networks (a pack each, which ask for a GPU)
+# heads on a frozen backbone (one job, CPU) and whole networks (a job each, which ask for a GPU)
 GRID = {
     "source": "synthetic",
     "run": ["grid"],
@@ -219,7 +220,7 @@ def finished_project(request, tmp_path_factory, worker_id):
 
     def copied(name: str, make: Callable[[Path], None]) -> Path:
         copy = shared / name
-        with exclusive(shared / f"{name}.lock", "another worker's run"):
+        with file_lock(shared / f"{name}.lock", "another worker's run"):
             if copy.exists():
                 return copy
             kept = store / f"{name}-{code_digest()}"
@@ -239,12 +240,11 @@ def finished_project(request, tmp_path_factory, worker_id):
 @pytest.fixture(scope="session")
 def large_study(finished_project, params) -> Path:
     """Folder of the largest grid, as if trained, with its tables; to be copied before it is changed."""
-    import fake
 
     def make(folder: Path) -> None:
-        settings, packs = fake.settings_of(fake.shortened(params, "stroke_transfer"), "stroke_transfer")
-        fake.write_study(folder, settings, packs)
-        fake.evaluate(folder, settings)
+        settings, jobs = factories.settings_of(factories.shortened(params, "stroke_transfer"), "stroke_transfer")
+        factories.write_study(folder, settings, jobs)
+        factories.evaluate(folder, settings)
 
     return finished_project("large", make)
 

@@ -12,12 +12,12 @@ from conftest import ROOT, Project, medgrid, merged
 from PIL import Image
 from snakemake.utils import update_config
 
-from medgrid.cells import cells
 from medgrid.config import load
 from medgrid.data.fetch import fetch
 from medgrid.data.inventory import write_inventory
-from medgrid.errors import MedgridError
-from medgrid.grid import plan
+from medgrid.grid.cells import cells
+from medgrid.grid.layout import plan
+from medgrid.utils.errors import MedgridError
 
 PAGE = (ROOT / "docs/adding.md").read_text()
 BLOCKS = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.M | re.S)]
@@ -33,11 +33,11 @@ def added(params) -> dict:
 
 
 def test_the_blocks_are_new_and_accepted(params, added):
-    places = [(place, key) for block in BLOCKS for place, entries in block.items() for key in entries]
-    assert places == [
+    indices = [(place, key) for block in BLOCKS for place, entries in block.items() for key in entries]
+    assert indices == [
         ("datasets", "my_scans"), ("datasets", "my_slides"), ("studies", "my_study"), ("weights", "resnet18"),
     ]  # fmt: skip
-    assert not any(key in params[place] for place, key in places)
+    assert not any(key in params[place] for place, key in indices)
     assert len(load(added).studies) == len(params["studies"]) + 1
 
 
@@ -50,8 +50,8 @@ def test_the_study_has_the_cells_that_the_page_counts(added):
         (size, rate) for size in (16, 32) for rate in (0.01, 0.001, 0.0001)
     }
     laid = plan(load(added))
-    packs = [laid.packs[f"my_study/{pack}"] for pack in laid.packs_of["my_study"]]
-    assert sum(len(pack.settings["cells"]) * len(pack.settings["seeds"]) for pack in packs) == 6 * 3
+    jobs = [laid.jobs[f"my_study/{job}"] for job in laid.jobs_of["my_study"]]
+    assert sum(len(job.settings["cells"]) * len(job.settings["seeds"]) for job in jobs) == 6 * 3
 
 
 def test_the_demo_runs_beside_them(added):
@@ -69,7 +69,7 @@ def test_one_more_value_is_one_more_row_of_cells(added):
 
 def names(config: dict) -> set[str]:
     laid = plan(load(config))
-    made = (laid.archives, laid.inventories, laid.splits, laid.tensors, laid.features, laid.packs)
+    made = (laid.archives, laid.inventories, laid.splits, laid.tensors, laid.features, laid.jobs)
     return {name for files in made for name in files} | {laid.manifest_of["my_study"]}
 
 
@@ -138,7 +138,7 @@ def test_the_study_runs_to_its_page(tmp_path):
         path = tmp_path / f"scans/{kind}/p{i // 2:02d}_{i % 2}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.effect_noise((side, side), 30).point(lambda v, i=i: v // 2 + 100 * (i % 2)).save(path)
-    overrides: dict = {"weights": {"mobilenet_v2": "settled"}}
+    overrides: dict = {"weights": {"mobilenet_v2": "random_calibrated"}}
     for block in copy.deepcopy(BLOCKS):
         update_config(overrides, block)
     digest = medgrid("digest", str(tmp_path / "scans")).stdout.strip()

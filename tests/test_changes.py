@@ -12,8 +12,8 @@ import yaml
 from conftest import ROOT, two_studies
 
 from medgrid.config import load
-from medgrid.fingerprint import VERSIONS
-from medgrid.grid import audit_name, plan
+from medgrid.grid.layout import audit_name, plan
+from medgrid.grid.versions import VERSIONS
 
 CLAIMS = {"better": {"text": "x", "tests": [{"kind": "best", "settings": {"lr": 0.1}}]}}
 PUBLISHED = [{"source": "x", "by": ["lr"], "metrics": ["test_accuracy"], "rows": [[0.1, 0.9]]}]
@@ -53,7 +53,7 @@ ROWS = {
     "more images": (
         "datasets.brain_tumor_mri.synthetic.images", 70,
         {
-            "fetch": 1, "inventory": 1, "twins": 1, "split": 1, "tensors": 1, "features": 1, "train": 5,
+            "fetch": 1, "inventory": 1, "near_duplicates": 1, "split": 1, "tensors": 1, "features": 1, "train": 5,
             "manifest": 2, "audit": 1,
         },
         IMAGES,
@@ -61,13 +61,13 @@ ROWS = {
     "where jobs run": ("device", "cuda", {}, set()),
 }  # fmt: skip
 
-# new files when the version of a room's code is raised
+# new files when the version of a package's code is raised
 CODE_ROWS = {
     "data": {
-        "fetch": 1, "inventory": 1, "twins": 1, "split": 1, "tensors": 1, "features": 1, "train": 5,
+        "fetch": 1, "inventory": 1, "near_duplicates": 1, "split": 1, "tensors": 1, "features": 1, "train": 5,
         "manifest": 2, "audit": 1,
     },
-    "audit": {"twins": 1, "split": 1, "train": 5, "manifest": 2, "audit": 1},
+    "audit": {"near_duplicates": 1, "split": 1, "train": 5, "manifest": 2, "audit": 1},
     "models": {"features": 1, "train": 5, "manifest": 2},
     "training": {"train": 5, "manifest": 2},
     "evaluation": {"manifest": 2},
@@ -79,8 +79,8 @@ def files(params: dict) -> set[tuple[str, str]]:
     """Every file of every study: the rule that makes it, and its name."""
     laid = plan(load(params))
     steps = {
-        "fetch": laid.archives, "inventory": laid.inventories, "twins": laid.twins, "split": laid.splits,
-        "tensors": laid.tensors, "features": laid.features, "train": laid.packs,
+        "fetch": laid.archives, "inventory": laid.inventories, "near_duplicates": laid.near_duplicates, "split": laid.splits,
+        "tensors": laid.tensors, "features": laid.features, "train": laid.jobs,
     }  # fmt: skip
     made = {(rule, name) for rule, names in steps.items() for name in names}
     made |= {("manifest", f"{study}/{name}") for study, name in laid.manifest_of.items()}

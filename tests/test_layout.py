@@ -8,7 +8,7 @@ import yaml
 from conftest import ROOT
 
 SOURCE = ROOT / "src/medgrid"
-# left to right; nothing imports from a room to its right
+# left to right; nothing imports from a package to its right
 ROOMS = ["data", "audit", "models", "training", "evaluation", "report"]
 GROUND = {
     "cells", "config", "errors", "files", "fingerprint", "grid", "network", "retry", "threads", "torchvision_names",
@@ -47,12 +47,12 @@ def test_the_picture_shows_the_rules():
     drawn = set(re.findall(r">(\w+)</text>", (ROOT / "docs/rules.svg").read_text()))
     code = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     rules = set(re.findall(r"^rule (\w+):", code, re.M))
-    aside = {"settings", "plan_settings", "calibrate", "redraw", "reaudit"}  # of long lines, plans, exceptions
+    aside = {"settings", "plan_settings", "profile", "redraw", "reaudit"}  # of long lines, plans, exceptions
     assert drawn == rules - aside | {"histopathology_batch", "stroke_transfer", "audit_mri_stroke"}
 
 
 def test_dvc_leaves_no_output_out():
-    """Every file of a study that a run promises is recorded, but what is made from packs without being shown."""
+    """Every file of a study that a run promises is recorded, but what is made from jobs without being shown."""
     stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["study"]["do"]
     entries = {name for kind in ("outs", "metrics", "plots") for entry in stage[kind] for name in entry}
     assert "results/report/${key}" in entries  # the page
@@ -61,4 +61,4 @@ def test_dvc_leaves_no_output_out():
     tables = set(re.findall(r"\"(\w+\.(?:csv|json))\"", code.split("def pack_files")[0]))
     tables |= set(re.findall(r"/(\w+\.(?:csv|html|json))\"", code)) - {"audit.json"}  # of a data set
     assert tables <= recorded
-    assert recorded - tables == {"packs", "manifest", "explanations", "models", "figures", "cards"}
+    assert recorded - tables == {"jobs", "manifest", "explanations", "models", "figures", "cards"}

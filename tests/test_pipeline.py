@@ -18,7 +18,7 @@ import yaml
 from conftest import ROOT, TINY, Project, merged
 
 from medgrid.config import load
-from medgrid.grid import plan
+from medgrid.grid.layout import plan
 
 STUDY = "brain_tumor_lr_batch"
 pytestmark = pytest.mark.pipeline
@@ -65,7 +65,7 @@ def test_a_second_run_has_nothing_to_do(finished):
 
 
 def test_synthetic_files_say_so_in_their_names(finished):
-    for folder in ("archives/brain_tumor_mri", "inventories", "twins", "splits", "tensors", "features"):
+    for folder in ("archives/brain_tumor_mri", "inventories", "near_duplicates", "splits", "tensors", "features"):
         (files := list((finished.folder / "data" / folder).iterdir()))
         assert files
         assert all("-synthetic-" in file.name for file in files)
@@ -169,7 +169,7 @@ def test_a_dry_run_imports_little(tmp_path):
 
 
 def test_every_study_and_profile_plans(tmp_path, params):
-    """In an empty folder, so that nothing is finished yet: each study's packs are scheduled, and no other's."""
+    """In an empty folder, so that nothing is finished yet: each study's jobs are scheduled, and no other's."""
     empty = Project(tmp_path, TINY)
     profiles = ROOT / "workflow/profiles"
     overridden = {
@@ -185,7 +185,7 @@ def test_every_study_and_profile_plans(tmp_path, params):
             cwd=empty.folder, capture_output=True, text=True,
         )  # fmt: skip
         assert result.returncode == 0, result.stderr
-        jobs = sum(len(laid.packs_of[study]) for study in studies)
+        jobs = sum(len(laid.jobs_of[study]) for study in studies)
         assert re.search(rf"^train +{jobs}$", result.stdout + result.stderr, re.M), arguments
 
 
@@ -196,7 +196,7 @@ def test_a_run_killed_at_any_stage_is_completed(project, finished):
         ("data/inventories/*.csv", os.kill),  # its jobs live on as orphans
         ("data/features/*.npy", os.killpg),
         ("data/checkpoints/*/*/*.pt", os.killpg),
-        ("results/*/packs/*/predictions.npz", os.killpg),
+        ("results/*/jobs/*/predictions.npz", os.killpg),
     ]:
         with log.open("a") as output:
             run = subprocess.Popen(
@@ -209,13 +209,13 @@ def test_a_run_killed_at_any_stage_is_completed(project, finished):
             time.sleep(0.02)
         kill(run.pid, signal.SIGKILL)
         run.wait()
-    (pack, *_) = project.folder.glob("results/*/packs/*/predictions.npz")
-    made = pack.stat().st_mtime_ns
+    (job, *_) = project.folder.glob("results/*/jobs/*/predictions.npz")
+    made = job.stat().st_mtime_ns
     again = project.run()
     assert again.returncode == 0, again.stderr
-    # a finished pack that Snakemake had not heard of is put together again, but none of it is trained again
-    said = (project.folder / f"data/logs/train/{STUDY}/{pack.parent.name}.log").read_text()
-    assert pack.stat().st_mtime_ns == made or "4 of 4 stacks were finished earlier" in said
+    # a finished job that Snakemake had not heard of is put together again, but none of it is trained again
+    said = (project.folder / f"data/logs/train/{STUDY}/{job.parent.name}.log").read_text()
+    assert job.stat().st_mtime_ns == made or "4 of 4 stacks were finished earlier" in said
     assert not list(project.folder.glob("data/checkpoints/*/*"))
     for table in ("cells", "replicates", "curves"):
         ours, theirs = (text_of(p.folder / "results" / STUDY / f"{table}.csv") for p in (project, finished))
@@ -236,7 +236,7 @@ def test_only_one_run_at_a_time(project):
 
 
 def test_a_changed_setting_asks_for_new_results_and_no_stale_one_is_shown(finished, tmp_path):
-    """A rate taken away: its rows leave the tables, although its pack still lies there."""
+    """A rate taken away: its rows leave the tables, although its job still lies there."""
     folder = tmp_path / "copy"
     subprocess.run(["cp", "-a", str(finished.folder), str(folder)], check=True)
     # as in a fresh clone: Snakemake has forgotten everything
@@ -250,7 +250,7 @@ def test_a_changed_setting_asks_for_new_results_and_no_stale_one_is_shown(finish
     assert result.returncode == 0, result.stderr
     assert "started train" in result.stderr
     assert {cell["lr"] for cell in rows(folder / "results" / STUDY / "cells.csv")} == {"0.01"}
-    # and back: the old packs are right by construction, only the reports are made again
+    # and back: the old jobs are right by construction, only the reports are made again
     (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
@@ -289,7 +289,7 @@ def test_more_cells_than_a_command_line_holds(project):
     (project.folder / "tiny.yaml").write_text(yaml.safe_dump(overrides))
     result = project.run("--until", "train")
     assert result.returncode == 0, result.stderr
-    (pack,) = project.folder.glob("results/*/packs/*/predictions.npz")
-    with np.load(pack) as predictions:
+    (job,) = project.folder.glob("results/*/jobs/*/predictions.npz")
+    with np.load(job) as predictions:
         assert len(predictions["cells"]) == 400
     assert not list(project.folder.glob("data/settings/**/*.json"))

@@ -14,7 +14,7 @@ import yaml
 from conftest import ROOT, two_studies
 
 from medgrid.config import load
-from medgrid.grid import plan
+from medgrid.grid.layout import plan
 
 pytestmark = pytest.mark.pipeline
 REPORTS = dict.fromkeys(["manifest", "summary", "evaluate", "explain", "figures", "page"], 1)
@@ -130,13 +130,13 @@ def same_numbers(project: Recorded) -> None:
     project.edit("src/medgrid/models/layers.py", "\ndef ", "\nUNUSED = 1\n\n\ndef ")
     project.edit("src/medgrid/models/layers.py", '"""', '"""Also: ')
     project.edit("workflow/rules/training.smk", '"medgrid train ', '"medgrid  train ')
-    for folder in ("archives/brain_tumor_mri", "inventories", "twins", "splits", "tensors", "features"):
+    for folder in ("archives/brain_tumor_mri", "inventories", "near_duplicates", "splits", "tensors", "features"):
         for file in (project.folder / "data" / folder).iterdir():
             os.utime(file)
 
 
 def prepared_away(project: Recorded) -> None:
-    for folder in ("inventories", "twins", "splits", "tensors", "features", "checkpoints"):
+    for folder in ("inventories", "near_duplicates", "splits", "tensors", "features", "checkpoints"):
         shutil.rmtree(project.folder / "data" / folder)
 
 
@@ -151,7 +151,7 @@ ROWS = {
     "images of another size": (
         setting("studies.other.image.size", 24), REPORTS | {"tensors": 1, "train": 1}, OTHER_ONE,
     ),
-    "what counts as a twin": (version("audit"), both(twins=1, split=1, train=5), BOTH),
+    "what counts as a near-duplicate": (version("audit"), both(near_duplicates=1, split=1, train=5), BOTH),
     "what no number follows from": (same_numbers, {}, set()),
     "prepared files deleted": (prepared_away, {}, set()),
 }  # fmt: skip
@@ -207,18 +207,18 @@ def test_an_experiment_in_a_copy_trains_the_same(checked_out, tmp_path, name):
     project = checked_out.copy(tmp_path / "project")
     change(project)
     command = ["medgrid", "run", "-n", "--forcerun", "manifest", "--", "prune_grid", "grid"]
-    prepared = {"inventory": 1, "twins": 1, "split": 1, "tensors": 1}
+    prepared = {"inventory": 1, "near_duplicates": 1, "split": 1, "tensors": 1}
     assert _jobs(project.call("env", "PYTHONPATH=src", *command)) == REPORTS | jobs | prepared | {"prune_grid": 1}
 
 
 def test_dvc_repro_trains_what_changed_and_records_it(recorded, tmp_path):
     project = recorded.copy(tmp_path / "project")
     setting("studies.grid.axes.lr", [0.1, 0.02])(project)
-    before = {path: path.stat().st_mtime for path in (project.folder / "results").rglob("pack.json")}
+    before = {path: path.stat().st_mtime for path in (project.folder / "results").rglob("job.json")}
     project.call("dvc", "repro")
-    packs = {path.parent.name for path in (project.folder / "results/grid/packs").glob("*/pack.json")}
-    assert packs == set(plan(load(project.params)).packs_of["grid"])
-    after = {path: path.stat().st_mtime for path in (project.folder / "results").rglob("pack.json")}
+    jobs = {path.parent.name for path in (project.folder / "results/grid/jobs").glob("*/job.json")}
+    assert jobs == set(plan(load(project.params)).jobs_of["grid"])
+    after = {path: path.stat().st_mtime for path in (project.folder / "results").rglob("job.json")}
     assert len(set(after) & set(before)) == 3
     assert all(after[path] == before[path] for path in set(after) & set(before))
     lock = yaml.safe_load((project.folder / "dvc.lock").read_text())
@@ -336,5 +336,5 @@ def test_restoring_what_was_never_recorded_or_has_changed_says_so(recorded, tmp_
 
 def test_every_image_and_weight_stays_out_of_git(recorded):
     tracked = recorded.call("git", "ls-files").splitlines()
-    assert not [name for name in tracked if name.startswith("data/") or "/packs/" in name]
+    assert not [name for name in tracked if name.startswith("data/") or "/jobs/" in name]
     assert [name for name in tracked if name.startswith("results/grid/")]

@@ -5,7 +5,7 @@ import json
 from code_digests import NOTED, digest, now
 
 HOW = (
-    "the code of room '{room}' changed. If its numbers may have changed, raise its version in "
+    "the code of package '{package}' changed. If its numbers may have changed, raise its version in "
     "src/medgrid/fingerprint.py (everything made by it will be made anew). Then, or if the numbers surely stay, "
     "run `make bless`."
 )
@@ -14,7 +14,7 @@ HOW = (
 def test_changed_code_was_bumped_or_blessed():
     noted = json.loads(NOTED.read_text())
     for room, current in now().items():
-        assert noted.get(room) == current, HOW.format(room=room)
+        assert noted.get(room) == current, HOW.format(package=room)
 
 
 def test_comments_docstrings_and_layout_do_not_count():

@@ -11,39 +11,39 @@ import sys
 from pathlib import Path
 
 from medgrid import __version__
-from medgrid.errors import MedgridError
+from medgrid.utils.errors import MedgridError
 
 # job: function, its files in order, and options beyond them
 JOBS = {
     "fetch": ("medgrid.data.fetch:fetch", "target"),
     "inventory": ("medgrid.data.inventory:write_inventory", "archive target"),
-    "twins": ("medgrid.audit.pairs:write_twins", "archive inventory target thumbnails"),
-    "split": ("medgrid.audit.split:write_split", "inventory twins target"),
-    "findings": ("medgrid.report.audit:write_audit", "inventory twins thumbnails audit pairs page"),
+    "near_duplicates": ("medgrid.data.near_duplicates:write_near_duplicates", "archive inventory target thumbnails"),
+    "split": ("medgrid.data.split:write_split", "inventory near_duplicates target"),
+    "findings": ("medgrid.report.site.audit:write_audit", "inventory near_duplicates thumbnails audit pairs page"),
     "tensors": ("medgrid.data.tensors:write_tensors", "archive inventory target"),
     "weights": ("medgrid.models.weights:fetch_weights", "target"),
     "features": ("medgrid.models.features:write_features", "tensors target stamp"),
     "summary": ("medgrid.models.summary:write_summary", "target"),
-    "train": ("medgrid.training.pack:train_pack", "split target checkpoints"),
-    "evaluate": ("medgrid.evaluation.results:write_results", "folder split"),
-    "prune": ("medgrid.evaluation.manifest:prune", "folder"),
+    "train": ("medgrid.training.job:train_job", "split target checkpoints"),
+    "evaluate": ("medgrid.evaluation.evaluate:write_results", "folder split"),
+    "prune": ("medgrid.grid.manifest:prune", "folder"),
     "submissions": ("medgrid.evaluation.submissions:write_submissions", "folder"),
-    "figures": ("medgrid.report.figures:write_figures", "folder split tensors"),
+    "figures": ("medgrid.report.figures.write:write_figures", "folder split tensors"),
     "explain": ("medgrid.report.explain:write_explanations", "folder split tensors weights"),
-    "page": ("medgrid.report.page:write_cards_and_page", "folder inventory split tensors site"),
-    "calibrate": ("medgrid.training.cost:write_costs", "target"),
-    "costs": ("medgrid.training.cost:print_costs", ""),
-    "front": ("medgrid.report.front:write_front", "folder"),
+    "page": ("medgrid.report.site.page:write_cards_and_page", "folder inventory split tensors site"),
+    "profile": ("medgrid.training.profile:write_profile", "target"),
+    "costs": ("medgrid.training.profile:print_costs", ""),
+    "index": ("medgrid.report.site.index:write_index", "folder"),
 }
 OPTIONS = {
     "fetch": ("mirror", "folder"),
     "inventory": ("threads",),
-    "twins": ("threads",),
+    "near_duplicates": ("threads",),
     "tensors": ("threads",),
     "weights": ("mirror",),
     "features": ("weights", "device", "threads", "slots"),
     "train": ("features", "stamp", "tensors", "weights", "device", "threads", "slots"),
-    "calibrate": ("split", "device", "threads", "slots"),
+    "profile": ("split", "device", "threads", "slots"),
     "explain": ("threads",),
     "page": ("audit",),
 }
@@ -117,7 +117,7 @@ def _job(name: str, arguments: dict) -> None:
 
 def _audit(arguments: dict) -> None:
     from medgrid.audit.folder import FAILINGS, audit_folder, failures, tell
-    from medgrid.report.audit import write_audit_page
+    from medgrid.report.site.audit import write_audit_page
 
     asked = [word for word in arguments["fail_on"].split(",") if word]
     if unknown := [word for word in asked if word not in FAILINGS]:
@@ -137,11 +137,11 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         if sys.argv[1:2] == ["run"]:  # everything behind it is Snakemake's own
-            from medgrid.run import run
+            from medgrid.launch.run import run
 
             run(sys.argv[2:])
         if sys.argv[1:2] == ["restore"] and sys.argv[2:] not in (["-h"], ["--help"]):  # and here DVC's
-            from medgrid.restore import restore
+            from medgrid.launch.restore import restore
 
             restore(sys.argv[2:])
         behind = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
@@ -149,7 +149,7 @@ def main() -> None:
         command = arguments.pop("command")
         if command == "plan":
             from medgrid.config import read_yaml
-            from medgrid.run import run
+            from medgrid.launch.run import run
 
             known, named = read_yaml("params.yaml").get("studies", {}), arguments["studies"]
             # a configfile among the options may bring others
@@ -158,7 +158,7 @@ def main() -> None:
             targets = [f"plan_{study}" for study in arguments["studies"]] or ["plan"]
             run([*sys.argv[behind + 1 :], "--", *targets])
         if command == "verify":
-            from medgrid.restore import verify
+            from medgrid.launch.restore import verify
 
             verify(arguments["study"])
         elif command == "audit":

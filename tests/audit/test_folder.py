@@ -115,7 +115,7 @@ def test_faults_fail_it_in_one_line(folder, audit):
     told = {(row.kind, row.first_path, row.second_path) for row in pairs.itertuples() if row.kind != "rejected"}
     assert told == {
         ("file", "train/ill/copy.png", "train/well/p0_0.png"),
-        ("twin", "test/ill/again.jpg", "train/ill/p1_3.png"),
+        ("near_duplicate", "test/ill/again.jpg", "train/ill/p1_3.png"),
     }
     assert audit(folder, "--fail-on", "").returncode == 0
 
@@ -138,7 +138,7 @@ def test_a_flat_folder_without_classes_is_audited(tmp_path, audit):
     assert "1 are copies of others" in done.stderr
 
 
-def test_two_encodings_are_a_data_set_of_twins(tmp_path, audit):
+def test_two_encodings_are_a_data_set_of_near_duplicates(tmp_path, audit):
     for label, quality in (("ill", 60), ("well", 95)):
         (tmp_path / "two" / label).mkdir(parents=True)
         blot(1).save(tmp_path / "two" / label / "a.jpg", quality=quality)
@@ -154,7 +154,7 @@ def test_images_outside_of_splits_are_in_none(folder, audit):
     assert audit(folder, "--fail-on", "exact").returncode == 1
 
 
-def test_odd_files_are_told_and_stop_nothing(folder, audit):
+def test_odd_files_are_reported_and_stop_nothing(folder, audit):
     PIL.Image.new("LAB", (30, 30)).save(folder / "train/ill/lab.tif")
     PIL.Image.fromarray(np.zeros((30, 30), np.float32)).save(folder / "train/ill/deep.tif")
     (folder / "linked").symlink_to(folder / "train")

@@ -70,7 +70,7 @@ def test_conflicts_patients_and_split_crossings_are_counted(planted):
 
 
 @pytest.mark.parametrize(("factor", "low", "high"), [(1.0, 0.35, 0.65), (1.05, 0.999, 1.0)])
-def test_a_size_that_tells_the_class_is_told(heads, tmp_path, factor, low, high):
+def test_a_size_that_tells_the_class_is_reported(heads, tmp_path, factor, low, high):
     benchmark.sizes(heads[:120], tmp_path / "images", 0, factor)
     found = audit_folder(str(tmp_path / "images"), tmp_path / "out", "", 1, lambda *_: None)
     assert low <= found["shortcuts"]["width and height"] <= high

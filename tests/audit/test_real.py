@@ -21,17 +21,17 @@ import yaml
 from conftest import ROOT
 
 AUDITS = sorted((ROOT / "results/audits").glob("*/audit.json"))
-KINDS = {"file": {"file"}, "pixels": {"file", "pixels"}, "near": {"file", "pixels", "twin"}}
+KINDS = {"file": {"file"}, "pixels": {"file", "pixels"}, "near": {"file", "pixels", "near_duplicate"}}
 
 
 def archive_of(name: str) -> Path:
     dataset = yaml.safe_load((ROOT / "params.yaml").read_text())["datasets"][name]
     slug = dataset["kaggle"]["handle"].split("/")[1]
-    places = [
+    indices = [
         *(ROOT / "data/archives" / name).glob("*.zip"),
         Path(os.environ.get("MEDGRID_MIRROR", "."), f"{slug}.zip"),
     ]
-    found = next((place for place in places if place.exists()), None)
+    found = next((place for place in indices if place.exists()), None)
     if found is None:
         pytest.skip(f"the archive of {name} is not here")
     return found
@@ -82,9 +82,11 @@ def test_the_rest_hangs_together(audited):
     _, found, pairs = audited
     assert sum(found["classes"].values()) == sum(found["original_splits"].values()) == found["images"]
     assert found["pairs"] == {
-        kind: sum(pair["kind"] == kind for pair in pairs) for kind in ("file", "pixels", "twin")
+        kind: sum(pair["kind"] == kind for pair in pairs) for kind in ("file", "pixels", "near_duplicate")
     }
-    strong = [(float(pair["correlation"]), float(pair["detail"])) for pair in pairs if pair["kind"] == "twin"]
+    strong = [
+        (float(pair["correlation"]), float(pair["detail"])) for pair in pairs if pair["kind"] == "near_duplicate"
+    ]
     assert all(
         r >= found["search"]["correlation"] - 1e-4 and d >= found["search"]["detail"] - 1e-4 for r, d in strong
     )
@@ -93,8 +95,8 @@ def test_the_rest_hangs_together(audited):
     clean = [split for split in found["splits"] if split["protocol"] == "clean"]
     assert clean
     for split in clean:
-        assert split["copies_in_training"] == split["twins_in_training"] == split["groups_in_training"] == 0
-    assert any(split["twins_in_training"] for split in found["splits"] if split["protocol"] == "published")
+        assert split["copies_in_training"] == split["near_duplicates_in_training"] == split["groups_in_training"] == 0
+    assert any(split["near_duplicates_in_training"] for split in found["splits"] if split["protocol"] == "published")
 
 
 def test_copies_are_those_of_a_dictionary_of_bytes(audited):
@@ -121,13 +123,15 @@ def test_copies_are_those_of_a_dictionary_of_bytes(audited):
     assert Counter(told(path)[0] for paths in files.values() for path in paths) == found["classes"]
 
 
-def test_twins_are_those_of_other_methods(audited):
-    """Some twins by OpenCV's own alignment (ECC, affine); of a part of the images all pairs, by plain correlation."""
+def test_near_duplicates_are_those_of_other_methods(audited):
+    """Some near-duplicates by OpenCV's own alignment (ECC, affine); of a part of the images all pairs, by plain correlation."""
     name, _, pairs = audited
     rng = np.random.default_rng(0)
     repeated = [pair for pair in pairs if pair["kind"] != "rejected"]
-    twins = [pair for pair in repeated if pair["kind"] == "twin"]
-    chosen = [twins[i] for i in rng.choice(len(twins), min(len(twins), 40), replace=False)]
+    near_duplicates = [pair for pair in repeated if pair["kind"] == "near_duplicate"]
+    chosen = [
+        near_duplicates[i] for i in rng.choice(len(near_duplicates), min(len(near_duplicates), 40), replace=False)
+    ]
     with zipfile.ZipFile(archive_of(name)) as archive:
 
         def picture(path: str) -> np.ndarray:

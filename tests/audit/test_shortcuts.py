@@ -52,7 +52,7 @@ def test_copies_do_not_tell_each_other_s_class(rng):
     assert shortcuts(twice.assign(cluster=range(200)), small)[NEAREST] > 0.7
 
 
-def test_nothing_is_told_where_there_is_nothing_to_tell_apart(rng):
+def test_nothing_is_reported_where_there_is_nothing_to_tell_apart(rng):
     images = images_of(20, rng)
     small = shrunk(rng.integers(0, 255, (20, 64, 64)).astype(np.uint8))
     assert shortcuts(images.assign(label="a"), small) == {}

@@ -4,8 +4,8 @@ import zipfile
 import pytest
 from conftest import medgrid
 
-from medgrid.data.archive import content_digest, pack
-from medgrid.errors import MedgridError
+from medgrid.data.archive import content_digest, zip_folder
+from medgrid.utils.errors import MedgridError
 
 SHELL = r"find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
 
@@ -22,7 +22,7 @@ def test_digest_is_what_the_shell_says(archive, tmp_path):
 
 def test_zip_folder_and_repacked_zip_agree(archive, tmp_path):
     zipfile.ZipFile(archive).extractall(tmp_path / "folder")
-    pack(tmp_path / "folder", tmp_path / "again.zip")
+    zip_folder(tmp_path / "folder", tmp_path / "again.zip")
     assert content_digest(archive) == content_digest(tmp_path / "folder") == content_digest(tmp_path / "again.zip")
 
 
@@ -40,15 +40,15 @@ def test_damaged_archives_are_named(archive, tmp_path):
         content_digest(tmp_path / "none.zip")
 
 
-def test_names_that_no_zip_can_hold_are_told(tmp_path):
+def test_names_that_no_zip_can_hold_are_reported(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "caf\udce9.png").write_bytes(b"")
     with pytest.raises(MedgridError, match=r"the name of b'caf\\xe9.png' is not UTF-8"):
-        pack(folder, tmp_path / "a.zip")
+        zip_folder(folder, tmp_path / "a.zip")
 
 
-def test_an_archive_under_a_password_is_told(tmp_path):
+def test_an_archive_under_a_password_is_reported(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a.png", b"x")
     content = bytearray((tmp_path / "a.zip").read_bytes())

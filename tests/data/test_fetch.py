@@ -8,10 +8,10 @@ import zipfile
 import pytest
 from conftest import medgrid
 
-from medgrid import retry
 from medgrid.data.archive import content_digest
 from medgrid.data.fetch import fetch
-from medgrid.errors import MedgridError
+from medgrid.utils import retry
+from medgrid.utils.errors import MedgridError
 
 HANDLE = "owner/phantoms/versions/1"
 
@@ -49,7 +49,7 @@ def test_a_data_set_comes_without_credentials(archive, standin, tmp_path):
     assert "Declare it" not in result.stderr
 
 
-def test_what_kaggle_delivers_is_taken_and_its_digest_told(archive, standin, tmp_path):
+def test_what_kaggle_delivers_is_taken_and_its_digest_reported(archive, standin, tmp_path):
     server = standin(archive.read_bytes())
     target, result = from_kaggle(server, tmp_path, settings(archive, sha256=None))
     assert result.returncode == 0, result.stderr

@@ -13,7 +13,7 @@ from PIL import Image
 from medgrid.config import Dataset
 from medgrid.data.inventory import write_inventory
 from medgrid.data.tensors import write_tensors
-from medgrid.errors import MedgridError
+from medgrid.utils.errors import MedgridError
 
 OPEN = {
     "dataset": "odd", "images": r"(?i)^(?P<label>[^/]+)/[^/]+\.(jpe?g|png|tif)$", "group": None,
@@ -208,7 +208,7 @@ def test_an_image_that_the_table_lacks_is_named(patches, tmp_path):
         assert not (tmp_path / "a.csv").exists()
 
 
-def test_an_id_without_an_image_is_told(patches, tmp_path, capsys):
+def test_an_id_without_an_image_is_reported(patches, tmp_path, capsys):
     patches["labels.csv"] += b"0000,1\n"
     assert len(inventory_of(patches, tmp_path)) == 4
     assert "1 ids of labels.csv have no image, such as 0000" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from PIL import Image
 from medgrid.config import Dataset, LabelTable, Synthetic
 from medgrid.data.inventory import write_inventory
 from medgrid.data.synthetic import generate
-from medgrid.errors import MedgridError
+from medgrid.utils.errors import MedgridError
 
 SMALL = {"images": 24, "size": 32}
 LABELS = LabelTable(file="tables/train.csv", id="name", label="kind", values={"0": "a", "1": "b"})

@@ -3,14 +3,14 @@
 import json
 import zlib
 
-import fake
+import factories
 import numpy as np
 import pandas as pd
 import pytest
 
 from medgrid.config import load
-from medgrid.errors import MedgridError
 from medgrid.evaluation.verdicts import write_verdicts
+from medgrid.utils.errors import MedgridError
 
 IMAGES, SEEDS, EPOCHS = 1200, 5, 24
 AXES = {"optimizer": ["sgd", "adam"], "batch_size": [16, 32, 64], "lr": [0.1, 0.001]}
@@ -22,7 +22,7 @@ def accuracy(cell: dict) -> float:
     return 0.75 + 0.06 * (cell["optimizer"] == "adam") + gain * (cell["lr"] == 0.1)
 
 
-def write_pack(folder, cells: list[dict], classes: list[str], diverged: tuple = ()) -> None:
+def write_job(folder, cells: list[dict], classes: list[str], diverged: tuple = ()) -> None:
     """Predictions that are right as often as `accuracy` says, images alike hard for every cell, and curves."""
     folder.mkdir(parents=True)
     labels = np.arange(IMAGES) % len(classes)
@@ -56,11 +56,11 @@ def write_pack(folder, cells: list[dict], classes: list[str], diverged: tuple = 
 def verdicts(folder, claims: dict, diverged: tuple = (), **study) -> dict[str, dict]:
     """Judge claims, given by name as lists of tests."""
     stated = {name: {"text": name, "tests": tests} for name, tests in claims.items()}
-    params = fake.small(AXES, classes=("a", "b"), replicates=SEEDS, claims=stated, **study)
-    settings, packs = fake.settings_of(params, "odd")
-    for name, pack in packs.items():
-        write_pack(folder / "packs" / name, pack["cells"], settings["classes"], diverged)
-    fake.write_models(settings, folder)
+    params = factories.small(AXES, classes=("a", "b"), replicates=SEEDS, claims=stated, **study)
+    settings, jobs = factories.settings_of(params, "odd")
+    for name, job in jobs.items():
+        write_job(folder / "jobs" / name, job["cells"], settings["classes"], diverged)
+    factories.write_models(settings, folder)
     score = [
         {"cell": cell["id"], "checkpoint": "best", "validation_loss_mean": 1, "diverged": 0}
         for cell in settings["cells"]
@@ -95,14 +95,14 @@ JUDGED = {
     "together": ([{"kind": "interaction", "axis": "batch_size", "settings": [HIGH, LOW]}], "supported"),
     "together_reversed": ([{"kind": "interaction", "axis": "batch_size", "settings": [LOW, HIGH]}], "contradicted"),
     "by_chance": ([{"kind": "chance", "settings": SGD}], "contradicted"),
-    "rougher": ([{"kind": "rougher", "settings": [HIGH, LOW]}], "supported"),
-    "smoother": ([{"kind": "rougher", "settings": [LOW, HIGH]}], "contradicted"),
-    "overfits": ([{"kind": "gap", "settings": ADAM, "above": 0.05, "each": True}], "supported"),
-    "does_not": ([{"kind": "gap", "settings": SGD, "below": 0.05}], "supported"),
-    "by_ten": ([{"kind": "gap", "settings": ADAM, "about": 0.1, "margin": 0.01}], "supported"),
-    "by_twenty": ([{"kind": "gap", "settings": ADAM, "about": 0.2, "margin": 0.01}], "contradicted"),
-    "settles": ([{"kind": "flat", "settings": LOW, "after": 14, "margin": 0.02}], "supported"),
-    "still_climbing": ([{"kind": "flat", "settings": LOW, "after": 4, "margin": 0.02}], "contradicted"),
+    "noisier": ([{"kind": "noisier", "settings": [HIGH, LOW]}], "supported"),
+    "smoother": ([{"kind": "noisier", "settings": [LOW, HIGH]}], "contradicted"),
+    "overfits": ([{"kind": "generalization_gap", "settings": ADAM, "above": 0.05, "each": True}], "supported"),
+    "does_not": ([{"kind": "generalization_gap", "settings": SGD, "below": 0.05}], "supported"),
+    "by_ten": ([{"kind": "generalization_gap", "settings": ADAM, "about": 0.1, "margin": 0.01}], "supported"),
+    "by_twenty": ([{"kind": "generalization_gap", "settings": ADAM, "about": 0.2, "margin": 0.01}], "contradicted"),
+    "settles": ([{"kind": "plateau", "settings": LOW, "after": 14, "margin": 0.02}], "supported"),
+    "still_climbing": ([{"kind": "plateau", "settings": LOW, "after": 4, "margin": 0.02}], "contradicted"),
     "quick": ([{"kind": "fastest", "settings": SGD}], "supported"),
     "slow": ([{"kind": "slowest", "settings": SGD}], "contradicted"),
     "both_must_hold": (
@@ -110,7 +110,7 @@ JUDGED = {
     ),
     "of_what_is_not_there": ([{"kind": "best", "settings": {"batch_size": 128}}], "open"),
     "of_what_is_not_there_at_all": ([{"kind": "best", "settings": {"batch_size": 128} | HIGH}], "open"),
-    "half_of_it_is_not_there": ([{"kind": "best", "settings": ADAM}, {"kind": "flat", "after": 30}], "open"),
+    "half_of_it_is_not_there": ([{"kind": "best", "settings": ADAM}, {"kind": "plateau", "after": 30}], "open"),
     "networks_of_one_size": ([{"kind": "correlated"}], "open"),
 }  # fmt: skip
 
@@ -185,13 +185,15 @@ def test_a_diverged_training_counts_as_chance_and_claims_of_its_curves_do_withou
     cell = "sgd_batch_size=16_lr=0.1"
     tests = {
         "adam": [{"kind": "order", "settings": [ADAM, SGD], "of": HIGH | {"batch_size": 16}}],
-        "gap": [{"kind": "gap", "settings": SGD | HIGH | {"batch_size": 16}, "below": 0.05}],
+        "generalization_gap": [
+            {"kind": "generalization_gap", "settings": SGD | HIGH | {"batch_size": 16}, "below": 0.05}
+        ],
     }
     found = verdicts(tmp_path, tests, tuple((cell, seed) for seed in range(4)))
     (part,) = found["adam"]["parts"]
     # 0.77 against (0.71 + 4 x 0.5) / 5
     assert part["estimate"] == pytest.approx(0.77 - 0.542, abs=0.03)
-    assert found["gap"]["parts"][0]["replicates"] == 1
+    assert found["generalization_gap"]["parts"][0]["replicates"] == 1
 
 
 def test_better_by_too_little_for_sure_is_contradicted_in_whole_and_in_part(tmp_path):
@@ -206,7 +208,7 @@ def test_better_by_too_little_for_sure_is_contradicted_in_whole_and_in_part(tmp_
 def test_curves_without_a_seed_in_common_are_said_to_be_so(tmp_path):
     one, other = "sgd_batch_size=16_lr=0.1", "sgd_batch_size=16_lr=0.001"
     failed = [(one, 0), (one, 1), (one, 2), (other, 3), (other, 4)]
-    test = {"kind": "gap", "settings": SGD | SMALL, "below": 0.05}
+    test = {"kind": "generalization_gap", "settings": SGD | SMALL, "below": 0.05}
     claim = verdicts(tmp_path, {"x": [test]}, tuple(failed))["x"]
     assert claim["verdict"] == "open"
     assert "no seed of which all these cells can be measured" in claim["why"]
@@ -222,19 +224,19 @@ def test_cells_that_lack_a_setting_are_rivals_too(tmp_path):
 
 def test_two_networks_in_order_are_no_correlation(tmp_path):
     claims = {"x": {"text": "x", "tests": [{"kind": "correlated"}]}}
-    params = fake.small({"model": ["resnet18", "vgg16"]}, ("resnet18", "vgg16"), replicates=SEEDS, claims=claims)
-    settings, packs = fake.settings_of(params, "odd")
-    fake.write_study(tmp_path, settings, packs)
-    fake.evaluate(tmp_path, settings)
+    params = factories.small({"model": ["resnet18", "vgg16"]}, ("resnet18", "vgg16"), replicates=SEEDS, claims=claims)
+    settings, jobs = factories.settings_of(params, "odd")
+    factories.write_study(tmp_path, settings, jobs)
+    factories.evaluate(tmp_path, settings)
     (claim,) = json.loads((tmp_path / "claims.json").read_text())["claims"]
     assert claim["verdict"] == "open", claim
 
 
 def test_heads_that_share_their_time_are_not_clocked(tmp_path):
     claims = {"x": {"text": "x", "tests": [{"kind": "fastest", "settings": SGD}]}}
-    params = fake.small(AXES, classes=("a", "b"), replicates=SEEDS, claims=claims)
+    params = factories.small(AXES, classes=("a", "b"), replicates=SEEDS, claims=claims)
     params["studies"]["odd"]["fixed"]["mode"] = "head_only"
-    settings, _ = fake.settings_of(params, "odd")
+    settings, _ = factories.settings_of(params, "odd")
     assert set(settings["stacked"]) == {cell["id"] for cell in settings["cells"]}
 
 
@@ -242,7 +244,7 @@ def test_another_study_s_split_is_refused(tmp_path):
     verdicts(tmp_path, {})
     split = pd.read_csv(tmp_path / "split.csv").iloc[2:]
     split.to_csv(tmp_path / "split.csv", index=False)
-    settings, _ = fake.settings_of(fake.small(AXES, classes=("a", "b"), replicates=SEEDS), "odd")
+    settings, _ = factories.settings_of(factories.small(AXES, classes=("a", "b"), replicates=SEEDS), "odd")
     with pytest.raises(MedgridError, match=r"split.csv has no test image 0\.png"):
         write_verdicts(settings, str(tmp_path), str(tmp_path / "split.csv"))
 
@@ -255,13 +257,13 @@ def test_another_study_s_split_is_refused(tmp_path):
         ({"kind": "trend", "axis": "batch", "direction": "up"}, r"tests\[0\]\S*axis: "),
         ({"kind": "trend", "axis": "optimizer", "direction": "up"}, r"tests\[0\]\S*axis: "),
         ({"kind": "equal", "settings": [{"lr": 0.1}, {"lr": 0.1}]}, "the same group stands there twice"),
-        ({"kind": "gap", "settings": {}, "above": 0.1, "margin": 0.1}, "a margin goes with about"),
+        ({"kind": "generalization_gap", "settings": {}, "above": 0.1, "margin": 0.1}, "a margin goes with about"),
         ({"kind": "order", "settings": [{"lr": 0.1}]}, r"tests\[0\]\S*settings: "),
-        ({"kind": "gap", "settings": {}, "above": 1, "below": 0}, "say one of above, below and about"),
+        ({"kind": "generalization_gap", "settings": {}, "above": 1, "below": 0}, "say one of above, below and about"),
         ({"kind": "best", "settings": {"lr": 0.1}, "metric": "test_f1"}, r"tests\[0\]\S*metric: "),
     ],
 )
 def test_a_claim_that_cannot_be_judged_is_refused_with_its_place(test, message):
-    params = fake.small(AXES, claims={"x": {"text": "x", "tests": [test]}})
+    params = factories.small(AXES, claims={"x": {"text": "x", "tests": [test]}})
     with pytest.raises(MedgridError, match=r"studies\.odd\.claims\.x\.(.|\n)*" + message):
         load(params)

@@ -18,7 +18,7 @@ class Study:
     """What the tables ask of a study: settings and one value per cell and seed."""
 
     def __init__(self, by_seed: pd.DataFrame, values: pd.DataFrame, metric: str = "test_accuracy"):
-        self.settings = {"judged_by": {"metric": metric}}
+        self.settings = {"criterion": {"metric": metric}}
         self.cells, self.axes, self.values = list(values.index), list(values), values
         self.by_seed = lambda metric: by_seed
         self.diverged = pd.DataFrame(False, by_seed.index, by_seed.columns)

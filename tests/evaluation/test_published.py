@@ -1,6 +1,6 @@
 """Published numbers find the cells that they belong to."""
 
-import fake
+import factories
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,10 +16,10 @@ def entry(by, metrics, *rows, source="a table"):
 
 
 def compared(folder, *entries, axes=AXES, replicates=3, diverged=(), **study):
-    params = fake.small(axes, replicates=replicates, published=list(entries), **study)
-    settings, packs = fake.settings_of(params, "odd")
-    fake.write_study(folder, settings, packs, diverged)
-    fake.evaluate(folder, settings)
+    params = factories.small(axes, replicates=replicates, published=list(entries), **study)
+    settings, jobs = factories.settings_of(params, "odd")
+    factories.write_study(folder, settings, jobs, diverged)
+    factories.evaluate(folder, settings)
     return pd.read_csv(folder / "published.csv", keep_default_na=False, na_values=[""])
 
 
@@ -138,7 +138,7 @@ def test_every_study_of_params_finds_what_it_prints(params):
     """The documents' own numbers: each belongs to a cell of its study's full grid."""
     params = params | {"source": "synthetic"}
     for key in params["studies"]:
-        settings, _ = fake.settings_of(params, key)
+        settings, _ = factories.settings_of(params, key)
         ids = [cell["id"] for cell in settings["cells"]]
         metrics = {metric for entry in settings["published"] for metric in entry["metrics"]}
         cells = pd.DataFrame({"cell": ids * 2, "checkpoint": ["best"] * len(ids) + ["last"] * len(ids)})

@@ -1,47 +1,47 @@
 """Files for a competition: one network's predictions, under the competition's own ids."""
 
-import fake
+import factories
 import numpy as np
 import pandas as pd
 import pytest
 
-from medgrid.errors import MedgridError
 from medgrid.evaluation.submissions import identifiers, write_submissions
+from medgrid.utils.errors import MedgridError
 
 CONTEST = {
     "folder": None, "sha256": None, "kaggle": {"handle": "some-contest"}, "unlabelled": r"^test/(?P<id>\w+)\.tif$",
 }  # fmt: skip
 
 
-def submitted(folder, pack="cell", diverged=(), step=1):
-    params = fake.small({"lr": [0.1, 0.01]}, replicates=3, classes=("no", "yes"), dataset=CONTEST, pack=pack)
-    settings, packs = fake.settings_of(params, "odd")
-    fake.write_study(folder, settings, packs, diverged)
-    write_submissions(settings | {"packs": settings["packs"][::step]}, str(folder))
-    return packs
+def submitted(folder, job="cell", diverged=(), step=1):
+    params = factories.small({"lr": [0.1, 0.01]}, replicates=3, classes=("no", "yes"), dataset=CONTEST, one_job_per=job)
+    settings, jobs = factories.settings_of(params, "odd")
+    factories.write_study(folder, settings, jobs, diverged)
+    write_submissions(settings | {"jobs": settings["jobs"][::step]}, str(folder))
+    return jobs
 
 
-def pack_of(folder, packs, cell, seed):
-    (name,) = (n for n, pack in packs.items() if pack["cells"][0]["id"] == cell and seed in pack["seeds"])
-    predictions = np.load(folder / "packs" / name / "predictions.npz")
-    return predictions["unlabelled_probabilities"][0, packs[name]["seeds"].index(seed), :, -1]
+def job_of(folder, jobs, cell, seed):
+    (name,) = (n for n, job in jobs.items() if job["cells"][0]["id"] == cell and seed in job["seeds"])
+    predictions = np.load(folder / "jobs" / name / "predictions.npz")
+    return predictions["unlabelled_probabilities"][0, jobs[name]["seeds"].index(seed), :, -1]
 
 
-@pytest.mark.parametrize(("pack", "step"), [("cell", 1), ("replicate", 1), ("replicate", -1)])
-def test_a_file_holds_the_first_replicate_s_probability_of_the_last_class(pack, step, tmp_path):
-    """In whatever order the packs come that hold a cell's replicates."""
-    packs = submitted(tmp_path, pack, step=step)
+@pytest.mark.parametrize(("job", "step"), [("cell", 1), ("replicate", 1), ("replicate", -1)])
+def test_a_file_holds_the_first_replicate_s_probability_of_the_last_class(job, step, tmp_path):
+    """In whatever order the jobs come that hold a cell's replicates."""
+    jobs = submitted(tmp_path, job, step=step)
     assert {path.name for path in (tmp_path / "submissions").iterdir()} == {"lr=0.1.csv", "lr=0.01.csv"}
     table = pd.read_csv(tmp_path / "submissions" / "lr=0.1.csv", dtype={"id": str})
     assert table.columns.tolist() == ["id", "label"]
     assert table["id"].tolist() == [f"{i:040x}" for i in range(10)]
-    np.testing.assert_array_equal(table["label"].astype(np.float32), pack_of(tmp_path, packs, "lr=0.1", 0))
+    np.testing.assert_array_equal(table["label"].astype(np.float32), job_of(tmp_path, jobs, "lr=0.1", 0))
 
 
 def test_a_diverged_replicate_is_not_handed_in(tmp_path, capsys):
-    packs = submitted(tmp_path, diverged=(("lr=0.1", 0), *(("lr=0.01", seed) for seed in range(3))))
+    jobs = submitted(tmp_path, diverged=(("lr=0.1", 0), *(("lr=0.01", seed) for seed in range(3))))
     table = pd.read_csv(tmp_path / "submissions" / "lr=0.1.csv")
-    np.testing.assert_array_equal(table["label"].astype(np.float32), pack_of(tmp_path, packs, "lr=0.1", 1))
+    np.testing.assert_array_equal(table["label"].astype(np.float32), job_of(tmp_path, jobs, "lr=0.1", 1))
     assert not (tmp_path / "submissions" / "lr=0.01.csv").exists()
     assert "every replicate of lr=0.01 diverged" in capsys.readouterr().out
 

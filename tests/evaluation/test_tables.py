@@ -1,43 +1,43 @@
-"""Tables from packs: what they say is in the packs, wherever a cell's seeds lie."""
+"""Tables from jobs: what they say is in the jobs, wherever a cell's seeds lie."""
 
-import fake
+import factories
 import numpy as np
 import pandas as pd
 import pytest
 
 from medgrid.data import HELD_OUT
-from medgrid.errors import MedgridError
 from medgrid.evaluation.metrics import interval
 from medgrid.evaluation.tables import mean_curves
+from medgrid.utils.errors import MedgridError
 
 AXES = {"optimizer": ["sgd", "adam"], "lr": [0.1, 0.001]}
 
 
 def tables_of(folder, params, **options):
-    settings, packs = fake.settings_of(params, "odd")
-    fake.write_study(folder, settings, packs, **options)
-    fake.evaluate(folder, settings)
-    return settings, packs
+    settings, jobs = factories.settings_of(params, "odd")
+    factories.write_study(folder, settings, jobs, **options)
+    factories.evaluate(folder, settings)
+    return settings, jobs
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """A study with a penalty whose trainings stop early."""
     folder = tmp_path_factory.mktemp("tables")
-    models = {"plain": {"base": "resnet18", "layers": [{"pool": "global_average"}, {"dense": 8, "l2": 0.01}]}}
+    models = {"plain": {"backbone": "resnet18", "layers": [{"pool": "global_average"}, {"dense": 8, "l2": 0.01}]}}
     fixed = {"model": "plain", "mode": "full", "loss": "cross_entropy", "epochs": 10, "batch_size": 32, "patience": 3}
-    params = fake.small(AXES, models=("resnet18",), replicates=4) | {"run": ["odd"]}
+    params = factories.small(AXES, models=("resnet18",), replicates=4) | {"run": ["odd"]}
     params["studies"]["odd"] |= {"models": models, "fixed": fixed}
     return folder, *tables_of(folder, params)
 
 
 def test_replicates_name_what_the_training_measured(written):
-    folder, _, packs = written
+    folder, _, jobs = written
     table = pd.read_csv(folder / "replicates.csv")
     assert len(table) == 4 * 4 * 2
-    for name in packs:
-        predictions = np.load(folder / "packs" / name / "predictions.npz")
-        curves = pd.read_csv(folder / "packs" / name / "curves.csv")
+    for name in jobs:
+        predictions = np.load(folder / "jobs" / name / "predictions.npz")
+        curves = pd.read_csv(folder / "jobs" / name / "curves.csv")
         for i, cell in enumerate(predictions["cells"]):
             for j, seed in enumerate(predictions["seeds"]):
                 epochs = {"best": predictions["best_epoch"][i, j], "last": predictions["epochs"][i, j]}
@@ -89,24 +89,24 @@ def test_a_mean_curve_by_hand():
     assert means["train_loss_min"].tolist() == [1, 5]
 
 
-def test_seeds_in_packs_of_their_own_give_the_same_tables(tmp_path):
-    """`pack: replicate` cuts the work, not the results; the packs come in any order."""
-    params = fake.small(AXES, replicates=3)
-    for pack in ("cell", "replicate"):
-        params["studies"]["odd"]["pack"] = pack
-        settings, packs = fake.settings_of(params, "odd")
-        assert len(packs) == {"cell": 4, "replicate": 12}[pack]
-        fake.write_study(tmp_path / pack, settings, packs)
-        fake.evaluate(tmp_path / pack, settings | {"packs": settings["packs"][::-1]})
+def test_seeds_in_jobs_of_their_own_give_the_same_tables(tmp_path):
+    """`job: replicate` cuts the work, not the results; the jobs come in any order."""
+    params = factories.small(AXES, replicates=3)
+    for job in ("cell", "replicate"):
+        params["studies"]["odd"]["job"] = job
+        settings, jobs = factories.settings_of(params, "odd")
+        assert len(jobs) == {"cell": 4, "replicate": 12}[job]
+        factories.write_study(tmp_path / job, settings, jobs)
+        factories.evaluate(tmp_path / job, settings | {"jobs": settings["jobs"][::-1]})
     for table in ("cells", "replicates", "per_class", "confusion", "curves"):
-        one, other = (pd.read_csv(tmp_path / pack / f"{table}.csv") for pack in ("cell", "replicate"))
+        one, other = (pd.read_csv(tmp_path / job / f"{table}.csv") for job in ("cell", "replicate"))
         pd.testing.assert_frame_equal(one, other)
         assert one["cell"].drop_duplicates().tolist() == [cell["id"] for cell in settings["cells"]]
 
 
 def test_cells_and_their_settings_stand_as_the_grid_lists_them(tmp_path):
     rates = [1e-5, 1.0000001e-5, 0.1]
-    settings, _ = tables_of(tmp_path, fake.small({"lr": rates}))
+    settings, _ = tables_of(tmp_path, factories.small({"lr": rates}))
     cells = pd.read_csv(tmp_path / "cells.csv", dtype=str)
     assert cells["cell"].drop_duplicates().tolist() == [cell["id"] for cell in settings["cells"]]
     # rates that six digits do not tell apart
@@ -115,7 +115,7 @@ def test_cells_and_their_settings_stand_as_the_grid_lists_them(tmp_path):
 
 def test_a_setting_that_a_cell_lacks_is_an_empty_field(tmp_path):
     extra = [{"scheduler": "multistep", "milestones": [2, 3]}]
-    params = fake.small({"scheduler": ["step"], "step_size": [2, 3]}, extra=[*extra, {"scheduler": "cosine"}])
+    params = factories.small({"scheduler": ["step"], "step_size": [2, 3]}, extra=[*extra, {"scheduler": "cosine"}])
     params["studies"]["odd"]["extra"][0]["milestones"] = [[2, 3]]
     tables_of(tmp_path, params)
     cells = pd.read_csv(tmp_path / "cells.csv", dtype=str, keep_default_na=False)
@@ -125,7 +125,7 @@ def test_a_setting_that_a_cell_lacks_is_an_empty_field(tmp_path):
 
 
 def test_what_diverged_has_no_numbers(tmp_path):
-    params = fake.small({"lr": [0.1, 0.001]}, replicates=3)
+    params = factories.small({"lr": [0.1, 0.001]}, replicates=3)
     tables_of(tmp_path, params, diverged=(("lr=0.1", 0), ("lr=0.1", 2)))
     replicates = pd.read_csv(tmp_path / "replicates.csv")
     failed = (replicates["cell"] == "lr=0.1") & replicates["seed"].isin([0, 2])
@@ -142,15 +142,15 @@ def test_what_diverged_has_no_numbers(tmp_path):
 
 def test_a_training_that_failed_late_is_left_out_of_the_means(tmp_path):
     """Its best epoch was before it failed, and has numbers; they belong to no finished training."""
-    params = fake.small({"lr": [0.1, 0.001]}, replicates=3)
-    settings, packs = fake.settings_of(params, "odd")
-    fake.write_study(tmp_path, settings, packs)
-    place = tmp_path / "packs" / settings["packs"][0] / "predictions.npz"
+    params = factories.small({"lr": [0.1, 0.001]}, replicates=3)
+    settings, jobs = factories.settings_of(params, "odd")
+    factories.write_study(tmp_path, settings, jobs)
+    place = tmp_path / "jobs" / settings["jobs"][0] / "predictions.npz"
     with np.load(place) as file:
         content = dict(file)
     content["diverged_at"][0] = [3, 0, 0]
     np.savez(place, **content)
-    fake.evaluate(tmp_path, settings)
+    factories.evaluate(tmp_path, settings)
     replicates = pd.read_csv(tmp_path / "replicates.csv").query("cell == 'lr=0.1' and checkpoint == 'best'")
     assert replicates["status"].tolist() == ["diverged in epoch 3", "ok", "ok"]
     assert replicates["test_accuracy"].notna().all()
@@ -160,16 +160,16 @@ def test_a_training_that_failed_late_is_left_out_of_the_means(tmp_path):
 
 
 def test_one_replicate_has_no_interval(tmp_path):
-    tables_of(tmp_path, fake.small({"lr": [0.1, 0.01]}, replicates=1))
+    tables_of(tmp_path, factories.small({"lr": [0.1, 0.01]}, replicates=1))
     cells = pd.read_csv(tmp_path / "cells.csv")
     assert cells["test_accuracy_low"].isna().all()
     assert cells["test_accuracy_mean"].notna().all()
 
 
-def test_fake_packs_hold_what_real_ones_do(written):
+def test_fake_jobs_hold_what_real_ones_do(written):
     """A reader's check of the contract: names and shapes."""
-    folder, _, packs = written
-    predictions = np.load(folder / "packs" / next(iter(packs)) / "predictions.npz")
+    folder, _, jobs = written
+    predictions = np.load(folder / "jobs" / next(iter(jobs)) / "predictions.npz")
     cells, seeds = len(predictions["cells"]), len(predictions["seeds"])
     for name in ("best_epoch", "diverged_at", "epochs", "seconds"):
         assert predictions[name].shape == (cells, seeds)
@@ -178,33 +178,33 @@ def test_fake_packs_hold_what_real_ones_do(written):
         assert predictions[f"{part}_probabilities"].shape[:3] == (cells, seeds, 2)
 
 
-def test_test_numbers_are_of_all_images_and_of_those_without_a_twin(written):
-    folder, _, packs = written
+def test_test_numbers_are_of_all_images_and_of_those_without_a_near_duplicate(written):
+    folder, _, jobs = written
     table = pd.read_csv(folder / "replicates.csv")
     split = pd.read_csv(folder / "images.csv", keep_default_na=False)
-    twins = set(split.loc[split["twin"] == "yes", "path"])
-    assert len(twins) == 6
+    near_duplicates = set(split.loc[split["near_duplicate"] == "yes", "path"])
+    assert len(near_duplicates) == 6
     assert (table["test_images"] == 60).all()
-    assert (table["test_alone_images"] == 54).all()
-    for name in packs:
-        predictions = np.load(folder / "packs" / name / "predictions.npz")
-        kept = [i for i, path in enumerate(predictions["test_images"]) if path not in twins]
+    assert (table["test_images_deduplicated"] == 54).all()
+    for name in jobs:
+        predictions = np.load(folder / "jobs" / name / "predictions.npz")
+        kept = [i for i, path in enumerate(predictions["test_images"]) if path not in near_duplicates]
         for i, cell in enumerate(predictions["cells"]):
             own = table[(table["cell"] == cell) & (table["checkpoint"] == "last")].sort_values("seed")
             right = predictions["test_probabilities"][i, :, 1].argmax(-1) == predictions["test_labels"]
             assert own["test_accuracy"].tolist() == pytest.approx(right.mean(1), rel=1e-5)
-            assert own["test_alone_accuracy"].tolist() == pytest.approx(right[:, kept].mean(1), rel=1e-5)
+            assert own["test_accuracy_deduplicated"].tolist() == pytest.approx(right[:, kept].mean(1), rel=1e-5)
     cells = pd.read_csv(folder / "cells.csv")
-    assert (cells["test_alone_images"] == 54).all()
-    assert cells["test_alone_accuracy_low"].notna().all()
+    assert (cells["test_images_deduplicated"] == 54).all()
+    assert cells["test_accuracy_deduplicated_low"].notna().all()
 
 
 def test_the_temperature_is_that_of_validation(written):
     """Scaled test numbers, from the table's temperature by a path of their own."""
-    folder, _, packs = written
+    folder, _, jobs = written
     table = pd.read_csv(folder / "replicates.csv").set_index(["cell", "seed", "checkpoint"])
     assert table["temperature"].nunique() > 8
-    predictions = np.load(folder / "packs" / next(iter(packs)) / "predictions.npz")
+    predictions = np.load(folder / "jobs" / next(iter(jobs)) / "predictions.npz")
     labels = predictions["test_labels"]
     row = table.loc[(predictions["cells"][0], predictions["seeds"][1], "last")]
     powers = predictions["test_probabilities"][0, 1, 1] ** (1 / row["temperature"])
@@ -218,32 +218,32 @@ def test_the_temperature_is_that_of_validation(written):
 
 def test_intervals_end_where_the_metric_does(tmp_path):
     """Two seeds: the t interval is 12.7 standard errors wide on either side."""
-    tables_of(tmp_path, fake.small({"lr": [0.1, 0.01, 0.001]}, replicates=2))
+    tables_of(tmp_path, factories.small({"lr": [0.1, 0.01, 0.001]}, replicates=2))
     cells = pd.read_csv(tmp_path / "cells.csv")
     assert cells["test_accuracy_high"].max() == 1
     assert cells["test_loss_low"].min() == 0
     assert cells["test_loss_high"].max() > 1
 
 
-def test_every_training_without_a_twin_free_image(tmp_path):
-    settings, packs = fake.settings_of(fake.small({"lr": [0.1]}), "odd")
-    fake.write_study(tmp_path, settings, packs)
+def test_every_training_without_a_near_duplicate_free_image(tmp_path):
+    settings, jobs = factories.settings_of(factories.small({"lr": [0.1]}), "odd")
+    factories.write_study(tmp_path, settings, jobs)
     split = pd.read_csv(tmp_path / "images.csv", keep_default_na=False)
-    split.assign(twin="yes").to_csv(tmp_path / "images.csv", index=False)
-    fake.evaluate(tmp_path, settings)
+    split.assign(near_duplicate="yes").to_csv(tmp_path / "images.csv", index=False)
+    factories.evaluate(tmp_path, settings)
     cells = pd.read_csv(tmp_path / "cells.csv")
-    assert (cells["test_alone_images"] == 0).all()
-    assert cells["test_alone_accuracy_mean"].isna().all()
+    assert (cells["test_images_deduplicated"] == 0).all()
+    assert cells["test_accuracy_deduplicated_mean"].isna().all()
     assert cells["test_accuracy_mean"].notna().all()
 
 
 def test_a_split_of_an_earlier_version_is_named(tmp_path):
-    settings, packs = fake.settings_of(fake.small({"lr": [0.1]}), "odd")
-    fake.write_study(tmp_path, settings, packs)
+    settings, jobs = factories.settings_of(factories.small({"lr": [0.1]}), "odd")
+    factories.write_study(tmp_path, settings, jobs)
     split = pd.read_csv(tmp_path / "images.csv", keep_default_na=False)
-    split.drop(columns="twin").to_csv(tmp_path / "images.csv", index=False)
-    with pytest.raises(MedgridError, match=r"images\.csv: no column 'twin'.*delete the file"):
-        fake.evaluate(tmp_path, settings)
+    split.drop(columns="near_duplicate").to_csv(tmp_path / "images.csv", index=False)
+    with pytest.raises(MedgridError, match=r"images\.csv: no column 'near-duplicate'.*delete the file"):
+        factories.evaluate(tmp_path, settings)
     split[split["path"] != "8.png"].to_csv(tmp_path / "images.csv", index=False)
     with pytest.raises(MedgridError, match=r"tested 8\.png"):
-        fake.evaluate(tmp_path, settings)
+        factories.evaluate(tmp_path, settings)

@@ -2,9 +2,9 @@ import pytest
 import torch
 import torchvision
 
-from medgrid.errors import MedgridError
-from medgrid.models.backbones import NORMALISATION, Backbone, Trunk
+from medgrid.models.backbones import NORMALISATION, Backbone, FrozenBackbone
 from medgrid.models.networks import to_float
+from medgrid.utils.errors import MedgridError
 
 # folding BatchNorm into convolutions rounds differently; relative to the largest feature
 TOLERANCE = 2e-5
@@ -48,7 +48,7 @@ def test_features_are_torchvision_s(model, images, tmp_path):
     state = trained_looking(model)
     torch.save(state, tmp_path / "weights.pth")
     with torch.inference_mode():
-        ours = Backbone(model, "output", tmp_path / "weights.pth", "imagenet")(to_float(images))
+        ours = FrozenBackbone(model, "output", tmp_path / "weights.pth", "imagenet")(to_float(images))
     expected = ordinary(model, images, state)
     assert ours.shape == expected.shape
     assert (ours - expected).abs().max() < TOLERANCE * expected.abs().max()
@@ -56,7 +56,7 @@ def test_features_are_torchvision_s(model, images, tmp_path):
 
 def test_each_image_is_on_its_own(images):
     with torch.inference_mode():
-        backbone = Backbone("resnet18", "output", "settled", "imagenet")
+        backbone = FrozenBackbone("resnet18", "output", "random_calibrated", "imagenet")
         together = backbone(to_float(images))
         alone = torch.cat([backbone(to_float(image[None])) for image in images])
     assert (together - alone).abs().max() < TOLERANCE * together.abs().max()
@@ -68,7 +68,7 @@ def test_headless_files_fit(images, tmp_path):
     torch.save({k: v for k, v in state.items() if not k.startswith("fc.")}, tmp_path / "headless.pth")
     with torch.inference_mode():
         whole, headless = (
-            Backbone("resnet18", "output", tmp_path / f"{n}.pth", "imagenet")(to_float(images))
+            FrozenBackbone("resnet18", "output", tmp_path / f"{n}.pth", "imagenet")(to_float(images))
             for n in ("whole", "headless")
         )
     assert torch.equal(whole, headless)
@@ -76,7 +76,7 @@ def test_headless_files_fit(images, tmp_path):
 
 def test_heads_for_other_classes_are_ignored(images, tmp_path):
     torch.save(torchvision.models.resnet18(num_classes=7).state_dict(), tmp_path / "seven.pth")
-    assert Trunk("resnet18", "output", tmp_path / "seven.pth", "imagenet").shape(64) == (512, 0)
+    assert Backbone("resnet18", "output", tmp_path / "seven.pth", "imagenet").shape(64) == (512, 0)
 
 
 @pytest.mark.parametrize(
@@ -92,21 +92,21 @@ def test_heads_for_other_classes_are_ignored(images, tmp_path):
 def test_files_that_do_not_fit_are_named(content, message, tmp_path):
     torch.save(content(), tmp_path / "odd.pth")
     with pytest.raises(MedgridError, match=message) as caught:
-        Backbone("resnet18", "output", tmp_path / "odd.pth", "imagenet")
+        FrozenBackbone("resnet18", "output", tmp_path / "odd.pth", "imagenet")
     assert "odd.pth" in str(caught.value)
 
 
 def test_damaged_files_are_named(tmp_path):
     (tmp_path / "cut.pth").write_bytes(b"PK not really")
     with pytest.raises(MedgridError, match="cut.pth is not a state dict"):
-        Backbone("resnet18", "output", tmp_path / "cut.pth", "imagenet")
+        FrozenBackbone("resnet18", "output", tmp_path / "cut.pth", "imagenet")
 
 
 def test_random_backbones_are_the_same_and_finite(images):
     torch.manual_seed(5)
-    one = Backbone("mobilenet_v2", "output", "settled", "imagenet")(to_float(images))
+    one = FrozenBackbone("mobilenet_v2", "output", "random_calibrated", "imagenet")(to_float(images))
     torch.manual_seed(6)
-    two = Backbone("mobilenet_v2", "output", "settled", "imagenet")(to_float(images))
+    two = FrozenBackbone("mobilenet_v2", "output", "random_calibrated", "imagenet")(to_float(images))
     assert torch.equal(one, two)
     assert one.isfinite().all()
     assert one.std() < 100
@@ -116,7 +116,7 @@ def test_random_backbones_are_the_same_and_finite(images):
     ("model", "dropout"), [("efficientnet_b0", 0.2), ("mobilenet_v2", 0.2), ("resnet50", 0.0), ("vgg16", 0.5)]
 )
 def test_dropout_of_the_head_is_torchvision_s(model, dropout):
-    assert Trunk(model, "output", "random", "imagenet").dropout == dropout
+    assert Backbone(model, "output", "random", "imagenet").dropout == dropout
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,9 @@ def test_maps_are_what_torchvision_pools(model, images, tmp_path):
     """The cut lies before the last pooling, and files without what follows it fit."""
     state = trained_looking(model)
     heads = ("classifier", "fc", "AuxLogits")
-    torch.save({name: value for name, value in state.items() if not name.startswith(heads)}, tmp_path / "trunk.pth")
+    torch.save(
+        {name: value for name, value in state.items() if not name.startswith(heads)}, tmp_path / "backbone.pth"
+    )
     network = torchvision.models.get_model(model, **({"init_weights": False} if model == "inception_v3" else {}))
     network.load_state_dict(state)
     if model == "inception_v3":
@@ -142,18 +144,18 @@ def test_maps_are_what_torchvision_pools(model, images, tmp_path):
     with torch.inference_mode():
         network.eval()((pixels / 255 - mean) / std)
         expected = seen[0].relu() if model == "densenet121" else seen[0]
-        ours = Backbone(model, "map", tmp_path / "trunk.pth", "imagenet")(pixels)
-        pooled = Backbone(model, "pooled", tmp_path / "trunk.pth", "imagenet")(pixels)
+        ours = FrozenBackbone(model, "map", tmp_path / "backbone.pth", "imagenet")(pixels)
+        pooled = FrozenBackbone(model, "pooled", tmp_path / "backbone.pth", "imagenet")(pixels)
     assert (ours - expected).abs().max() < TOLERANCE * expected.abs().max()
     assert (pooled - expected.mean((2, 3))).abs().max() < TOLERANCE * expected.abs().max()
 
 
 def test_a_base_without_a_pooled_map_says_so():
     with pytest.raises(MedgridError, match="vit_b_16 pools no feature map"):
-        Trunk("vit_b_16", "map", "random", "imagenet")
+        Backbone("vit_b_16", "map", "random", "imagenet")
 
 
-def test_images_that_are_too_small_are_told():
+def test_images_that_are_too_small_are_reported():
     for model, size in (("vgg16", 16), ("alexnet", 32), ("vit_b_16", 32)):
         with pytest.raises(MedgridError, match=f"{model} takes no images of {size} pixels; change image.size"):
-            Trunk(model, "output", "random", "imagenet").shape(size)
+            Backbone(model, "output", "random", "imagenet").shape(size)

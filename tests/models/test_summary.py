@@ -6,10 +6,10 @@ import torch
 import torchvision
 from torch import nn
 
+from medgrid.architectures.keras_layers import last_layers
 from medgrid.config import load
-from medgrid.grid import plan
+from medgrid.grid.layout import plan
 from medgrid.models.summary import KINDS, write_summary
-from medgrid.tails import last_layers
 
 STUDIES = [
     "brain_tumor_lr_batch",
@@ -25,7 +25,7 @@ TAILS = {
     "inception_v3": {0: 0, 3: 0, 12: 394_240, 20: 1_937_408},
     "efficientnet_b0": {0: 0, 3: 412_160, 12: 895_536, 20: 1_350_960},
 }
-BASES = {"vgg19": 20_024_384, "resnet50": 23_508_032, "inception_v3": 21_785_568, "efficientnet_b0": 4_007_548}
+BACKBONES = {"vgg19": 20_024_384, "resnet50": 23_508_032, "inception_v3": 21_785_568, "efficientnet_b0": 4_007_548}
 
 
 @pytest.fixture(scope="module")
@@ -82,21 +82,21 @@ def test_every_head_has_the_published_parameters(folder, settings):
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-@pytest.mark.parametrize(("base", "difference"), [("vgg16", 0), ("resnet50", 79_680), ("inception_v3", 17_216)])
-def test_keras_counts_more_and_what(base, difference, folder, settings):
+@pytest.mark.parametrize(("backbone", "difference"), [("vgg16", 0), ("resnet50", 79_680), ("inception_v3", 17_216)])
+def test_keras_counts_more_and_what(backbone, difference, folder, settings):
     rows = table(folder, "brain_tumor_transfer")
     ours = rows[rows["mode"] == "head_only"].set_index("model")["frozen"]
-    assert published(settings, "parameter table")["frozen"][base] - ours[base] == difference
+    assert published(settings, "parameter table")["frozen"][backbone] - ours[backbone] == difference
     with torch.device("meta"):
-        network = torchvision.models.get_model(base)
-    network.AuxLogits = network.classifier = None  # neither belongs to the base
+        network = torchvision.models.get_model(backbone)
+    network.AuxLogits = network.classifier = None  # neither belongs to the backbone
     channels = sum(m.num_features for m in network.modules() if isinstance(m, nn.BatchNorm2d))
     without_bias = sum(m.out_channels for m in network.modules() if isinstance(m, nn.Conv2d) and m.bias is None)
-    if base == "resnet50":
+    if backbone == "resnet50":
         # Keras's convolutions have a bias, and statistics count there: two for each channel
         assert (without_bias, 2 * channels) == (26_560, 53_120)
         assert without_bias + 2 * channels == difference
-    if base == "inception_v3":
+    if backbone == "inception_v3":
         # Keras's convolutions have no bias either; its BatchNorm has statistics that count, but no scale
         assert 2 * channels - channels == difference
 
@@ -117,16 +117,16 @@ def test_layers_are_keras_s_but_for_its_ways_of_counting(folder, settings):
 
 def test_unfrozen_layers_hold_what_keras_s_do(folder):
     rows = table(folder, "stroke_transfer").set_index(["model", "unfrozen"])
-    for base, tails in TAILS.items():
-        head = rows.loc[(base, 0), "trainable"]
-        assert rows.loc[(base, 0), "frozen"] == BASES[base]
+    for backbone, tails in TAILS.items():
+        head = rows.loc[(backbone, 0), "trainable"]
+        assert rows.loc[(backbone, 0), "frozen"] == BACKBONES[backbone]
         for unfrozen, weights in tails.items():
-            row = rows.loc[(base, unfrozen)]
+            row = rows.loc[(backbone, unfrozen)]
             assert row["trainable"] - head == weights
-            assert row["trains"] == (", ".join(last_layers(base, unfrozen)) or "none")
+            assert row["trains"] == (", ".join(last_layers(backbone, unfrozen)) or "none")
 
 
-def test_one_and_two_outputs_are_told_apart(folder):
+def test_one_and_two_outputs_are_reported_apart(folder):
     rows = table(folder, "pneumonia_loss").set_index("outputs")
     hidden = (256 * 256 + 1) * 128 + 2 * (128 + 1) * 128
     assert rows["parameters"].to_dict() == {1: hidden + 129, 2: hidden + 2 * 129}

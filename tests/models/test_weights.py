@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
-from medgrid import retry
-from medgrid.errors import MedgridError
 from medgrid.models.weights import fetch_weights
+from medgrid.utils import retry
+from medgrid.utils.errors import MedgridError
 
 CONTENT = random.Random(0).randbytes(5_000_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -128,12 +128,12 @@ def test_noise_has_superpixels_too():
 
 def colours(outputs: int) -> Network:
     """Sees red for class 0 and blue for class 1, on a map of 8 x 8; all frozen, as in head_only."""
-    trunk = nn.Sequential(nn.Conv2d(3, 2, 1, bias=False), nn.AvgPool2d(4))
+    backbone = nn.Sequential(nn.Conv2d(3, 2, 1, bias=False), nn.AvgPool2d(4))
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, outputs, bias=False))
-    nn.init.zeros_(trunk[0].weight)
-    trunk[0].weight.data[0, 0] = trunk[0].weight.data[1, 2] = 1
+    nn.init.zeros_(backbone[0].weight)
+    backbone[0].weight.data[0, 0] = backbone[0].weight.data[1, 2] = 1
     head[2].weight.data = torch.eye(2) if outputs == 2 else torch.tensor([[-1.0, 1.0]])
-    return Network(trunk, head, "unit", 3).requires_grad_(False).eval()
+    return Network(backbone, head, "unit", 3).requires_grad_(False).eval()
 
 
 @pytest.mark.parametrize("outputs", [1, 2])
@@ -155,14 +155,14 @@ def test_gradcam_finds_the_colour_that_decides(outputs):
 def test_gradcam_of_a_pooled_linear_head_is_a_class_activation_map(inplace):
     """There the gradient's mean over the map is the output weight divided by the number of places."""
     torch.manual_seed(0)
-    trunk = nn.Conv2d(3, 5, 4, stride=4)
+    backbone = nn.Conv2d(3, 5, 4, stride=4)
     head = nn.Sequential(nn.ReLU(inplace), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 3))
-    network = Network(trunk, head, "unit", 3).eval()
+    network = Network(backbone, head, "unit", 3).eval()
     image = torch.randint(0, 256, (SIDE, SIDE, 3), dtype=torch.uint8)
     values, sides = attribution.gradcam(network, image, 2)
     assert sides == (8, 8)
     with torch.no_grad():
-        features = trunk(network.prepare(image[None]))
+        features = backbone(network.prepare(image[None]))
         share = (features > 0).float().mean((2, 3))  # of places where the ReLU passes a gradient
         weights = head[3].weight[2] * share / 64
         coarse = (weights[..., None, None] * features).sum(1, keepdim=True).relu()
@@ -174,12 +174,14 @@ def test_gradcam_of_a_pooled_linear_head_is_a_class_activation_map(inplace):
 
 def test_the_last_map_is_found_where_there_is_one():
     image = light(slice(0, 8), slice(0, 8))
-    own_head = build(Model(base="resnet18"), 2, "unit", "random", 3, SIDE * 2, 0).eval()
-    assert attribution.last_map(own_head, torch.cat([torch.cat([image] * 2)] * 2, 1)) is own_head.trunk.network.layer4
+    own_head = build(Model(backbone="resnet18"), 2, "unit", "random", 3, SIDE * 2, 0).eval()
+    assert (
+        attribution.last_map(own_head, torch.cat([torch.cat([image] * 2)] * 2, 1)) is own_head.backbone.network.layer4
+    )
     plain = build(Model(layers=[{"conv": 4}, {"pool": "max"}, {"pool": "flatten"}]), 2, "unit", "random", 3, SIDE, 0)
     assert attribution.last_map(plain, image) is plain.head[1]
     # whose last map is one pixel at this size
-    small = build(Model(base="resnet18", layers=[{"pool": "global_average"}]), 2, "unit", "random", 3, SIDE, 0)
+    small = build(Model(backbone="resnet18", layers=[{"pool": "global_average"}]), 2, "unit", "random", 3, SIDE, 0)
     assert attribution.last_map(small.eval(), image) is None
     dense = build(Model(layers=[{"pool": "flatten"}]), 2, "unit", "random", 3, SIDE, 0)
     assert attribution.gradcam(dense, image, 0) is None

@@ -9,26 +9,37 @@ import pytest
 from conftest import READING
 
 from medgrid.audit.findings import write_findings
-from medgrid.audit.pairs import write_twins
-from medgrid.report.audit import SHOWN, write_audit_page
+from medgrid.data.near_duplicates import write_near_duplicates
+from medgrid.report.site.audit import SHOWN, write_audit_page
 
 SIZES = {"studies": ["one"], "test": 0.3, "validation": 0.2, "use": None, "balanced": False, "seed": 1}
-PARTINGS = [{"protocol": protocol} | SIZES for protocol in ("published", "clean")]
+SPLITS = [{"protocol": protocol} | SIZES for protocol in ("published", "clean")]
 
 
 @pytest.fixture(scope="module")
 def made(archive, inventory, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("audit")
-    write_twins({}, str(archive), str(inventory), str(folder / "twins.csv"), str(folder / "twins.npz"), 1)
+    write_near_duplicates(
+        {}, str(archive), str(inventory), str(folder / "near_duplicates.csv"), str(folder / "near_duplicates.npz"), 1
+    )
     return folder
 
 
 def page(made: Path, inventory: Path, folder: Path, **settings) -> str:
-    twins, thumbnails, audit = (str(made / "twins.csv"), str(made / "twins.npz"), str(folder / "audit.json"))
-    settings = {"data": READING["dataset"], "license": "CC0", "synthetic": True, "partings": PARTINGS} | settings
-    write_findings(settings, str(inventory), twins, thumbnails, audit, str(folder / "pairs.csv"))
+    near_duplicates, thumbnails, audit = (
+        str(made / "near_duplicates.csv"),
+        str(made / "near_duplicates.npz"),
+        str(folder / "audit.json"),
+    )
+    settings = {
+        "data": READING["dataset"],
+        "license": "CC0",
+        "synthetic": True,
+        "split_settings_list": SPLITS,
+    } | settings
+    write_findings(settings, str(inventory), near_duplicates, thumbnails, audit, str(folder / "pairs.csv"))
     write_audit_page(
-        {}, audit, str(folder / "pairs.csv"), str(inventory), twins, thumbnails, str(folder / "index.html")
+        {}, audit, str(folder / "pairs.csv"), str(inventory), near_duplicates, thumbnails, str(folder / "index.html")
     )
     return (folder / "index.html").read_text()
 
@@ -71,7 +82,7 @@ def test_where_the_licence_forbids_it_no_image_is_shown(made, inventory, tmp_pat
     assert "data:image" not in text
     assert "No image is shown here" in text
     # but the pairs are named, the weakest first
-    pairs = pd.read_csv(tmp_path / "pairs.csv").query("kind == 'twin'")
+    pairs = pd.read_csv(tmp_path / "pairs.csv").query("kind == 'near_duplicate'")
     assert pairs["first_path"][(pairs["correlation"] + pairs["detail"]).idxmin()] in text
 
 

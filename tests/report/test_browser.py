@@ -6,13 +6,13 @@ import shutil
 from functools import partial
 from urllib.parse import unquote, urlparse
 
-import fake
+import factories
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
-from medgrid.report.front import write_front
+from medgrid.report.site.index import write_index
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
@@ -39,11 +39,11 @@ CLAIMS = {
             "verdict": "contradicted", "why": "They are faster.", "needed": None, "parts": [],
         },
         {
-            "name": "gap", "text": "It overfits.", "source": "figure 2", "kind": "gap", "verdict": "open",
+            "name": "generalization_gap", "text": "It overfits.", "source": "figure 2", "kind": "generalization_gap", "verdict": "open",
             "why": "The interval holds 0.", "needed": 12,
             "parts": [
                 {
-                    "what": "gap", "estimate": -1.3, "low": None, "high": None, "unit": "seconds", "p": None,
+                    "what": "generalization_gap", "estimate": -1.3, "low": None, "high": None, "unit": "seconds", "p": None,
                     "verdict": "open", "replicates": 3,
                 }
             ],
@@ -81,12 +81,12 @@ def site(tmp_path_factory):
     ]
     axes = {"batch_size": [8, 16], "lr": [0.1, 0.01, 0.001, 0.0001]}
     for name, published, diverged in (("full", entries, ((DIVERGED, 0), (DIVERGED, 1))), ("bare", [], ())):
-        settings, packs = fake.settings_of(fake.small(axes, published=published), "odd")
+        settings, jobs = factories.settings_of(factories.small(axes, published=published), "odd")
         settings |= {"study": name, "title": f"Study {name}"}
-        fake.write_study(made / name, settings, packs, diverged)
+        factories.write_study(made / name, settings, jobs, diverged)
         more = partial(_write_more, made / name) if name == "full" else None
-        fake.finish(made / name, settings, figures=name == "full", site=True, before_page=more)
-    write_front({"studies": ["full", "bare"]}, str(made))
+        factories.finish(made / name, settings, figures=name == "full", site=True, before_page=more)
+    write_index({"studies": ["full", "bare"]}, str(made))
     alone = tmp_path_factory.mktemp("alone") / "sent"
     shutil.move(made / "report", alone)
     for table in ("curves", "cells", "comparisons"):
@@ -228,7 +228,7 @@ def test_tables_filter(visit):
     assert count.text_content() == "8 rows"
 
 
-def test_claims_are_told_with_their_numbers(visit):
+def test_claims_are_reported_with_their_numbers(visit):
     page = visit("full/index.html")
     assert page.locator(".tally").inner_text().split() == [
         "1", "✓", "supported", "1", "✗", "contradicted", "1", "○", "open",

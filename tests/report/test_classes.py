@@ -1,28 +1,28 @@
 """Figures of the cells that validation picks: ROC curves, confusion, reliability."""
 
-import fake
+import factories
 import numpy as np
 import pandas as pd
 import pytest
 from readable import assert_readable
 
-from medgrid.report.classes import confusion, roc
-from medgrid.report.reliability import reliability_diagrams
+from medgrid.report.figures.classes import confusion, roc
+from medgrid.report.figures.reliability import reliability_diagrams
 
 # a warning of pandas or matplotlib is a mistake of ours
 pytestmark = pytest.mark.filterwarnings("error")
 
 
 def test_two_classes_have_one_roc_curve(tmp_path):
-    two = roc(fake.evaluated(tmp_path / "2", fake.small({"lr": [0.1]}, classes=("no", "yes"))), None)[0]
-    three = roc(fake.evaluated(tmp_path / "3", fake.small({"lr": [0.1]})), None)[0]
+    two = roc(factories.evaluated(tmp_path / "2", factories.small({"lr": [0.1]}, classes=("no", "yes"))), None)[0]
+    three = roc(factories.evaluated(tmp_path / "3", factories.small({"lr": [0.1]})), None)[0]
     # the diagonal, then the curves
     assert [len(figure.axes[0].get_lines()) for figure in (two, three)] == [1 + 1, 1 + 3 + 2]
     assert two.axes[0].get_legend().get_texts()[0].get_text().startswith("yes: AUC")
 
 
 def test_confusion_reads_the_chosen_cell(tmp_path):
-    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1, 0.01]}))
+    study = factories.evaluated(tmp_path, factories.small({"lr": [0.1, 0.01]}))
     figure, _ = confusion(study)
     counts = pd.read_csv(tmp_path / "confusion.csv")
     counts = counts[(counts["cell"] == study.chosen(None)) & (counts["checkpoint"] == "best")]
@@ -33,7 +33,7 @@ def test_confusion_reads_the_chosen_cell(tmp_path):
 
 @pytest.mark.parametrize("models", [("resnet18",), ("resnet18", "vgg16", "vgg19", "resnet50", "alexnet")])
 def test_reliability_is_that_of_the_chosen_cells(models, tmp_path):
-    study = fake.evaluated(tmp_path, fake.small({"model": list(models), "lr": [0.1, 0.01]}, models=models))
+    study = factories.evaluated(tmp_path, factories.small({"model": list(models), "lr": [0.1, 0.01]}, models=models))
     figure, _ = reliability_diagrams(study)
     assert_readable(figure)
     drawn = [axes for axes in figure.axes if len(axes.get_lines()) == 3]
@@ -53,6 +53,6 @@ def test_reliability_is_that_of_the_chosen_cells(models, tmp_path):
 
 
 def test_reliability_where_everything_diverged(tmp_path):
-    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1]}), diverged=(("lr=0.1", 0), ("lr=0.1", 1)))
+    study = factories.evaluated(tmp_path, factories.small({"lr": [0.1]}), diverged=(("lr=0.1", 0), ("lr=0.1", 1)))
     figure, _ = reliability_diagrams(study)
     assert "diverged" in figure.axes[0].get_title()

@@ -11,7 +11,8 @@ from conftest import training
 
 from medgrid.config import Model
 from medgrid.models.networks import build
-from medgrid.report import explain, style
+from medgrid.report import explain
+from medgrid.report.figures import style
 
 SIDE = 32
 FEW = {"networks": 7, "perturbations": 20}
@@ -30,7 +31,7 @@ def means(scores: dict[str, float], diverged=()) -> pd.DataFrame:
 def test_validation_picks_and_diverged_cells_are_passed_over(select):
     trainings = {cell: {"model": cell[0], "mode": "full"} for cell in ("a1", "a2", "a3", "b1")}
     scores = means({"a1": 0.3, "a2": 0.1, "a3": 0.2, "b1": 0.4}, diverged=["a2", "b1"])
-    one, other = explain.picked({"trainings": trainings, "select": select, "explanations": FEW}, scores)
+    one, other = explain.select({"trainings": trainings, "select": select, "explanations": FEW}, scores)
     assert (one.cell, one.why) == ("a3", "")
     assert (other.cell, other.why) == ("b1", "replicates diverged in every cell")
 
@@ -41,9 +42,9 @@ def test_of_too_many_only_the_best_of_each_model_is_shown():
     }
     scores = means({cell: place for place, cell in enumerate(reversed(trainings))})
     settings = {"trainings": trainings, "select": "validation_loss"}
-    panels = explain.picked(settings | {"explanations": FEW}, scores)
+    panels = explain.select(settings | {"explanations": FEW}, scores)
     assert [panel.cell for panel in panels] == [f"{model}full" for model in range(7)]
-    panels = explain.picked(settings | {"explanations": {"networks": 2}}, scores)
+    panels = explain.select(settings | {"explanations": {"networks": 2}}, scores)
     assert [panel.cell for panel in panels] == ["5full", "6full"]
 
 
@@ -57,7 +58,7 @@ NETWORKS = {
 
 @pytest.fixture
 def study(tmp_path) -> dict:
-    """Finished packs of four small networks, one without weights and one with weights of another training."""
+    """Finished jobs of four small networks, one without weights and one with weights of another training."""
     images = torch.randint(0, 256, (6, SIDE, SIDE, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     np.save(tmp_path / "tensors.npy", images.numpy())
     paths = [f"{row}.png" for row in range(6)]
@@ -71,10 +72,10 @@ def study(tmp_path) -> dict:
         state = {key: value for key, value in network.state_dict().items() if key.startswith("head.")}
         if name == "other":
             state["head.1.bias"] += torch.tensor([9.0, -9.0])
-        pack = tmp_path / "packs" / name
-        pack.mkdir(parents=True)
+        job = tmp_path / "jobs" / name
+        job.mkdir(parents=True)
         np.savez(
-            pack / "predictions.npz",
+            job / "predictions.npz",
             cells=[name],
             seeds=[0],
             test_probabilities=probabilities[None, None, None].numpy(),
@@ -82,15 +83,15 @@ def study(tmp_path) -> dict:
             # the third image is the only one that the networks get right
             test_labels=[int(p.argmax() if row == 2 else p.argmin()) for row, p in enumerate(probabilities)],
         )
-        torch.save({name: {} if name == "lost" else {0: state}}, pack / "weights.pt")
+        torch.save({name: {} if name == "lost" else {0: state}}, job / "weights.pt")
         description = {
             "cells": [{"id": name, "training": trainings[name]}], "model": model.model_dump(mode="json"),
             "classes": CLASSES, "source": "images", "backbone": {"weights": "random"},
         }  # fmt: skip
-        (pack / "pack.json").write_text(json.dumps(description))
+        (job / "job.json").write_text(json.dumps(description))
     means(dict.fromkeys(NETWORKS, 0.5)).assign(weights="random").to_csv(tmp_path / "cells.csv", index=False)
     return {
-        "trainings": trainings, "classes": CLASSES, "select": "validation_loss", "packs": list(NETWORKS),
+        "trainings": trainings, "classes": CLASSES, "select": "validation_loss", "jobs": list(NETWORKS),
         "weights": dict.fromkeys(NETWORKS, "random"), "data": "noise", "license": "unknown", "protocol": "clean",
         "show_images": True, "explanations": FEW,
     }  # fmt: skip

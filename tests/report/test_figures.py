@@ -1,17 +1,17 @@
 """Figures of usual studies and unusual ones: few axes, gaps in the grid, diverged cells, two classes."""
 
-import fake
+import factories
 import pandas as pd
 import pytest
 from readable import assert_readable
 
-from medgrid.report import style
-from medgrid.report.beside import published, sources
-from medgrid.report.compare import best_worst, heatmap, ranking
-from medgrid.report.curves import colour_axis, curve_figures, curves
-from medgrid.report.figures import drawings
+from medgrid.report.figures import style
+from medgrid.report.figures.compare import best_worst, heatmap, ranking
+from medgrid.report.figures.curves import colour_axis, curve_figures, curves
+from medgrid.report.figures.published import published, sources
+from medgrid.report.figures.trends import accuracy_parameters, auc_batch_size, speed
+from medgrid.report.figures.write import drawings
 from medgrid.report.study import Study, settings_in
-from medgrid.report.trends import accuracy_parameters, auc_batch_size, speed
 
 # a warning of pandas or matplotlib is a mistake of ours
 pytestmark = pytest.mark.filterwarnings("error")
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 @pytest.fixture(scope="module")
 def large(large_study, params) -> Study:
     """The largest grid: 139 cells, eleven of them beside the product of the axes, of six models and two classes."""
-    settings, _ = fake.settings_of(fake.shortened(params, "stroke_transfer"), "stroke_transfer")
+    settings, _ = factories.settings_of(factories.shortened(params, "stroke_transfer"), "stroke_transfer")
     style.use()
     study = Study(settings, large_study)
     assert len(study.cells) == 139
@@ -31,14 +31,14 @@ def large(large_study, params) -> Study:
 def gaps(tmp_path_factory, params) -> Study:
     """A grid whose extra cells lack settings that the others have."""
     folder = tmp_path_factory.mktemp("gaps")
-    return fake.evaluated(folder, fake.shortened(params, "pneumonia_loss"), "pneumonia_loss")
+    return factories.evaluated(folder, factories.shortened(params, "pneumonia_loss"), "pneumonia_loss")
 
 
 # which figures a study gets
 
 
 def test_one_axis_without_models(tmp_path):
-    fake.finished(tmp_path, fake.small({"lr": [1e-5, 0.1]}))
+    factories.finished(tmp_path, factories.small({"lr": [1e-5, 0.1]}))
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == {
         "class_counts", "samples", "heatmap", "ranking", "confusion", "curves", "roc", "reliability",
     }  # fmt: skip
@@ -47,8 +47,8 @@ def test_one_axis_without_models(tmp_path):
 def test_what_varies_decides_which_figures_there_are(tmp_path):
     axes = {"model": ["resnet18", "vgg16"], "batch_size": [16, 32, 64], "lr": [0.1, 0.01]}
     entry = {"source": "x", "by": ["model", "lr"], "metrics": ["test_accuracy"], "rows": [["vgg16", 0.1, 0.5]]}
-    params = fake.small(axes, models=("resnet18", "vgg16"), published=[entry])
-    assert set(drawings(fake.evaluated(tmp_path, params))) == {
+    params = factories.small(axes, models=("resnet18", "vgg16"), published=[entry])
+    assert set(drawings(factories.evaluated(tmp_path, params))) == {
         "ranking", "heatmap", "published", "auc_batch_size", "best_worst", "accuracy_parameters", "speed",
         "curves-resnet18", "curves-vgg16", "confusion", "roc-resnet18", "roc-vgg16", "reliability",
     }  # fmt: skip
@@ -56,7 +56,7 @@ def test_what_varies_decides_which_figures_there_are(tmp_path):
 
 def test_models_of_one_panel_each_share_a_figure(tmp_path):
     axes = {"model": ["resnet18", "vgg16"], "mode": ["scratch", "full"]}
-    study = fake.evaluated(tmp_path, fake.small(axes, models=("resnet18", "vgg16")))
+    study = factories.evaluated(tmp_path, factories.small(axes, models=("resnet18", "vgg16")))
     assert list(curve_figures(study)) == ["curves"]
     figure, _ = curves(study, *curve_figures(study)["curves"])
     titles = [axes.get_title() for part in figure.subfigs for axes in part.axes]
@@ -67,15 +67,15 @@ def test_models_of_one_panel_each_share_a_figure(tmp_path):
 def test_diverged_cells_are_marked(some, tmp_path):
     seeds = [("lr=0.1", 0), ("lr=0.1", 1)]
     seeds += [(f"lr={lr}", seed) for lr in (0.01, 0.001) for seed in (0, 1)] * (some == "all")
-    params = fake.small({"lr": [0.1, 0.01, 0.001]}, classes=("a", "b"))
-    _, page = fake.finished(tmp_path, params, diverged=tuple(seeds))
+    params = factories.small({"lr": [0.1, 0.01, 0.001]}, classes=("a", "b"))
+    _, page = factories.finished(tmp_path, params, diverged=tuple(seeds))
     assert page.count("2 diverged") == len(seeds) // 2
     assert ("◆</td>" in page or 'class="chosen"' in page) == (some == "one")
 
 
 def test_a_heat_map_says_where_every_replicate_diverged(tmp_path):
-    params = fake.small({"lr": [0.1, 0.01], "batch_size": [16, 32]})
-    study = fake.evaluated(tmp_path, params, diverged=tuple(("batch_size=16_lr=0.1", seed) for seed in (0, 1)))
+    params = factories.small({"lr": [0.1, 0.01], "batch_size": [16, 32]})
+    study = factories.evaluated(tmp_path, params, diverged=tuple(("batch_size=16_lr=0.1", seed) for seed in (0, 1)))
     figure, _ = heatmap(study)
     words = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert words.count("div.") == 1
@@ -83,9 +83,9 @@ def test_a_heat_map_says_where_every_replicate_diverged(tmp_path):
 
 
 def test_a_cell_of_which_some_diverged_is_starred_and_never_chosen(tmp_path):
-    params = fake.small({"lr": [0.1, 0.01]})
-    best = fake.evaluated(tmp_path / "sound", params).chosen(None)
-    study = fake.evaluated(tmp_path / "unsound", params, diverged=((best, 0),))
+    params = factories.small({"lr": [0.1, 0.01]})
+    best = factories.evaluated(tmp_path / "sound", params).chosen(None)
+    study = factories.evaluated(tmp_path / "unsound", params, diverged=((best, 0),))
     assert study.best.loc[best, "validation_loss_mean"] == study.best["validation_loss_mean"].min()
     assert study.chosen(None) != best
     texts = [text.get_text() for text in heatmap(study)[0].axes[0].texts]
@@ -177,7 +177,7 @@ def test_figures_are_readable(which, request):
 
 def test_long_titles_of_neighbours_are_wrapped(tmp_path, params):
     key = "pneumonia_loss_published_cells"
-    study = fake.evaluated(tmp_path, fake.shortened(params, key), key)
+    study = factories.evaluated(tmp_path, factories.shortened(params, key), key)
     (cells, hue) = curve_figures(study)["curves"]
     assert_readable(curves(study, cells, hue)[0])
 
@@ -194,9 +194,9 @@ def test_early_stopped_curves_go_on_fainter(tmp_path):
         "batch_size": 32,
         "patience": 2,
     }
-    params = fake.small({"lr": [0.1]}, replicates=4)
+    params = factories.small({"lr": [0.1]}, replicates=4)
     params["studies"]["odd"]["fixed"] = {"model": "resnet18", **fixed}
-    study = fake.evaluated(tmp_path, params)
+    study = factories.evaluated(tmp_path, params)
     lengths = study.replicates[study.replicates["checkpoint"] == "best"]["epochs"]
     assert lengths.min() < lengths.max()
     figure, _ = curves(study, *curve_figures(study)["curves"])
@@ -215,7 +215,7 @@ def test_auc_by_batch_size_shows_ours_and_theirs(tmp_path):
         "metrics": ["test_auc_macro"],
         "rows": rows,
     }
-    study = fake.evaluated(tmp_path, fake.small(axes, published=[entry]))
+    study = factories.evaluated(tmp_path, factories.small(axes, published=[entry]))
     figure, _ = auc_batch_size(study)
     assert_readable(figure)
     sgd, adam = figure.axes
@@ -262,7 +262,7 @@ def test_accuracy_against_size_reads_the_networks_sizes(large):
 def test_no_accuracy_beyond_what_can_be(drawing, tmp_path):
     """The interval of two seeds is wider than the scale."""
     axes = {"model": ["resnet18", "vgg16"], "lr": [0.1, 0.01, 0.001]}
-    study = fake.evaluated(tmp_path, fake.small(axes, models=("resnet18", "vgg16")))
+    study = factories.evaluated(tmp_path, factories.small(axes, models=("resnet18", "vgg16")))
     assert study.best["test_accuracy_high"].max() == 1
     (axes,) = drawing(study)[0].axes
     low, high = axes.get_ylim() if drawing is accuracy_parameters else axes.get_xlim()
@@ -270,7 +270,9 @@ def test_no_accuracy_beyond_what_can_be(drawing, tmp_path):
 
 
 def test_speed_is_seconds_per_epoch(tmp_path):
-    study = fake.evaluated(tmp_path, fake.small({"model": ["resnet18", "vgg16"]}, models=("resnet18", "vgg16")))
+    study = factories.evaluated(
+        tmp_path, factories.small({"model": ["resnet18", "vgg16"]}, models=("resnet18", "vgg16"))
+    )
     figure, note = speed(study)
     best = study.replicates[study.replicates["checkpoint"] == "best"]
     wanted = (best["seconds"] / best["epochs"]).groupby(best["cell"]).mean()
@@ -282,7 +284,9 @@ def test_speed_is_seconds_per_epoch(tmp_path):
 def test_published_numbers_stand_beside_ours(tmp_path):
     rows = [["sgd", 0.1, 0.5, 1.5], ["adam", 0.1, 0.6, None], ["rmsprop", 0.1, 0.7, 0.1]]
     entry = {"source": "x", "by": ["optimizer", "lr"], "metrics": ["test_accuracy", "test_loss"], "rows": rows}
-    study = fake.evaluated(tmp_path, fake.small({"optimizer": ["sgd", "adam"], "lr": [0.1, 0.01]}, published=[entry]))
+    study = factories.evaluated(
+        tmp_path, factories.small({"optimizer": ["sgd", "adam"], "lr": [0.1, 0.01]}, published=[entry])
+    )
     assert list(sources(study)) == ["x"]
     figure, _ = published(study, "x")
     assert_readable(figure)
@@ -298,19 +302,19 @@ def test_published_numbers_stand_beside_ours(tmp_path):
 
 def test_batch_sizes_that_never_vary_alone_make_no_trend(tmp_path):
     """Extra cells may change the rate with the batch size: there is no line to draw."""
-    params = fake.small({"batch_size": [16], "lr": [0.1]})
+    params = factories.small({"batch_size": [16], "lr": [0.1]})
     (key,) = params["run"]
     params["studies"][key]["extra"] = [{"batch_size": size, "lr": rate} for size, rate in ((32, 0.2), (64, 0.3))]
-    assert "auc_batch_size" not in drawings(fake.evaluated(tmp_path, params))
+    assert "auc_batch_size" not in drawings(factories.evaluated(tmp_path, params))
 
 
 def test_numbers_that_are_all_whole_are_drawn(tmp_path):
     """Every training right about every image: the table says 1, not 1.0."""
-    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1, 0.01], "batch_size": [16, 32]}))
+    study = factories.evaluated(tmp_path, factories.small({"lr": [0.1, 0.01], "batch_size": [16, 32]}))
     study.best["test_accuracy_mean"] = 1
     heatmap(study)
 
 
 @pytest.mark.slow
 def test_classes_named_by_numbers(tmp_path):
-    fake.finished(tmp_path, fake.small({"lr": [0.1]}, classes=("0", "1")))
+    factories.finished(tmp_path, factories.small({"lr": [0.1]}, classes=("0", "1")))

@@ -2,7 +2,7 @@
 
 import textwrap
 
-from medgrid.report.forest import labels
+from medgrid.report.figures.claims import labels
 
 
 def test_labels_of_claims_leave_out_what_all_begin_with_but_no_setting_s_name():

@@ -4,12 +4,12 @@ import hashlib
 import json
 import re
 
-import fake
+import factories
 import numpy as np
 import pandas as pd
 import pytest
 
-from medgrid.report.model_cards import duration, write_model_cards
+from medgrid.report.model_card import duration, write_model_cards
 from medgrid.report.study import Study
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -17,11 +17,23 @@ MODELS = ("resnet18", "vgg16")
 AUDIT = {
     "file": {"images": 4, "clusters": 2, "surplus": 2, "conflicting": 0, "across_splits": 1},
     "pixels": {"images": 9, "clusters": 4, "surplus": 5, "conflicting": 1, "across_splits": 2},
-    "twin": {"images": 31, "clusters": 14, "surplus": 17, "conflicting": 3, "across_splits": 6},
+    "near_duplicate": {"images": 31, "clusters": 14, "surplus": 17, "conflicting": 3, "across_splits": 6},
     "shortcuts": {"file format": 0.41, "mean brightness": 0.62},
     "splits": [
-        {"protocol": "clean", "studies": ["odd"], "test_images": 60, "twins_in_training": 6, "nearest": 0.75},
-        {"protocol": "clean", "studies": ["another"], "test_images": 7, "twins_in_training": 0, "nearest": 0.5},
+        {
+            "protocol": "clean",
+            "studies": ["odd"],
+            "test_images": 60,
+            "near_duplicates_in_training": 6,
+            "nearest": 0.75,
+        },
+        {
+            "protocol": "clean",
+            "studies": ["another"],
+            "test_images": 7,
+            "near_duplicates_in_training": 0,
+            "nearest": 0.5,
+        },
     ],
 }
 
@@ -33,7 +45,7 @@ def cards_of(folder, settings, audit="") -> dict[str, str]:
 
 
 def made(folder, params, diverged=(), audit="", **changes) -> tuple[Study, dict[str, str]]:
-    study = fake.evaluated(folder, params, diverged=diverged)
+    study = factories.evaluated(folder, params, diverged=diverged)
     study.settings.update(changes)
     return study, cards_of(folder, study.settings, audit)
 
@@ -48,7 +60,7 @@ def rows_of(card: str, heading: str) -> dict[str, list[str]]:
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cards")
-    params = fake.small({"model": list(MODELS), "lr": [0.1, 0.01]}, models=MODELS, replicates=3)
+    params = factories.small({"model": list(MODELS), "lr": [0.1, 0.01]}, models=MODELS, replicates=3)
     return folder, *made(folder, params, synthetic=False)
 
 
@@ -71,15 +83,15 @@ def test_metrics_are_those_of_the_chosen_cell(two):
         best = study.best.loc[study.chosen(model)]
         found = rows_of(card, "Quantitative analyses") | rows_of(card, "Calibration")
         for name, metric in (
-            ("accuracy", "test_accuracy"), ("accuracy without twins", "test_alone_accuracy"), ("ECE", "test_ece"),
+            ("accuracy", "test_accuracy"), ("accuracy without near-duplicates", "test_accuracy_deduplicated"), ("ECE", "test_ece"),
             ("balanced accuracy", "test_recall_macro"), ("ECE, scaled", "test_ece_scaled"),
         ):  # fmt: skip
             mean, low, high = (100 * best[f"{metric}_{each}"] for each in ("mean", "low", "high"))
             assert found[name][:2] == [f"{mean:.1f} %", f"{low:.1f} % to {high:.1f} %"]
         assert found["temperature"][0] == f"{best['temperature_mean']:.3f}"
-        assert "Of 60 test images, but validation accuracy; without twins 54." in card
+        assert "Of 60 test images, but validation accuracy; without near-duplicates 54." in card
         assert "6 of 60 (10.0 %) test images show a picture" in card
-        assert "quote the accuracy without twins" in card
+        assert "quote the accuracy without near-duplicates" in card
 
 
 def test_counts_are_those_of_the_split(two):
@@ -106,7 +118,7 @@ def test_recall_of_classes_is_that_of_the_other_table(two):
 
 
 def test_what_does_not_tell_images_apart_and_what_is_too_small(tmp_path):
-    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1]}))
+    study = factories.evaluated(tmp_path, factories.small({"lr": [0.1]}))
     images = pd.read_csv(tmp_path / "images.csv")
     tested = images.index[images["part"] == "test"]
     images.loc[tested[:19], "format"] = "WEBP|X"
@@ -118,35 +130,35 @@ def test_what_does_not_tell_images_apart_and_what_is_too_small(tmp_path):
 
 
 def test_trained_weights_and_machines_are_named(tmp_path):
-    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1]}, pack="replicate"))
-    packs = study.settings["packs"]
-    for i, pack in enumerate(packs):
-        (tmp_path / "packs" / pack / "weights.pt").write_bytes(bytes([i]))
-        place = tmp_path / "packs" / pack / "pack.json"
+    study = factories.evaluated(tmp_path, factories.small({"lr": [0.1]}, one_job_per="replicate"))
+    jobs = study.settings["jobs"]
+    for i, job in enumerate(jobs):
+        (tmp_path / "jobs" / job / "weights.pt").write_bytes(bytes([i]))
+        place = tmp_path / "jobs" / job / "job.json"
         described = json.loads(place.read_text())
         described["training"]["device"] = f"machine {i}"
         described["backbone"] |= {"weights": "resnet18-x.pth", "sha256": "ab" * 32}
         place.write_text(json.dumps(described))
     settings = study.settings | {"notes": {"resnet18": "a stand-in"}, "sha256": "cd" * 32}
     (card,) = cards_of(tmp_path, settings).values()
-    for i, pack in enumerate(packs):
-        assert f"`packs/{pack}/weights.pt`, sha256 `{hashlib.sha256(bytes([i])).hexdigest()}`" in card
+    for i, job in enumerate(jobs):
+        assert f"`jobs/{job}/weights.pt`, sha256 `{hashlib.sha256(bytes([i])).hexdigest()}`" in card
     assert "machine 0; machine 1" in card
     assert f"`resnet18-x.pth` (a stand-in); sha256 `{'ab' * 32}`" in card
     assert f"Digest of the archive's content (sha256): `{'cd' * 32}`" in card
     assert "It starts from weights noted as “a stand-in”" in card
 
 
-def test_an_audit_is_told_and_its_lack_is_said(tmp_path):
+def test_an_audit_is_reported_and_its_lack_is_said(tmp_path):
     file = tmp_path / "audit.json"
     file.write_text(json.dumps(AUDIT))
-    study, cards = made(tmp_path, fake.small({"lr": [0.1]}), audit=str(file))
+    study, cards = made(tmp_path, factories.small({"lr": [0.1]}), audit=str(file))
     (card,) = cards.values()
     assert "The same picture: 17 images beyond the first of their 14 clusters" in card
     assert "3 clusters of copies have conflicting labels" in card
     assert rows_of(card, "Audit of the data set")["mean brightness"] == ["62.0 %"]
     assert "“mean brightness” reaches a balanced accuracy of 62.0 %" in card
-    assert "- Clean split, the one used here: 6 of 60 (10.0 %) test images have a twin in training" in card
+    assert "- Clean split, the one used here: 6 of 60 (10.0 %) test images have a near-duplicate in training" in card
     assert "nearest raw thumbnail is right for 75.0 %" in card
     balanced = study.best.loc["lr=0.1", "test_recall_macro_mean"]
     assert ("less than that" in card) == (balanced <= 0.62)
@@ -158,7 +170,7 @@ def test_an_audit_is_told_and_its_lack_is_said(tmp_path):
 
 
 def test_intervals_over_images_stand_beside_those_over_seeds(tmp_path):
-    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1]}))
+    study = factories.evaluated(tmp_path, factories.small({"lr": [0.1]}))
     row = {"cell": "lr=0.1", "metric": "test_accuracy", "both_low": 0.125, "both_high": 0.875}
     pd.DataFrame([row, row | {"cell": "another", "both_low": 0.0}]).to_csv(tmp_path / "intervals.csv", index=False)
     (card,) = cards_of(tmp_path, study.settings).values()
@@ -168,25 +180,25 @@ def test_intervals_over_images_stand_beside_those_over_seeds(tmp_path):
 
 
 def test_limits_follow_from_what_was_run(tmp_path):
-    params = fake.small({"lr": [0.1, 0.01, 0.001]})
-    worst = fake.evaluated(tmp_path / "sound", params).scores().idxmin()
+    params = factories.small({"lr": [0.1, 0.01, 0.001]})
+    worst = factories.evaluated(tmp_path / "sound", params).scores().idxmin()
     _, cards = made(tmp_path / "unsound", params, diverged=((worst, 1),))
     (card,) = cards.values()
     assert "the best of 3 cells by validation" in card
     assert "1 of these cells could not be picked, since a replicate diverged" in card
     assert "The images are synthetic." in card
     assert "although its mode is full, it starts from random weights" in card
-    (alone,) = made(tmp_path / "single", fake.small({"lr": [0.1]}, replicates=1))[1].values()
+    (alone,) = made(tmp_path / "single", factories.small({"lr": [0.1]}, replicates=1))[1].values()
     assert "A single replicate" in alone
     assert "the best of" not in alone
     assert "| accuracy | " in alone and " | – |" in alone  # noqa: RUF001
 
 
 def test_test_images_that_validate_are_a_limit(tmp_path):
-    study = fake.evaluated(tmp_path, fake.small({"lr": [0.1]}))
+    study = factories.evaluated(tmp_path, factories.small({"lr": [0.1]}))
     images = pd.read_csv(tmp_path / "images.csv")
     tested = images[images["part"] == "test"]
-    pd.concat([images[images["part"] != "validation"], tested.assign(part="validation", twin="")]).to_csv(
+    pd.concat([images[images["part"] != "validation"], tested.assign(part="validation", near_duplicate="")]).to_csv(
         tmp_path / "split.csv", index=False
     )
     names = [str(tmp_path / name) for name in ("images.csv", "split.csv", "tensors.npy")]
@@ -195,14 +207,14 @@ def test_test_images_that_validate_are_a_limit(tmp_path):
 
 
 def test_names_with_a_bar_or_an_ampersand_stay_what_they_are(tmp_path):
-    _, cards = made(tmp_path, fake.small({"lr": [0.1]}, classes=("a|b", "c&d")))
+    _, cards = made(tmp_path, factories.small({"lr": [0.1]}, classes=("a|b", "c&d")))
     (card,) = cards.values()
     assert rows_of(card, "Training data") == {r"a\|b": ["30"] * 3, "c&d": ["30"] * 3, "all": ["60"] * 3}
     assert "probabilities of a|b, c&d" in card
 
 
 def test_where_every_cell_diverged_there_is_no_card(tmp_path):
-    _, cards = made(tmp_path, fake.small({"lr": [0.1]}), diverged=(("lr=0.1", 0),))
+    _, cards = made(tmp_path, factories.small({"lr": [0.1]}), diverged=(("lr=0.1", 0),))
     assert cards == {}
 
 

@@ -2,19 +2,19 @@
 
 import json
 
-import fake
+import factories
 import pandas as pd
 import pytest
 import torch
 import yaml
 
-from medgrid.errors import MedgridError
-from medgrid.report.assets import write_assets
-from medgrid.report.claims import claims
-from medgrid.report.downloads import ROWS, as_it_is
-from medgrid.report.front import write_front
-from medgrid.report.render import render
+from medgrid.report.site.assets import write_assets
+from medgrid.report.site.claims import claims
+from medgrid.report.site.downloads import ROWS, as_it_is
+from medgrid.report.site.index import write_index
+from medgrid.report.site.render import render
 from medgrid.training import steps_per_epoch
+from medgrid.utils.errors import MedgridError
 
 PART = {"what": "a above b", "estimate": 0.0123, "low": -0.004, "high": 0.02, "unit": "share", "p": 0.0004}
 
@@ -29,7 +29,7 @@ def test_no_claims_are_no_section(tmp_path):
     assert claims(tmp_path) is None
 
 
-def test_shares_are_told_in_points(tmp_path):
+def test_shares_are_reported_in_points(tmp_path):
     claim = {"text": "x", "verdict": "open", "parts": [PART, PART | {"unit": "seconds", "p": None, "low": None}]}
     written(tmp_path, {"margin": 0.015, "claims": [claim]})
     found = claims(tmp_path)
@@ -53,15 +53,15 @@ def test_steps_are_those_of_the_training_loop():
     for images in (1, 2, 20, 31, 32, 33, 64, 65, 97):
         for size in (1, 8, 32, 64):
             taken = seen = 0
-            for places in torch.randperm(images).split(size):
-                if len(places) == 1 < size and seen:
+            for indices in torch.randperm(images).split(size):
+                if len(indices) == 1 < size and seen:
                     continue
-                taken, seen = taken + 1, seen + len(places)
+                taken, seen = taken + 1, seen + len(indices)
             assert steps_per_epoch(images, size) == taken, (images, size)
 
 
 def test_settings_and_tables_travel(tmp_path):
-    settings, page = fake.finished(tmp_path, fake.small({"lr": [0.1, 0.01]}), figures=False)
+    settings, page = factories.finished(tmp_path, factories.small({"lr": [0.1, 0.01]}), figures=False)
     place = tmp_path / "report/odd"
     written = yaml.safe_load((place / "settings.yaml").read_text())
     assert written["axes"] == {"lr": [0.1, 0.01]}
@@ -76,7 +76,7 @@ def test_settings_and_tables_travel(tmp_path):
     (tmp_path / "published.csv").rename(tmp_path / "another.csv")
     pd.read_csv(tmp_path / "another.csv").to_csv(tmp_path / "published.csv", index=False)
     (place / "stray").touch()
-    page = fake.finish(tmp_path, settings, figures=False)
+    page = factories.finish(tmp_path, settings, figures=False)
     assert "tables/another.csv" in page
     assert not (place / "stray").exists()
 
@@ -125,11 +125,11 @@ def test_a_demo_s_front_page_leads_to_the_real_results(tmp_path):
     (results / "x").mkdir()
     (results / "x" / "summary.json").write_text(json.dumps(summary))
     front = results / "report" / "index.html"
-    write_front({"studies": ["x"]}, str(results))
+    write_index({"studies": ["x"]}, str(results))
     assert "../../report/index.html" not in front.read_text()  # there is none yet
     (tmp_path / "results" / "report" / "index.html").touch()
-    write_front({"studies": ["x"]}, str(results))
+    write_index({"studies": ["x"]}, str(results))
     assert 'href="../../report/index.html"' in front.read_text()
     (results / "x" / "summary.json").write_text(json.dumps(summary | {"synthetic": False}))
-    write_front({"studies": ["x"]}, str(results))
+    write_index({"studies": ["x"]}, str(results))
     assert "../../report/index.html" not in front.read_text()

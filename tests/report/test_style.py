@@ -6,7 +6,7 @@ import PIL.Image
 import pytest
 import seaborn as sns
 
-from medgrid.report import style
+from medgrid.report.figures import style
 
 # a warning of pandas or matplotlib is a mistake of ours
 pytestmark = pytest.mark.filterwarnings("error")

@@ -59,16 +59,16 @@ class Site(Project):
     def finish(self, run: subprocess.Popen) -> None:
         assert run.wait(timeout=400) == 0, self.log.read_text()
 
-    def jobs(self, cluster: Cluster, state: str = "") -> list[str]:
+    def slurm_jobs(self, cluster: Cluster, state: str = "") -> list[str]:
         """Numbers of the jobs that this project has submitted, in one state or in any."""
         runs = re.findall(r"SLURM run ID: (\S+)", self.log.read_text())
         rows = [line.split() for line in cluster.jobs("%i %T %j")]
         return [job for job, found, run in rows if run in runs and state in found]
 
     @property
-    def packs(self) -> dict[str, Path]:
-        """Folder of each pack, by the last word of its name: `lr=0.1`, or the model of heads."""
-        folders = sorted((self.folder / "results" / STUDY / "packs").iterdir())
+    def jobs(self) -> dict[str, Path]:
+        """Folder of each job, by the last word of its name: `lr=0.1`, or the model of heads."""
+        folders = sorted((self.folder / "results" / STUDY / "jobs").iterdir())
         return {folder.name.rsplit("-", 1)[0].split("_")[-1]: folder for folder in folders}
 
 
@@ -100,7 +100,7 @@ def local(whole, tmp_path_factory) -> Site:
 
 
 class Trouble:
-    """The trained study once more, without one or two of its packs, which are then trained again under trouble."""
+    """The trained study once more, without one or two of its jobs, which are then trained again under trouble."""
 
     def __init__(self, cluster: Cluster, local: Site, folder: Path, missing: list[str]):
         subprocess.run(["cp", "-a", str(local.folder), str(folder)], check=True)
@@ -108,16 +108,16 @@ class Trouble:
         self.site = object.__new__(Site)
         self.site.folder, self.site.log = folder, folder / "run.log"
         self.site.log.touch()
-        self.names = [local.packs[name].name for name in missing]
+        self.names = [local.jobs[name].name for name in missing]
         for name in self.names:
-            shutil.rmtree(folder / "results" / STUDY / "packs" / name)
+            shutil.rmtree(folder / "results" / STUDY / "jobs" / name)
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        targets = [f"results/{STUDY}/packs/{name}/predictions.npz" for name in self.names]
+        targets = [f"results/{STUDY}/jobs/{name}/predictions.npz" for name in self.names]
         return self.site.start(*arguments, targets=tuple(targets))
 
     def jobs(self, state: str = "") -> list[str]:
-        return self.site.jobs(self.cluster, state)
+        return self.site.slurm_jobs(self.cluster, state)
 
     def memory(self) -> dict[str, str]:
         """What this project's jobs asked for, by the state in which they ended."""
@@ -139,7 +139,7 @@ class Trouble:
     def ends_well(self, run: subprocess.Popen) -> None:
         self.site.finish(run)
         for name, word in zip(self.names, self.missing, strict=True):
-            same(self.site.folder / "results" / STUDY / "packs" / name, self.local.packs[word])
+            same(self.site.folder / "results" / STUDY / "jobs" / name, self.local.jobs[word])
 
 
 def cancelled_from_outside(case: Trouble) -> None:
@@ -198,8 +198,8 @@ def controller_killed(case: Trouble) -> None:
 
 
 def turns_on_one_gpu(case: Trouble) -> None:
-    """Short packs in one job that asks for one GPU."""
-    grouped = ["--groups", "train=packs", "--group-components", "packs=3", "--resources", "gpu=1"]
+    """Short jobs in one job that asks for one GPU."""
+    grouped = ["--groups", "train=jobs", "--group-components", "jobs=3", "--resources", "gpu=1"]
     case.ends_well(case.start(*grouped, "--set-resource-scopes", "gpu=local"))
     (job,) = case.jobs()
     assert case.cluster.gpus(job) == "gres:gpu:1"
@@ -234,14 +234,14 @@ def test_trouble_ends_with_the_same_numbers(ended, case):
 def test_a_study_runs_through(whole, local):
     whole.finish(whole.started)
     assert (whole.folder / "results/report" / STUDY / "index.html").exists()
-    assert list(whole.packs) == list(local.packs)
-    for name, folder in whole.packs.items():
-        same(folder, local.packs[name])
+    assert list(whole.jobs) == list(local.jobs)
+    for name, folder in whole.jobs.items():
+        same(folder, local.jobs[name])
 
 
 def test_only_networks_ask_for_a_gpu(cluster, whole):
     whole.finish(whole.started)
-    submitted = whole.jobs(cluster)
+    submitted = whole.slurm_jobs(cluster)
     asked: dict[str, list[str]] = {}  # of each rule, as SLURM has it
     for line in cluster.jobs("%i %k"):
         job, comment = line.split(" ", 1)
@@ -252,6 +252,6 @@ def test_only_networks_ask_for_a_gpu(cluster, whole):
     assert asked["features"] == ["gres:gpu:1"]
     # the network is on the login node
     reports = ["audit", "evaluate", "explain", "figures", "page", "summary"]
-    others = [*reports, "inventory", "split", "tensors", "twins"]
+    others = [*reports, "inventory", "split", "tensors", "near_duplicates"]
     assert sorted(asked) == sorted([*others, "features", "train"])
     assert all(asked[job] == [""] for job in others)

@@ -15,8 +15,8 @@ from torch.nn import functional
 from medgrid.config import Model, Training
 from medgrid.models.networks import build
 from medgrid.training.data import Part
-from medgrid.training.loop import Run, generator, generators
-from medgrid.training.single import Single
+from medgrid.training.loop import Run, generator, make_generators
+from medgrid.training.whole_network import WholeNetwork
 
 IMAGES, BATCH, SIZE = 40, 4, 80
 # of weights of order 1, after ten steps
@@ -24,7 +24,7 @@ TOLERANCE = 1e-7
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
 HEAD = [{"pool": "global_average"}, {"dense": 8, "activation": "relu", "l2": 0.01}]
-# way to train, base, what trains in the base, by hand
+# way to train, backbone, what trains in the backbone, by hand
 CASES = {
     "full": ("resnet18", {"mode": "full"}, lambda name: True),
     "scratch": ("resnet18", {"mode": "scratch"}, lambda name: True),
@@ -68,12 +68,12 @@ def images() -> Part:
 class Plain:
     """torchvision's network up to its pooling, then a pooled head, frozen where `trains` says so."""
 
-    def __init__(self, base: str, ours, trains, outputs: int):
-        options = {"init_weights": False} if base == "inception_v3" else {}
-        self.network = torchvision.models.get_model(base, weights=None, **options)
-        state = {name.removeprefix("trunk.network."): value for name, value in ours.state_dict().items()}
+    def __init__(self, backbone: str, ours, trains, outputs: int):
+        options = {"init_weights": False} if backbone == "inception_v3" else {}
+        self.network = torchvision.models.get_model(backbone, weights=None, **options)
+        state = {name.removeprefix("backbone.network."): value for name, value in ours.state_dict().items()}
         self.network.load_state_dict(state, strict=False)
-        self.base = base
+        self.backbone = backbone
         linear = [module for module in ours.head if isinstance(module, nn.Linear)]
         self.head = nn.ModuleList([nn.Linear(layer.in_features, layer.out_features) for layer in linear])
         for mine, theirs in zip(self.head, linear, strict=True):
@@ -90,10 +90,10 @@ class Plain:
 
     def logits(self, pixels: torch.Tensor) -> torch.Tensor:
         x = ((pixels.double() / 255 - MEAN.double()) / STD.double()).permute(0, 3, 1, 2)
-        if self.base.startswith("resnet"):
+        if self.backbone.startswith("resnet"):
             for name in ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"):
                 x = self.network.get_submodule(name)(x)
-        elif self.base == "inception_v3":
+        elif self.backbone == "inception_v3":
             for name, module in self.network.named_children():
                 if name not in ("AuxLogits", "avgpool", "dropout", "fc"):
                     x = module(x)
@@ -118,17 +118,19 @@ class Plain:
     ("case", "loss"), [*((case, "cross_entropy") for case in CASES), ("last 2 blocks", "binary_cross_entropy")]
 )
 def test_ten_steps_are_plain_pytorch_s(case, loss, images):
-    base, changes, trains = CASES[case]
-    training, model = settings(**changes, loss=loss), Model(base=base, layers=HEAD)
+    backbone, changes, trains = CASES[case]
+    training, model = settings(**changes, loss=loss), Model(backbone=backbone, layers=HEAD)
     outputs = training.outputs or 2
-    network = build(model, outputs, "imagenet", "random" if case == "scratch" else "settled", 3, SIZE, seed=1)
+    network = build(
+        model, outputs, "imagenet", "random" if case == "scratch" else "random_calibrated", 3, SIZE, seed=1
+    )
     network.double()
     mean, std = (values.double().view(3, 1, 1) for values in (MEAN, STD))
     network.scale, network.shift = 1 / (255 * std), -mean / std
-    plain = Plain(base, network, trains, outputs)
-    chances = generators(5)
-    learner = Single(network, model, training, None, chances, torch.device("cpu"))
-    run = Run(learner, [training], chances, "validation_loss", images, measured=False)
+    plain = Plain(backbone, network, trains, outputs)
+    generators = make_generators(5)
+    learner = WholeNetwork(network, model, training, None, generators, torch.device("cpu"))
+    run = Run(learner, [training], generators, "validation_loss", images, measured=False)
     run.run(images, lambda: None)
 
     optimizer = OPTIMIZERS["sgd"]([*plain.learned.values(), *plain.head.parameters()])
@@ -138,7 +140,7 @@ def test_ten_steps_are_plain_pytorch_s(case, loss, images):
         total += plain.step(images.inputs[rows], images.labels[rows], optimizer) * len(rows)
     assert run.curves[0, 0, 0] == pytest.approx(total / IMAGES, rel=1e-6)
 
-    ours = {name.removeprefix("trunk.network."): value for name, value in network.state_dict().items()}
+    ours = {name.removeprefix("backbone.network."): value for name, value in network.state_dict().items()}
     theirs = plain.network.state_dict()
     for name, value in ours.items():
         if name in theirs and value.is_floating_point():
@@ -146,16 +148,19 @@ def test_ten_steps_are_plain_pytorch_s(case, loss, images):
     heads = [module for module in network.head if isinstance(module, nn.Linear)]
     for mine, other in zip(heads, plain.head, strict=True):
         assert (mine.weight - other.weight).abs().max() < TOLERANCE
-    moved = {n for n, p in network.trunk.network.named_parameters() if p.requires_grad}
+    moved = {n for n, p in network.backbone.network.named_parameters() if p.requires_grad}
     assert moved == set(plain.learned)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
 def test_other_optimizers_do_the_same(optimizer, images):
-    training, model = settings(mode="full", optimizer=optimizer, momentum=0.0), Model(base="resnet18", layers=HEAD)
-    network = build(model, 2, "imagenet", "settled", 3, SIZE, seed=1).double()
+    training, model = (
+        settings(mode="full", optimizer=optimizer, momentum=0.0),
+        Model(backbone="resnet18", layers=HEAD),
+    )
+    network = build(model, 2, "imagenet", "random_calibrated", 3, SIZE, seed=1).double()
     plain = Plain("resnet18", network, lambda name: True, 2)
-    learner = Single(network, model, training, None, generators(5), torch.device("cpu"))
+    learner = WholeNetwork(network, model, training, None, make_generators(5), torch.device("cpu"))
     mine = OPTIMIZERS[optimizer]([*plain.learned.values(), *plain.head.parameters()])
     for rows in torch.arange(IMAGES).split(BATCH)[:2]:
         expected = plain.step(images.inputs[rows], images.labels[rows], mine)
@@ -166,11 +171,11 @@ def test_other_optimizers_do_the_same(optimizer, images):
 @pytest.mark.slow
 def test_a_cut_network_is_compiled_once_an_epoch(images):
     """torch.fx keeps the source of each graph that it compiles: switching in every step would fill the memory."""
-    model, training = Model(base="resnet18", layers=HEAD), settings(mode="full", epochs=3)
-    network = build(model, 2, "imagenet", "settled", 3, SIZE, seed=1)
-    chances = generators(5)
-    learner = Single(network, model, training, None, chances, torch.device("cpu"))
-    run = Run(learner, [training], chances, "validation_loss", images, measured=False)
+    model, training = Model(backbone="resnet18", layers=HEAD), settings(mode="full", epochs=3)
+    network = build(model, 2, "imagenet", "random_calibrated", 3, SIZE, seed=1)
+    generators = make_generators(5)
+    learner = WholeNetwork(network, model, training, None, generators, torch.device("cpu"))
+    run = Run(learner, [training], generators, "validation_loss", images, measured=False)
     counts = []
     run.run(images, lambda: counts.append(len(graph_module._loader.eval_cache)))
     assert counts[2] - counts[1] <= 4 < IMAGES // BATCH

@@ -1,9 +1,12 @@
-"""Copies and twins, audits, and splits that keep both on one side."""
+"""Copies and near-duplicates, audits, and splits that keep both on one side."""
 
 
-def twins(name):
+def near_duplicates(name):
     """Pairs of images that show the same, and the thumbnails in which they were found."""
-    return {"twins": f"{DATA}/twins/{name}.csv", "thumbnails": f"{DATA}/twins/{name}.npz"}
+    return {
+        "near_duplicates": f"{DATA}/near_duplicates/{name}.csv",
+        "thumbnails": f"{DATA}/near_duplicates/{name}.npz",
+    }
 
 
 def split(name):
@@ -15,32 +18,35 @@ def audit_files(dataset):
     return [*found, f"{SITE}/audits/{dataset}/index.html"]
 
 
-def twins_inputs(w):
-    inputs = PLAN.twins[w.name].inputs
+def near_duplicates_inputs(w):
+    inputs = PLAN.near_duplicates[w.name].inputs
     files = {"archive": archive(inputs["archive"]), "inventory": inventory(inputs["inventory"])}
-    return made_from("twins", list(twins(w.name).values()), files)
+    return made_from("near_duplicates", list(near_duplicates(w.name).values()), files)
 
 
-rule twins:
+rule near_duplicates:
     input:
-        unpack(twins_inputs),
+        unpack(near_duplicates_inputs),
     output:
-        **twins("{name}"),
+        **near_duplicates("{name}"),
     log:
-        f"{DATA}/logs/twins/{{name}}.log",
+        f"{DATA}/logs/near_duplicates/{{name}}.log",
     benchmark:
-        f"{DATA}/benchmarks/twins/{{name}}.tsv"
+        f"{DATA}/benchmarks/near_duplicates/{{name}}.tsv"
     threads: CORES
     params:
-        settings=lambda w: as_json(PLAN.twins[w.name].settings),
+        settings=lambda w: as_json(PLAN.near_duplicates[w.name].settings),
     shell:
-        "medgrid twins {params.settings:q} {input.archive:q} {input.inventory:q} {output.twins:q} {output.thumbnails:q}"
+        "medgrid near_duplicates {params.settings:q} {input.archive:q} {input.inventory:q} {output.near_duplicates:q} {output.thumbnails:q}"
         " --threads {threads} > {log:q} 2>&1"
 
 
 def split_inputs(w):
     inputs = PLAN.splits[w.name].inputs
-    files = {"inventory": inventory(inputs["inventory"]), "twins": twins(inputs["twins"])["twins"]}
+    files = {
+        "inventory": inventory(inputs["inventory"]),
+        "near_duplicates": near_duplicates(inputs["near_duplicates"])["near_duplicates"],
+    }
     return made_from("split", [split(w.name)], files)
 
 
@@ -56,7 +62,7 @@ rule split:
     params:
         settings=lambda w: as_json(PLAN.splits[w.name].settings),
     shell:
-        "medgrid split {params.settings:q} {input.inventory:q} {input.twins:q} {output:q} > {log:q} 2>&1"
+        "medgrid split {params.settings:q} {input.inventory:q} {input.near_duplicates:q} {output:q} > {log:q} 2>&1"
 
 
 def reaudit(dataset):
@@ -75,7 +81,7 @@ def whole_audit(dataset):
 
 def audit_inputs(w):
     step = PLAN.audits[w.dataset]
-    files = {"inventory": inventory(step.inputs["inventory"])} | twins(step.inputs["twins"])
+    files = {"inventory": inventory(step.inputs["inventory"])} | near_duplicates(step.inputs["near_duplicates"])
     if again := reaudit(w.dataset):
         return files | {"again": again}
     return made_from("audit", audit_files(w.dataset), files)
@@ -106,7 +112,7 @@ rule audit:
     params:
         settings=lambda w: as_json(PLAN.audits[w.dataset].settings | {"name": audit_name(PLAN.audits[w.dataset])}),
     shell:
-        "medgrid findings {params.settings:q} {input.inventory:q} {input.twins:q} {input.thumbnails:q} {output.audit:q}"
+        "medgrid findings {params.settings:q} {input.inventory:q} {input.near_duplicates:q} {input.thumbnails:q} {output.audit:q}"
         " {output.pairs:q} {output.page:q} > {log:q} 2>&1"
 
 

@@ -11,8 +11,8 @@ VERDICTS = [
 ]
 
 
-def pack_files(study):
-    return [f"{RESULTS}/{study}/packs/{pack}/{name}" for pack in PLAN.packs_of[study] for name in PACK]
+def job_files(study):
+    return [f"{RESULTS}/{study}/jobs/{job}/{name}" for job in PLAN.jobs_of[study] for name in JOB_FILES]
 
 
 def manifest(study):
@@ -45,13 +45,13 @@ rule manifest:
         f"{DATA}/benchmarks/manifest/{{study}}-{{name}}.tsv"
     localrule: True
     run:
-        from medgrid.evaluation.manifest import write_manifest
+        from medgrid.grid.manifest import write_manifest
 
         write_manifest(PLAN.studies[wildcards.study].settings, output[0])
 
 
 def prepared(outputs, *kinds, weights=False):
-    """Images, or what is known of them, and weights, that a result is made from beside packs.
+    """Images, or what is known of them, and weights, that a result is made from beside jobs.
 
     Their names are right: once the result is there, their age does not matter.
     """
@@ -71,7 +71,7 @@ def prepared(outputs, *kinds, weights=False):
 rule evaluate:
     input:
         unpack(prepared([f"{RESULTS}/{{study}}/{name}" for name in [*TABLES, *VERDICTS]], "split")),
-        packs=lambda w: pack_files(w.study),
+        jobs=lambda w: job_files(w.study),
         manifest=lambda w: manifest(w.study),
         models=f"{RESULTS}/{{study}}/models.csv",
     output:
@@ -110,7 +110,7 @@ rule evaluate:
 rule submissions:
     input:
         manifest=lambda w: manifest(w.study),
-        cells=f"{RESULTS}/{{study}}/cells.csv",  # and with it the packs
+        cells=f"{RESULTS}/{{study}}/cells.csv",  # and with it the jobs
     output:
         directory(f"{RESULTS}/{{study}}/submissions"),
     log:
@@ -126,7 +126,7 @@ rule submissions:
 for study in PLAN.studies:
 
     rule:
-        # packs that params.yaml no longer asks for: no run needs it, but what DVC records should be what was asked for
+        # jobs that params.yaml no longer asks for: no run needs it, but what DVC records should be what was asked for
         name:
             f"prune_{study}"
         input:
@@ -135,6 +135,6 @@ for study in PLAN.studies:
             f"{DATA}/logs/prune/{study}.log",
         localrule: True
         params:
-            folder=f"{RESULTS}/{study}/packs",
+            folder=f"{RESULTS}/{study}/jobs",
         shell:
             "medgrid prune @{input:q} {params.folder:q} > {log:q} 2>&1"

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from medgrid.fingerprint import fingerprint
+from medgrid.grid.versions import fingerprint
 
 
 @cache
@@ -12,9 +12,9 @@ def costs(study):
 
 @cache
 def planned(study):
-    """Costs of packs and of features, by name, where the study has been planned."""
+    """Costs of jobs and of features, by name, where the study has been planned."""
     file = Path(f"{costs(study)}.json")
-    return json.loads(file.read_text()) if file.exists() else {"packs": {}, "features": {}}
+    return json.loads(file.read_text()) if file.exists() else {"jobs": {}, "features": {}}
 
 
 @cache
@@ -25,7 +25,7 @@ def planned_features():
 def wants_gpu(study):
     """Whether any job of a study asks for a GPU."""
     step = PLAN.costs_of[study].settings
-    return bool(step["features"]) or any(pack["source"] != "features" for pack in step["packs"].values())
+    return bool(step["features"]) or any(job["source"] != "features" for job in step["jobs"].values())
 
 
 def minutes(cost, attempt):
@@ -54,7 +54,7 @@ rule plan_settings:
         Path(output[0]).write_text(as_json(PLAN.costs_of[study].settings), encoding="utf-8")
 
 
-rule calibrate:
+rule profile:
     input:
         f"{DATA}/settings/{{name}}.json",
     output:
@@ -69,11 +69,11 @@ rule calibrate:
         gres=lambda w: gpu_resources(wants_gpu(study_of(w)))["gres"],
         split=lambda w: f"{DATA}/splits/{PLAN.costs_of[study_of(w)].inputs['split']}.csv",
     shell:
-        "medgrid calibrate @{input:q} {output:q} --split={resources.split:q}"
+        "medgrid profile @{input:q} {output:q} --split={resources.split:q}"
         " --device {DEVICE} --slots {PARAMS.gpu_slots} --threads {threads} > {log:q} 2>&1"
 
 
-def told(studies):
+def plan_summary(studies):
     """What `medgrid costs` prints, of each study."""
     return as_json(
         [
@@ -81,7 +81,7 @@ def told(studies):
                 "study": study,
                 "costs": f"{costs(study)}.json",
                 "cells": len(PLAN.studies[study].settings["cells"]),
-                "jobs": len(PLAN.packs_of[study]) + len(PLAN.costs_of[study].settings["features"]),
+                "jobs": len(PLAN.jobs_of[study]) + len(PLAN.costs_of[study].settings["features"]),
                 "gpu": DEVICE != "cpu",
                 "benchmarks": f"{DATA}/benchmarks/train/{study}",
             }
@@ -93,13 +93,13 @@ def told(studies):
 for name, studies in {"plan": PARAMS.run, **{f"plan_{study}": [study] for study in PLAN.studies}}.items():
 
     rule:
-        # no output: it says each time what the plan is, and how finished packs compare with it
+        # no output: it says each time what the plan is, and how finished jobs compare with it
         name:
             name
         input:
             [f"{costs(study)}.json" for study in studies],
         localrule: True
         params:
-            settings=told(studies),
+            settings=plan_summary(studies),
         shell:
             "medgrid costs {params.settings:q}"

@@ -22,7 +22,7 @@ def study_files(study):
         f"{RESULTS}/{study}/cards",
         *(f"{RESULTS}/{study}/{table}" for table in [*TABLES, *VERDICTS, "models.csv"]),
         *beside(study),
-        *pack_files(study),
+        *job_files(study),
     ]
 
 
@@ -53,7 +53,7 @@ rule explain:
     input:
         unpack(prepared([f"{RESULTS}/{{study}}/explanations"], "split", "tensors", weights=True)),
         manifest=lambda w: manifest(w.study),
-        cells=f"{RESULTS}/{{study}}/cells.csv",  # and with it the packs
+        cells=f"{RESULTS}/{{study}}/cells.csv",  # and with it the jobs
     output:
         report(
             directory(f"{RESULTS}/{{study}}/explanations"),

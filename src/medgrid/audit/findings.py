@@ -1,4 +1,4 @@
-"""What is wrong with a data set before anything learns from it: copies, twins, conflicting labels, shortcuts."""
+"""What is wrong with a data set before anything learns from it: copies, near-duplicates, conflicting labels, shortcuts."""
 
 import json
 from collections.abc import Iterator
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from medgrid.audit.clusters import FILE, PIXELS, TWIN, TWINS, joined, read_images
 from medgrid.audit.shortcuts import ASKED, nearest, shortcuts, shrunk, some
-from medgrid.audit.split import assign, clusters
 from medgrid.data import UNLABELLED
-from medgrid.errors import MedgridError
-from medgrid.files import replacing
+from medgrid.data.clusters import FILE, PIXELS, SAME_PICTURE, THRESHOLDS, cluster_ids, read_images
+from medgrid.data.split import assign, clusters
+from medgrid.utils.errors import MedgridError
+from medgrid.utils.files import atomic_write
 
 
 def _repeated(images: pd.DataFrame, pairs: pd.DataFrame, kinds: list[str]) -> dict[str, int]:
@@ -20,7 +20,7 @@ def _repeated(images: pd.DataFrame, pairs: pd.DataFrame, kinds: list[str]) -> di
     images: in clusters of two and more; clusters; surplus: images beyond the first of each cluster; largest: images;
     conflicting: clusters with several labels; across_splits: clusters in several of the original splits.
     """
-    table = images[["label", "original_split"]].assign(cluster=joined(len(images), pairs, kinds))
+    table = images[["label", "original_split"]].assign(cluster=cluster_ids(len(images), pairs, kinds))
     sizes = table["cluster"].value_counts()
     several = table[table["cluster"].map(sizes) > 1]
     return {
@@ -55,14 +55,14 @@ def _grouped(images: pd.DataFrame) -> dict[str, int]:
 def leakage(
     images: pd.DataFrame, small: np.ndarray, pairs: pd.DataFrame, train: np.ndarray, test: np.ndarray
 ) -> dict:
-    """Of the rows `test`: how many have a copy, a twin or their group in `train`, and what raw thumbnails tell.
+    """Of the rows `test`: how many have a copy, a near-duplicate or their group in `train`, and what raw thumbnails tell.
 
     nearest: share of right classes when that of the training image with the nearest thumbnail is taken over;
-    nearest_alone: the same on test images without a twin in training. Of `asked` images, drawn where there are more.
+    nearest_alone: the same on test images without a near-duplicate in training. Of `asked` images, drawn where there are more.
     """
     found = {"train_images": len(train), "test_images": len(test)}
-    for name, kinds in {"copies": PIXELS, "twins": TWINS}.items():
-        numbers = joined(len(images), pairs, kinds)
+    for name, kinds in {"copies": PIXELS, "near_duplicates": SAME_PICTURE}.items():
+        numbers = cluster_ids(len(images), pairs, kinds)
         tied = np.isin(numbers[test], numbers[train])
         found[f"{name}_in_training"] = int(tied.sum())
     groups = images["group"].to_numpy()
@@ -74,12 +74,12 @@ def leakage(
     return found | {
         "asked": len(asked),
         "nearest": float(right.mean()),
-        "nearest_alone": float(alone.mean()) if len(alone) else None,
+        "nearest_deduplicated": float(alone.mean()) if len(alone) else None,
     }
 
 
 def _splits(
-    images: pd.DataFrame, pairs: pd.DataFrame, partings: list[dict]
+    images: pd.DataFrame, pairs: pd.DataFrame, split_settings_list: list[dict]
 ) -> Iterator[tuple[dict, np.ndarray, np.ndarray]]:
     """Every way to part the images: what it is called, rows that train, rows that are tested."""
     labelled = images["label"] != ""
@@ -90,20 +90,26 @@ def _splits(
         rows = {name: np.flatnonzero(labelled & (images["original_split"] == name)) for name in names.index}
         for name in sorted(set(names.index) - {train}):
             yield {"protocol": "own", "train": train, "test": name}, rows[train], rows[name]
-    for parting in partings:
-        settings = {key: value for key, value in parting.items() if key != "studies"}
+    for split_settings in split_settings_list:
+        settings = {key: value for key, value in split_settings.items() if key != "studies"}
         try:
             part = assign(images, settings, pairs)["part"]
         except MedgridError:
             continue  # the study says so, when it is run
         rows = {name: part.index[part == name].to_numpy() for name in ("train", "test")}
-        yield {"protocol": parting["protocol"], "studies": parting["studies"]}, rows["train"], rows["test"]
+        yield (
+            {"protocol": split_settings["protocol"], "studies": split_settings["studies"]},
+            rows["train"],
+            rows["test"],
+        )
 
 
-def audit(images: pd.DataFrame, thumbnails: np.ndarray, pairs: pd.DataFrame, partings: list[dict] = ()) -> dict:
+def audit(
+    images: pd.DataFrame, thumbnails: np.ndarray, pairs: pd.DataFrame, split_settings_list: list[dict] = ()
+) -> dict:
     """Findings, as JSON has them.
 
-    `images`: rows of an inventory that decode; `partings`: settings of splits (see `medgrid.audit.split.assign`), and
+    `images`: rows of an inventory that decode; `partings`: settings of splits (see `medgrid.data.split.assign`), and
     `studies`, the names of those that have them.
     """
     labelled = images[images["label"] != ""]
@@ -113,22 +119,24 @@ def audit(images: pd.DataFrame, thumbnails: np.ndarray, pairs: pd.DataFrame, par
         "images": len(images),
         "classes": labelled["label"].value_counts().sort_index().to_dict(),
         "original_splits": images["original_split"].value_counts().sort_index().to_dict(),
-        "pairs": {kind: int((pairs["kind"] == kind).sum()) for kind in TWINS},
+        "pairs": {kind: int((pairs["kind"] == kind).sum()) for kind in SAME_PICTURE},
         "file": _repeated(images, pairs, FILE),
         "pixels": _repeated(images, pairs, PIXELS),
-        "near": _repeated(images, pairs, TWINS),
+        "near": _repeated(images, pairs, SAME_PICTURE),
         "groups": _grouped(images),
         "clusters": {"clusters": len(set(numbers)), "largest": int(np.bincount(numbers).max())},
         "chance": 1 / labelled["label"].nunique() if len(labelled) else None,
         "shortcuts": told,
         "splits": [
             called | leakage(images, small, pairs, train, test)
-            for called, train, test in _splits(images, pairs, partings)
+            for called, train, test in _splits(images, pairs, split_settings_list)
         ],
     }
 
 
-def write_findings(settings: dict, inventory: str, twins: str, thumbnails: str, target: str, pairs: str) -> None:
+def write_findings(
+    settings: dict, inventory: str, near_duplicates: str, thumbnails: str, target: str, pairs: str
+) -> None:
     """Write the JSON `target` (see `audit`) and the CSV `pairs`.
 
     `settings` holds `partings` and what the page says of the data set; it is kept in the JSON. The CSV: kind,
@@ -136,18 +144,18 @@ def write_findings(settings: dict, inventory: str, twins: str, thumbnails: str, 
     """
     images = read_images(inventory)
     unreadable = len(pd.read_csv(inventory, usecols=["path"])) - len(images)
-    table = pd.read_csv(twins)
+    table = pd.read_csv(near_duplicates)
     with np.load(thumbnails) as stored:
-        found = audit(images, stored["thumbnails"], table, settings["partings"])
+        found = audit(images, stored["thumbnails"], table, settings["split_settings_list"])
         looked_at = {name: int(stored[name]) for name in ("candidates", "not_looked_at")}
     found = {"settings": settings, "unreadable": unreadable} | found
-    found["search"] = looked_at | {"correlation": TWIN[0], "detail": TWIN[1]}
+    found["search"] = looked_at | {"correlation": THRESHOLDS[0], "detail": THRESHOLDS[1]}
     told = {"kind": table["kind"]}
     for column, name in (("path", "path"), ("label", "label"), ("original_split", "split")):
         for side in ("first", "second"):
             told[f"{side}_{name}"] = images[column].to_numpy()[table[side]]
     shown = pd.DataFrame(told).assign(correlation=table["correlation"], detail=table["detail"])
-    with replacing(pairs) as temporary:
+    with atomic_write(pairs) as temporary:
         shown.to_csv(temporary, index=False, float_format="%.4f")
-    with replacing(target) as temporary:
+    with atomic_write(target) as temporary:
         temporary.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from medgrid.audit.findings import write_findings
-from medgrid.audit.pairs import write_twins
 from medgrid.data.archive import check_names, members
 from medgrid.data.inventory import COLUMNS, IMAGE_SUFFIXES, LITTER, describe, write_rows
-from medgrid.errors import MedgridError
+from medgrid.data.near_duplicates import write_near_duplicates
+from medgrid.utils.errors import MedgridError
 
 SPLIT = re.compile(r"(train|val|test)(ing|idation|id)?([ _-]?(set|data|images))?", re.IGNORECASE)
 # what may fail an audit, and how many of it there are
@@ -103,13 +103,15 @@ def audit_folder(source: str, out: Path, group: str, threads: int, page) -> dict
     audited, pairs, shown = (out / name for name in ("audit.json", "pairs.csv", "index.html"))
     _check_room(out, (audited, pairs, shown))
     with tempfile.TemporaryDirectory() as scratch:
-        inventory, twins, thumbnails = (Path(scratch, name) for name in ("images.csv", "twins.csv", "thumbnails.npz"))
+        inventory, near_duplicates, thumbnails = (
+            Path(scratch, name) for name in ("images.csv", "near_duplicates.csv", "thumbnails.npz")
+        )
         _inventory(source, group, inventory, threads)
-        write_twins({}, source, str(inventory), str(twins), str(thumbnails), threads)
-        settings = {"data": Path(source).resolve().name, "license": "", "partings": []}
+        write_near_duplicates({}, source, str(inventory), str(near_duplicates), str(thumbnails), threads)
+        settings = {"data": Path(source).resolve().name, "license": "", "split_settings_list": []}
         settings |= {"synthetic": False, "show_images": True}
-        write_findings(settings, str(inventory), str(twins), str(thumbnails), str(audited), str(pairs))
-        page({}, str(audited), str(pairs), str(inventory), str(twins), str(thumbnails), str(shown))
+        write_findings(settings, str(inventory), str(near_duplicates), str(thumbnails), str(audited), str(pairs))
+        page({}, str(audited), str(pairs), str(inventory), str(near_duplicates), str(thumbnails), str(shown))
     return json.loads(audited.read_text(encoding="utf-8"))
 
 

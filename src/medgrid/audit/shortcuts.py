@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
-from medgrid.audit.split import most_frequent_labels
+from medgrid.data.split import most_frequent_labels
 
 FOLDS = 5
 LEAVES = 16  # of each tree: enough for a few thresholds, too few to learn images by heart
@@ -65,7 +65,7 @@ def shortcuts(images: pd.DataFrame, small: np.ndarray) -> dict[str, float]:
     Chance is one over the number of classes. Empty where there is nothing to tell apart.
 
     `images`: label, cluster, width, height, bytes, mode, format of each; `small`: their thumbnails (see `shrunk`).
-    All by cross-validation in which a cluster (of copies, twins, a group) stays on one side.
+    All by cross-validation in which a cluster (of copies, near-duplicates, a group) stays on one side.
     """
     folds = _folds(images)
     if not folds:

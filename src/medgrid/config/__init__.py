@@ -3,8 +3,8 @@
 Everything here is cheap to import: every Snakemake process and every cluster job parses it again.
 """
 
-from medgrid.config.data import Dataset, Image, Kaggle, LabelTable, Split, Synthetic
-from medgrid.config.reading import load, read_yaml, schema
+from medgrid.config.dataset import Dataset, Image, Kaggle, LabelTable, Split, Synthetic
+from medgrid.config.load import load, read_yaml, schema
 from medgrid.config.study import Params, Study
 from medgrid.config.training import Augmentation, Layer, Model, Training, Weights
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from medgrid.config.ground import Settings
+from medgrid.config.base import Settings
 from medgrid.config.metrics import JUDGED, SIZES
 from medgrid.config.training import Extra
 
@@ -99,18 +99,18 @@ class Chance(_WithMargin):
     settings: Extra
 
 
-class Rougher(_Distinct):
+class Noisier(_Distinct):
     """Curves of the first group fluctuate more than those of the second: mean change from epoch to epoch."""
 
-    kind: Literal["rougher"]
+    kind: Literal["noisier"]
     settings: Annotated[list[Extra], Field(min_length=2, max_length=2)]
     curve: Curve = "validation_accuracy"
 
 
-class Gap(_WithMargin):
+class GeneralizationGap(_WithMargin):
     """Training less validation accuracy after the last epoch: above, below or about a value; above: overfitting."""
 
-    kind: Literal["gap"]
+    kind: Literal["generalization_gap"]
     settings: Extra
     above: float | None = None
     below: float | None = None
@@ -126,10 +126,10 @@ class Gap(_WithMargin):
         return self
 
 
-class Flat(_WithMargin):
+class Plateau(_WithMargin):
     """After this epoch the curves change by less than the margin until the last one."""
 
-    kind: Literal["flat"]
+    kind: Literal["plateau"]
     settings: Extra = Extra()
     after: PositiveInt = Field(description="epoch")
     curve: Curve = "validation_accuracy"
@@ -151,7 +151,18 @@ class Correlated(_Test):
 
 
 Test = Annotated[
-    Best | Order | Equal | NoBetter | Trend | Interaction | Chance | Rougher | Gap | Flat | Speed | Correlated,
+    Best
+    | Order
+    | Equal
+    | NoBetter
+    | Trend
+    | Interaction
+    | Chance
+    | Noisier
+    | GeneralizationGap
+    | Plateau
+    | Speed
+    | Correlated,
     Field(discriminator="kind"),
 ]
 

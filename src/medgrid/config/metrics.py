@@ -11,13 +11,13 @@ SUMMARY = (
 FITTED = ("train_loss", "train_accuracy")
 MEASURED = (
     *(f"test_{name}" for name in SUMMARY),
-    "test_alone_accuracy", "temperature", "test_ece_scaled", "test_loss_scaled",
+    "test_accuracy_deduplicated", "temperature", "test_ece_scaled", "test_loss_scaled",
     "test_loss_with_penalty", "validation_loss", "validation_accuracy", *FITTED, "penalty",
 )  # fmt: skip
 # what claims and comparisons are judged by: known for each test image
 JUDGED = ("test_accuracy", "test_recall_macro", "test_auc_macro", "test_loss")
-# how many images the test numbers are of: all, and those that no training image is a twin of
-TESTED = ("test_images", "test_alone_images")
+# how many images the test numbers are of: all, and those that no training image is a near-duplicate of
+TESTED = ("test_images", "test_images_deduplicated")
 # of one class: per_class.csv
 PER_CLASS = ("precision", "recall", "f1", "support", "auc")
 # of a network without any training: models.csv

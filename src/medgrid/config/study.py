@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
+from medgrid.config.base import Key, Settings, torchvision_name, unique
 from medgrid.config.claims import Claim, Judgement
-from medgrid.config.data import Dataset, Image, Split
-from medgrid.config.ground import Key, Settings, torchvision_name, unique
+from medgrid.config.dataset import Dataset, Image, Split
 from medgrid.config.metrics import MEASURED, PER_CLASS, SIZES
 from medgrid.config.training import Augmentation, Axes, Extra, Fixed, Model, Training, Weights
 
@@ -99,10 +99,10 @@ class Study(Settings):
     select: Literal["validation_loss", "validation_accuracy"] = Field(
         "validation_loss", description="what picks the best epoch of a training; the loss with its L1 and L2 penalty"
     )
-    weights: dict[Key, Weights | Literal["random", "settled"]] = Field(
+    weights: dict[Key, Weights | Literal["random", "random_calibrated"]] = Field(
         {}, description="in place of the weights named at the top, per model"
     )
-    pack: Literal["replicate", "cell", "model"] = Field(
+    one_job_per: Literal["replicate", "cell", "model"] = Field(
         "cell", description="what one job trains, where whole networks are trained"
     )
     keep_weights: Literal["first", "all", "none"] = Field(
@@ -110,7 +110,7 @@ class Study(Settings):
     )
     explanations: Explanations = Explanations()
     published: list[Published] = Field([], description="numbers that the document prints, to stand beside ours")
-    judged_by: Judgement = Judgement()
+    criterion: Judgement = Judgement()
     claims: dict[Key, Claim] = Field({}, description="what the document concludes, to be judged by our replicates")
 
     @model_validator(mode="after")
@@ -135,7 +135,7 @@ class Study(Settings):
         return self.fixed.model_copy(update=self.as_published.fixed.model_dump(exclude_none=True))
 
     @property
-    def parting(self) -> Split:
+    def split_settings(self) -> Split:
         """The split under the protocol that is chosen."""
         return (self.protocol == "published" and self.as_published.split) or self.split
 
@@ -158,7 +158,7 @@ class Study(Settings):
 
     def model(self, name: str) -> Model:
         """What a name stands for."""
-        return self.models.get(name) or Model(base=name)
+        return self.models.get(name) or Model(backbone=name)
 
 
 class Params(Settings):
@@ -178,8 +178,8 @@ class Params(Settings):
     run: Annotated[list[Key], Field(min_length=1), AfterValidator(unique)] = Field(
         description="studies that a run without a named target builds"
     )
-    weights: dict[Key, Weights | Literal["random", "settled"]] = Field(
-        description="per torchvision model, for every study; random: as torchvision initialises, settled: made usable"
+    weights: dict[Key, Weights | Literal["random", "random_calibrated"]] = Field(
+        description="per torchvision model, for every study; random: as torchvision initialises, random_calibrated: made usable"
     )
     augmentations: dict[Key, Augmentation] = Field({}, description="by name, for every study")
     datasets: dict[Key, Dataset]
@@ -202,20 +202,20 @@ class Params(Settings):
                 if value not in classes:
                     raise ValueError(f"studies.{key}.published: no class is named '{value}'{_near(value, classes)}")
             for name in study.model_names:
-                base = study.model(name).base
-                if base is not None and {name, base}.isdisjoint({*self.weights, *study.weights}):
-                    raise ValueError(f"studies.{key}: no weights are named for {base}; add weights.{base}")
-            bases = {study.model(name).base for name in study.model_names}
+                backbone = study.model(name).backbone
+                if backbone is not None and {name, backbone}.isdisjoint({*self.weights, *study.weights}):
+                    raise ValueError(f"studies.{key}: no weights are named for {backbone}; add weights.{backbone}")
+            backbones = {study.model(name).backbone for name in study.model_names}
             for name in study.weights:
-                if name not in (*study.model_names, *study.models, *bases):
-                    hint = _near(name, [*study.model_names, *filter(None, bases)])
-                    raise ValueError(f"studies.{key}.weights: the study has no model or base '{name}'{hint}")
+                if name not in (*study.model_names, *study.models, *backbones):
+                    hint = _near(name, [*study.model_names, *filter(None, backbones)])
+                    raise ValueError(f"studies.{key}.weights: the study has no model or backbone '{name}'{hint}")
         return self
 
     def weights_of(self, study: str, model: str) -> Weights | str:
-        """Weight file of a model's base, `random` or `settled`; what has no base is random."""
-        base = self.studies[study].model(model).base
-        if base is None:
+        """Weight file of a model's backbone, `random` or `random_calibrated`; what has no backbone is random."""
+        backbone = self.studies[study].model(model).backbone
+        if backbone is None:
             return "random"
         own = self.studies[study].weights
-        return own.get(model) or own.get(base) or self.weights.get(model) or self.weights[base]
+        return own.get(model) or own.get(backbone) or self.weights.get(model) or self.weights[backbone]

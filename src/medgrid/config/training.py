@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PositiveInt, create_model, model_validator
 from pydantic.fields import FieldInfo
 
-from medgrid.config.ground import Key, Settings, Sha256, torchvision_name, unique
+from medgrid.config.base import Key, Settings, Sha256, torchvision_name, unique
 
 
 class Augmentation(Settings):
@@ -53,19 +53,19 @@ class Layer(Settings):
 
 
 class Model(Settings):
-    """A network: a torchvision base, a list of layers, or both. An output layer for the classes always follows."""
+    """A network: a torchvision backbone, a list of layers, or both. An output layer for the classes always follows."""
 
-    base: Annotated[str, AfterValidator(torchvision_name)] | None = Field(
+    backbone: Annotated[str, AfterValidator(torchvision_name)] | None = Field(
         None, description="torchvision classifier; without layers it keeps its own, with the output replaced"
     )
     layers: list[Layer] = Field(
-        [], description="on the base's last feature map, or on the image itself where there is no base"
+        [], description="on the backbone's last feature map, or on the image itself where there is no backbone"
     )
 
     @model_validator(mode="after")
-    def _flat(self):
-        if self.base is None and not self.layers:
-            raise ValueError("needs a base, layers, or both")
+    def _plateau(self):
+        if self.backbone is None and not self.layers:
+            raise ValueError("needs a backbone, layers, or both")
         flat = False
         for i, layer in enumerate(self.layers):
             if layer.pool in ("global_average", "flatten"):
@@ -81,7 +81,7 @@ class Model(Settings):
     @property
     def dense(self) -> bool:
         """Whether all layers work on flat features, or on an image's pixels one by one."""
-        first = "global_average" if self.base else "flatten"
+        first = "global_average" if self.backbone else "flatten"
         return not self.layers or (
             self.layers[0].pool == first and not any(layer.conv or layer.pool for layer in self.layers[1:])
         )
@@ -111,7 +111,7 @@ class Training(Settings):
     model: Key = Field(description="a torchvision classifier, or one of the study's models")
     mode: Literal["head_only", "full", "scratch", "last_layers", "last_blocks"] = Field(
         description="what trains: the head; everything; everything from random weights; the head and the last "
-        "`unfrozen` Keras layers or convolution blocks of the base"
+        "`unfrozen` Keras layers or convolution blocks of the backbone"
     )
     unfrozen: Annotated[int, Field(ge=0)] = 0
     augmentation: Key = Field("none", description="one of the augmentations named at the top")
@@ -138,7 +138,7 @@ class Training(Settings):
 
     @property
     def frozen(self) -> bool:
-        """Whether the base stays as it is."""
+        """Whether the backbone stays as it is."""
         return self.mode == "head_only" or (self.mode in ("last_layers", "last_blocks") and self.unfrozen == 0)
 
     @property

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from medgrid.errors import MedgridError
-from medgrid.threads import usable_threads
+from medgrid.utils.errors import MedgridError
+from medgrid.utils.threads import usable_threads
 
 CHUNK = 1 << 20
 _read: Callable[[str], bytes]
@@ -87,7 +87,7 @@ def content_digest(path: str | Path, called: str = "") -> str:
     return listing.hexdigest()
 
 
-def pack(folder: Path, target: Path) -> None:
+def zip_folder(folder: Path, target: Path) -> None:
     """Put a folder's files into a zip, uncompressed: images are compressed already."""
     check_names(folder, members(folder))
     # zip knows no time before 1980; copies from some devices have one, and times are not part of the content

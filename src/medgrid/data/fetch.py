@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 from medgrid.config import Kaggle, LabelTable, Synthetic
-from medgrid.data.archive import content_digest, pack
-from medgrid.errors import MedgridError
-from medgrid.files import exclusive, replacing
+from medgrid.data.archive import content_digest, zip_folder
+from medgrid.utils.errors import MedgridError
+from medgrid.utils.files import atomic_write, file_lock
 
 
 def fetch(settings: dict, target: str, mirror: str = "", folder: str = "") -> None:
@@ -18,7 +18,7 @@ def fetch(settings: dict, target: str, mirror: str = "", folder: str = "") -> No
     `mirror`: a folder that stands in for Kaggle. `folder`: where a user's own images lie, as a folder or a zip.
     """
     kaggle = Kaggle.model_validate(settings["kaggle"]) if settings["kaggle"] else None
-    with replacing(target) as temporary:
+    with atomic_write(target) as temporary:
         if settings["synthetic"]:
             from medgrid.data.synthetic import generate
 
@@ -36,7 +36,7 @@ def _own(settings: dict, source: Path, target: Path) -> None:
     if not source.exists():
         raise MedgridError(f"datasets.{settings['dataset']}.folder: {source} does not exist")
     if source.is_dir():
-        pack(source, target)
+        zip_folder(source, target)
     else:
         shutil.copyfile(source, target)
     # what was packed, not what lies there: somebody may be working on the folder
@@ -63,11 +63,11 @@ def _copy(settings: dict, mirror: Path, slug: str, target: Path) -> None:
 def _download(settings: dict, kaggle: Kaggle, cache: Path, target: Path) -> None:
     from medgrid.data.kaggle import download
 
-    with exclusive(cache.with_suffix(".lock"), f"another download of {kaggle.handle}"):
+    with file_lock(cache.with_suffix(".lock"), f"another download of {kaggle.handle}"):
         folder = download(kaggle, cache)
         try:
             digest = _verify(folder, settings, f"Kaggle's {kaggle.handle}")
-            pack(folder, target)
+            zip_folder(folder, target)
         finally:
             # Kaggle's client would trust what lies in its cache, right or wrong
             shutil.rmtree(cache, ignore_errors=True)

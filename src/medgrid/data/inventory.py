@@ -18,8 +18,8 @@ from medgrid.config import LabelTable
 from medgrid.data import UNLABELLED
 from medgrid.data.archive import read_in_worker, workers
 from medgrid.data.tensors import to_8_bit
-from medgrid.errors import MedgridError
-from medgrid.files import replacing
+from medgrid.utils.errors import MedgridError
+from medgrid.utils.files import atomic_write
 
 COLUMNS = (
     "path", "id", "label", "original_split", "group", "bytes", "format", "mode", "width", "height",
@@ -189,7 +189,7 @@ def _say(text: str) -> None:
 
 
 def write_rows(rows: list[dict], target: Path) -> None:
-    with replacing(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as handle:
+    with atomic_write(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.DictWriter(handle, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)

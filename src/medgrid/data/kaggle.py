@@ -12,9 +12,9 @@ import zipfile
 from pathlib import Path
 
 from medgrid.config import Kaggle
-from medgrid.errors import MedgridError
-from medgrid.network import require_connection, require_handshake
-from medgrid.retry import TryAgain, asked_pause, patiently
+from medgrid.utils.errors import MedgridError
+from medgrid.utils.network import require_connection, require_handshake
+from medgrid.utils.retry import TransientError, asked_pause, with_retries
 
 CREDENTIALS = (
     "create a token on kaggle.com (Settings, API) and save it as ~/.kaggle/kaggle.json, "
@@ -49,21 +49,21 @@ def download(kaggle: Kaggle, cache: Path) -> Path:
             status = error.response.status_code
             if status < 500 and status != 429:
                 raise MedgridError(_refusal(kaggle, status, elsewhere)) from None
-            raise TryAgain(f"HTTP {status}", asked_pause(error.response)) from None
+            raise TransientError(f"HTTP {status}", asked_pause(error.response)) from None
         except (zipfile.BadZipFile, tarfile.TarError, ValueError) as error:  # a damaged archive is fetched afresh
             shutil.rmtree(cache, ignore_errors=True)
-            raise TryAgain(f"{type(error).__name__}: {error}") from None
+            raise TransientError(f"{type(error).__name__}: {error}") from None
         except DataCorruptionError as error:
-            raise TryAgain(type(error).__name__) from None
+            raise TransientError(type(error).__name__) from None
         except requests.RequestException as error:
             require_handshake(error, endpoint, elsewhere)
-            raise TryAgain(type(error).__name__) from None
+            raise TransientError(type(error).__name__) from None
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise MedgridError(f"no space left on the disk of {cache}") from None
-            raise TryAgain(str(error)) from None
+            raise TransientError(str(error)) from None
 
-    return patiently(fetch, f"Kaggle's {kaggle.handle}", elsewhere)
+    return with_retries(fetch, f"Kaggle's {kaggle.handle}", elsewhere)
 
 
 def _require_credentials(kaggle: Kaggle, elsewhere: str) -> None:

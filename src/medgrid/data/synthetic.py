@@ -20,7 +20,7 @@ from scipy.special import expit
 from tqdm import tqdm
 
 from medgrid.config import LabelTable, Synthetic
-from medgrid.errors import MedgridError
+from medgrid.utils.errors import MedgridError
 
 QUALITY = 90
 # colour, and the file that each kind of format is

@@ -10,7 +10,7 @@ import PIL.Image
 from tqdm import tqdm
 
 from medgrid.data.archive import read_in_worker, workers
-from medgrid.files import replacing
+from medgrid.utils.files import atomic_write
 
 CHUNK = 32  # images per task of a worker
 
@@ -65,7 +65,7 @@ def write_tensors(settings: dict, archive: str, inventory: str, target: str, thr
     with open(inventory, newline="", encoding="utf-8") as handle:  # noqa: PTH123
         paths = [row["path"] for row in csv.DictReader(handle) if not row["error"]]
     size, channels = settings["size"], len(MODES[settings["colour"]])
-    with replacing(target) as temporary:
+    with atomic_write(target) as temporary:
         np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(paths), size, size, channels)).flush()
         starts = range(0, len(paths), CHUNK)
         with (

@@ -9,10 +9,19 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from medgrid.evaluation.contrasts import Picked, cells_of, difference, mean_of, named, picked, rise, rivals
-from medgrid.evaluation.measured import Measured
+from medgrid.evaluation.contrasts import (
+    Selection,
+    cells_of,
+    describe_selection,
+    difference,
+    linear_contrast,
+    mean_of,
+    rivals,
+    select,
+)
+from medgrid.evaluation.labels import setting_name
+from medgrid.evaluation.results import StudyResults
 from medgrid.evaluation.statistics import LEVEL, Estimate, Region, estimate
-from medgrid.evaluation.wording import setting_name
 
 UNITS = {"test_accuracy": "share", "test_recall_macro": "share", "test_auc_macro": "share", "test_loss": "nats"}
 
@@ -65,7 +74,7 @@ class Part:
             return ""
         return f", less than {_shown(self.region.floor, self.unit).lstrip('+')}{UNIT_NAMES[self.unit]} if anything"
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As claims.json has it.
 
         `holds`: bounds between which the claim holds; what surely lies outside of `matters` contradicts it. Null
@@ -106,9 +115,9 @@ class Judge:
     `sizes`: number of parameters of each cell's network, by cell, in columns parameters, trainable, frozen.
     """
 
-    def __init__(self, study: Measured, sizes: pd.DataFrame):
+    def __init__(self, study: StudyResults, sizes: pd.DataFrame):
         self.study, self.sizes = study, sizes
-        self.by = study.settings["judged_by"]
+        self.by = study.settings["criterion"]
 
     def parts(self, test: dict[str, Any]) -> list[Part]:
         """What a test (see `medgrid.config.claims`) compares."""
@@ -137,50 +146,52 @@ class Judge:
             found = estimate(weights.to_numpy() @ values.loc[list(weights.index)].to_numpy())
         return Part(what, found, region, unit, "seeds")
 
-    def _among(self, test: dict) -> tuple[Picked, str]:
-        of = picked(test["of"])
-        return of, f" ({named(of)})" if of else ""
+    def _among(self, test: dict) -> tuple[Selection, str]:
+        of = select(test["of"])
+        return of, f" ({describe_selection(of)})" if of else ""
 
     def _best(self, test: dict, sign: int = 1) -> Iterator[Part]:
         of, where = self._among(test)
-        chosen = picked(test["settings"])
-        others = [picked(each) for each in test["rivals"]] or rivals(self.study, chosen, of)
+        chosen = select(test["settings"])
+        others = [select(each) for each in test["rivals"]] or rivals(self.study, chosen, of)
         region = Region.above(margin=self._margin(test))
         if not others or not cells_of(self.study, of, chosen):
-            yield self._compared(f"{named(chosen)} above others{where}", None, test, region)
+            yield self._compared(f"{describe_selection(chosen)} above others{where}", None, test, region)
             return
         for other in others:
             pair = (chosen, other)[::sign]
             weights = difference(self.study, *pair, of)
-            yield self._compared(f"{named(pair[0])} above {named(pair[1])}{where}", weights, test, region)
+            yield self._compared(
+                f"{describe_selection(pair[0])} above {describe_selection(pair[1])}{where}", weights, test, region
+            )
 
     def _worst(self, test: dict) -> Iterator[Part]:
         return self._best(test, -1)
 
     def _order(self, test: dict) -> Iterator[Part]:
         of, where = self._among(test)
-        for first, second in itertools.pairwise(map(picked, test["settings"])):
+        for first, second in itertools.pairwise(map(select, test["settings"])):
             weights = difference(self.study, first, second, of)
-            what = f"{named(first)} above {named(second)}{where}"
+            what = f"{describe_selection(first)} above {describe_selection(second)}{where}"
             yield self._compared(what, weights, test, Region.above(margin=self._margin(test)))
 
     def _equal(self, test: dict) -> Iterator[Part]:
         of, where = self._among(test)
-        for first, second in itertools.combinations(map(picked, test["settings"]), 2):
+        for first, second in itertools.combinations(map(select, test["settings"]), 2):
             weights = difference(self.study, first, second, of)
-            what = f"{named(first)} like {named(second)}{where}"
+            what = f"{describe_selection(first)} like {describe_selection(second)}{where}"
             yield self._compared(what, weights, test, Region.about(0, self._margin(test)))
 
     def _no_better(self, test: dict) -> Iterator[Part]:
         of, where = self._among(test)
-        first, second = map(picked, test["settings"])
+        first, second = map(select, test["settings"])
         weights = difference(self.study, first, second, of)
-        what = f"{named(first)} not above {named(second)}{where}"
+        what = f"{describe_selection(first)} not above {describe_selection(second)}{where}"
         yield self._compared(what, weights, test, Region.below(self._margin(test)))
 
     def _trend(self, test: dict) -> Iterator[Part]:
         of, where = self._among(test)
-        weights = rise(self.study, test["axis"], of)
+        weights = linear_contrast(self.study, test["axis"], of)
         sign = 1 if test["direction"] == "up" else -1
         what = f"{'better' if sign > 0 else 'worse'} from lowest to highest {setting_name(test['axis'])}{where}"
         weights = None if weights is None else sign * weights
@@ -188,36 +199,36 @@ class Judge:
 
     def _interaction(self, test: dict) -> Iterator[Part]:
         of, where = self._among(test)
-        sides = [rise(self.study, test["axis"], of, picked(each)) for each in test["settings"]]
+        sides = [linear_contrast(self.study, test["axis"], of, select(each)) for each in test["settings"]]
         weights = None if any(side is None for side in sides) else sides[0].sub(sides[1], fill_value=0)
-        first, second = (named(picked(each)) for each in test["settings"])
+        first, second = (describe_selection(select(each)) for each in test["settings"])
         what = f"more gained along {setting_name(test['axis'])} at {first} than at {second}{where}"
         yield self._compared(what, weights, test, Region.above(margin=self._margin(test)))
 
     def _chance(self, test: dict) -> Iterator[Part]:
         of, where = self._among(test)
-        cells = cells_of(self.study, of, picked(test["settings"]))
+        cells = cells_of(self.study, of, select(test["settings"]))
         chance = 1 / len(self.study.settings["classes"])
-        what = f"balanced accuracy of {named(picked(test['settings']))}{where} less chance"
+        what = f"balanced accuracy of {describe_selection(select(test['settings']))}{where} less chance"
         found = self._weighted(mean_of(self.study, cells) if cells else None, "test_recall_macro")
         if found:
             found = replace(found, value=found.value - chance)
         region = Region.about(0, self._margin(test))
         yield Part(what, found, region, UNITS["test_recall_macro"], "seeds and test images")
 
-    def _rougher(self, test: dict) -> Iterator[Part]:
+    def _noisier(self, test: dict) -> Iterator[Part]:
         of, where = self._among(test)
-        first, second = map(picked, test["settings"])
+        first, second = map(select, test["settings"])
         values = self.study.of_curves(lambda run: run[test["curve"]].diff().abs().mean())
         weights = difference(self.study, first, second, of)
         curve = test["curve"].replace("_", " ")
-        what = f"{curve} of {named(first)} rougher than of {named(second)}{where}: mean change per epoch"
+        what = f"{curve} of {describe_selection(first)} rougher than of {describe_selection(second)}{where}: mean change per epoch"
         unit = "share" if curve.endswith("accuracy") else "nats"
         yield self._of_curves(what, values, weights, Region.above(), unit)
 
-    def _gap(self, test: dict) -> Iterator[Part]:
+    def _generalization_gap(self, test: dict) -> Iterator[Part]:
         of, where = self._among(test)
-        cells = cells_of(self.study, of, picked(test["settings"]))
+        cells = cells_of(self.study, of, select(test["settings"]))
         values = self.study.of_curves(
             lambda run: run["train_accuracy"].iloc[-1] - run["validation_accuracy"].iloc[-1]
         )
@@ -229,14 +240,14 @@ class Judge:
             region, said = Region.below(test["below"]), f"below {_points(test['below'])}"
         groups = [[cell] for cell in cells] if test["each"] else [cells]
         for group in groups or [[]]:
-            who = group[0] if test["each"] and group else named(picked(test["settings"])) + where
+            who = group[0] if test["each"] and group else describe_selection(select(test["settings"])) + where
             weights = mean_of(self.study, group) if group else None
             what = f"training less validation accuracy of {who} {said}"
             yield self._of_curves(what, values, weights, region, "share")
 
-    def _flat(self, test: dict) -> Iterator[Part]:
+    def _plateau(self, test: dict) -> Iterator[Part]:
         of, where = self._among(test)
-        cells = cells_of(self.study, of, picked(test["settings"]))
+        cells = cells_of(self.study, of, select(test["settings"]))
 
         def change(run: pd.DataFrame) -> float:
             later = run[run["epoch"] >= test["after"]][test["curve"]]
@@ -245,20 +256,20 @@ class Judge:
         values = self.study.of_curves(change)
         usable = [cell for cell in cells if values.loc[cell].notna().any()]
         curve = test["curve"].replace("_", " ")
-        what = f"{curve} of {named(picked(test['settings']))} flat after epoch {test['after']}{where}"
+        what = f"{curve} of {describe_selection(select(test['settings']))} flat after epoch {test['after']}{where}"
         region = Region.about(0, self._margin(test))
         unit = "share" if curve.endswith("accuracy") else "nats"
         yield self._of_curves(what, values, mean_of(self.study, usable) if usable else None, region, unit)
 
     def _fastest(self, test: dict, sign: int = -1) -> Iterator[Part]:
         of, where = self._among(test)
-        chosen = picked(test["settings"])
+        chosen = select(test["settings"])
         values = np.log(self.study.seconds_per_epoch.where(self.study.seconds_per_epoch > 0))
         stacked = set(self.study.settings["stacked"])
         word = "slower" if sign > 0 else "faster"
         others = rivals(self.study, chosen, of) if cells_of(self.study, of, chosen) else []
         for other in others or [{}]:
-            what = f"{named(chosen)} {word} per epoch than {named(other) if other else 'others'}{where}"
+            what = f"{describe_selection(chosen)} {word} per epoch than {describe_selection(other) if other else 'others'}{where}"
             weights = difference(self.study, chosen, other, of) if other else None
             if weights is not None and stacked & set(weights.index):
                 yield Part(what, None, Region.above(), "times", "seeds", "trained in a stack, which shares its time")
@@ -309,7 +320,7 @@ def judged(claim: dict[str, Any], name: str, judge: Judge) -> dict[str, Any]:
         wanted = [part.region.needed(part.found) if part.found else None for part in unsettled]
         needed = None if None in wanted else max(wanted)
     found = {"name": name, "text": claim["text"], "source": claim["source"], "verdict": verdict, "why": why}
-    return found | {"needed": needed, "parts": [part.told() for part in parts]}
+    return found | {"needed": needed, "parts": [part.to_dict() for part in parts]}
 
 
 def _list(parts: list[Part]) -> str:

@@ -7,8 +7,8 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from medgrid.config.metrics import JUDGED
-from medgrid.evaluation.contrasts import difference, hashable, named
-from medgrid.evaluation.measured import Measured
+from medgrid.evaluation.contrasts import describe_selection, difference, hashable
+from medgrid.evaluation.results import StudyResults
 from medgrid.evaluation.statistics import CONFIDENCE, Estimate, estimate
 from medgrid.training import steps_per_epoch
 
@@ -32,7 +32,7 @@ def _columns(found: Estimate) -> dict[str, float]:
     return columns
 
 
-def intervals(study: Measured) -> pd.DataFrame:
+def intervals(study: StudyResults) -> pd.DataFrame:
     """Each cell's metrics on the test set at the best epoch, with 95 % intervals of three kinds.
 
     Over seeds, over test images, and over both (see `medgrid.evaluation.statistics`); bounds end where the metric
@@ -49,7 +49,7 @@ def intervals(study: Measured) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def comparisons(study: Measured, chosen: str | None) -> pd.DataFrame:
+def comparisons(study: StudyResults, chosen: str | None) -> pd.DataFrame:
     """Differences of the study's metric: each pair of values of each axis, and each cell against the chosen one.
 
     Values are compared over those settings of the other axes that both have; a pair that shares none is left out.
@@ -58,7 +58,7 @@ def comparisons(study: Measured, chosen: str | None) -> pd.DataFrame:
     values). `verdict`: differs (adjusted p below 0.05), alike (the interval lies within the margin of practical
     equivalence), or open; what differs by less than the margin for sure is `differs, negligibly`.
     """
-    metric, margin = study.settings["judged_by"]["metric"], study.settings["judged_by"]["margin"]
+    metric, margin = study.settings["criterion"]["metric"], study.settings["criterion"]["margin"]
     sign = -1 if metric == "test_loss" else 1
     pairs = []
     for axis in study.axes:
@@ -66,7 +66,7 @@ def comparisons(study: Measured, chosen: str | None) -> pd.DataFrame:
         for first, second in itertools.combinations(values, 2):
             sides = [{axis: [value]} for value in (first, second)]
             weights = difference(study, *sides, {}, matched=True)
-            pairs += [] if weights is None else [(axis, *map(named, sides), weights)]
+            pairs += [] if weights is None else [(axis, *map(describe_selection, sides), weights)]
     for cell in study.cells if chosen else ():
         if cell != chosen:
             pairs.append(("cell", chosen, cell, pd.Series({chosen: 1.0, cell: -1.0})))
@@ -91,7 +91,7 @@ def comparisons(study: Measured, chosen: str | None) -> pd.DataFrame:
     return table[list(COMPARISONS)]
 
 
-def batch_sizes(study: Measured) -> pd.DataFrame:
+def batch_sizes(study: StudyResults) -> pd.DataFrame:
     """Validation accuracy of each batch size after equally many epochs, and after equally many steps.
 
     In the same number of epochs a small batch takes more steps of the optimizer: what looks like an effect of the
@@ -126,7 +126,11 @@ def batch_sizes(study: Measured) -> pd.DataFrame:
                 values = np.where(study.diverged.loc[cell], np.nan, at)
                 smallest = values if size == min(cells) else smallest
                 mean, apart = estimate(values), estimate(values - smallest)
-                row = {"setting": named({axis: [study.values.loc[cell, axis]] for axis in rest}) if rest else ""}
+                row = {
+                    "setting": describe_selection({axis: [study.values.loc[cell, axis]] for axis in rest})
+                    if rest
+                    else ""
+                }
                 row |= {"view": view, "batch_size": size, "epoch": epoch, "steps": epoch * steps[size]}
                 row |= {"validation_accuracy": mean.value}
                 row |= dict(zip(("low", "high"), np.clip(mean.over_seeds(), 0, 1), strict=True))

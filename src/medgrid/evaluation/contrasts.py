@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medgrid.evaluation.measured import Measured
-from medgrid.evaluation.wording import called
+from medgrid.evaluation.labels import describe
+from medgrid.evaluation.results import StudyResults
 
-Picked = dict[str, list]  # values of settings
+Selection = dict[str, list]  # values of settings
 
 
 def hashable(value: Any) -> Any:
@@ -20,19 +20,19 @@ def hashable(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def picked(selection: dict[str, Any]) -> Picked:
+def select(selection: dict[str, Any]) -> Selection:
     """Settings as lists of values, without those that are left open."""
     return {
         name: value if isinstance(value, list) else [value] for name, value in selection.items() if value is not None
     }
 
 
-def named(selection: Picked) -> str:
+def describe_selection(selection: Selection) -> str:
     """A selection in words."""
-    return called({name: value if len(value) > 1 else value[0] for name, value in selection.items()}) or "all cells"
+    return describe({name: value if len(value) > 1 else value[0] for name, value in selection.items()}) or "all cells"
 
 
-def cells_of(study: Measured, *selections: Picked) -> list[str]:
+def cells_of(study: StudyResults, *selections: Selection) -> list[str]:
     """Cells that have one of the values of each setting named."""
     table = study.values
     for selection in selections:
@@ -44,7 +44,7 @@ def cells_of(study: Measured, *selections: Picked) -> list[str]:
     return list(table.index)
 
 
-def _by_rest(study: Measured, cells: list[str], left_out: set[str]) -> dict[tuple, list[str]]:
+def _by_rest(study: StudyResults, cells: list[str], left_out: set[str]) -> dict[tuple, list[str]]:
     rest = [axis for axis in study.axes if axis not in left_out]
     groups: dict[tuple, list[str]] = {}
     for cell in cells:
@@ -52,12 +52,14 @@ def _by_rest(study: Measured, cells: list[str], left_out: set[str]) -> dict[tupl
     return groups
 
 
-def mean_of(study: Measured, cells: list[str]) -> pd.Series:
+def mean_of(study: StudyResults, cells: list[str]) -> pd.Series:
     """Weights of a plain mean."""
     return pd.Series(1 / len(cells), cells)
 
 
-def difference(study: Measured, first: Picked, second: Picked, of: Picked, matched: bool = False) -> pd.Series | None:
+def difference(
+    study: StudyResults, first: Selection, second: Selection, of: Selection, matched: bool = False
+) -> pd.Series | None:
     """Weights of the mean of the first group less the mean of the second; None where either was not run.
 
     `matched`: None, too, where the groups share none of their other settings.
@@ -78,7 +80,7 @@ def difference(study: Measured, first: Picked, second: Picked, of: Picked, match
     return weights[weights != 0]
 
 
-def rise(study: Measured, axis: str, *selections: Picked) -> pd.Series | None:
+def linear_contrast(study: StudyResults, axis: str, *selections: Selection) -> pd.Series | None:
     """Weights of the change along an axis of numbers, from its lowest to its highest value, on a fitted line.
 
     The line runs over the logarithm of the setting, if all are above 0. None where the axis has but one value.
@@ -87,19 +89,19 @@ def rise(study: Measured, axis: str, *selections: Picked) -> pd.Series | None:
     for rest, cells in _by_rest(study, cells_of(study, *selections), {axis}).items():
         values = study.values.loc[cells, axis].astype(float).dropna()  # not every cell has each setting
         if values.nunique() > 1:
-            places = np.log2(values) if (values > 0).all() else values
-            around = places - places.mean()
-            found[rest] = around / np.square(around).sum() * (places.max() - places.min())
+            indices = np.log2(values) if (values > 0).all() else values
+            around = indices - indices.mean()
+            found[rest] = around / np.square(around).sum() * (indices.max() - indices.min())
     if not found:
         return None
     return pd.concat(found.values()).groupby(level=0, sort=False).sum() / len(found)
 
 
-def rivals(study: Measured, chosen: Picked, of: Picked) -> list[Picked]:
+def rivals(study: StudyResults, chosen: Selection, of: Selection) -> list[Selection]:
     """Each other combination of the chosen settings that was run."""
     names = list(chosen)
     own = set(cells_of(study, of, chosen))
-    combinations: dict[str, Picked] = {}
+    combinations: dict[str, Selection] = {}
     for cell in cells_of(study, of):
         if cell not in own:
             values = study.values.loc[cell, names]

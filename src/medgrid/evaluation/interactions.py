@@ -10,10 +10,10 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from medgrid.evaluation.contrasts import hashable, named
-from medgrid.evaluation.measured import Measured
+from medgrid.evaluation.contrasts import describe_selection, hashable
+from medgrid.evaluation.labels import setting_name
+from medgrid.evaluation.results import StudyResults
 from medgrid.evaluation.statistics import estimate
-from medgrid.evaluation.wording import setting_name
 
 # of tables that may have no row
 INTERACTIONS = (
@@ -104,9 +104,9 @@ class Design:
     diverged: int  # trainings among them, which count as chance
 
 
-def _designs(study: Measured) -> Iterator[Design]:
+def _designs(study: StudyResults) -> Iterator[Design]:
     """Of each two axes that have a factorial design."""
-    by_seed = study.by_seed(study.settings["judged_by"]["metric"])
+    by_seed = study.by_seed(study.settings["criterion"]["metric"])
     table = study.values.loc[study.cells, study.axes]
     # as objects: beside numbers, pandas would take None for NaN, which is not even equal to itself
     rows = [[hashable(value) for value in row] for row in table.to_numpy()]
@@ -122,16 +122,16 @@ def _designs(study: Measured) -> Iterator[Design]:
 
 def _level(axis: str, value: Any) -> str:
     """A value of an axis in words, also where a cell lacks the setting."""
-    return f"without {setting_name(axis)}" if value is None else named({axis: [value]})
+    return f"without {setting_name(axis)}" if value is None else describe_selection({axis: [value]})
 
 
-def interactions(study: Measured) -> pd.DataFrame:
+def interactions(study: StudyResults) -> pd.DataFrame:
     """Of each two axes, whether the effect of one depends on the other; see `interaction` and `p_by_seed`.
 
     Over replicates of the study's metric at each training's best epoch, on those settings of the other axes that were
     run with every combination of the two. `p_adjusted`: `p_by_seed` after Holm's correction over the table.
     """
-    metric = study.settings["judged_by"]["metric"]
+    metric = study.settings["criterion"]["metric"]
     rows = []
     for design in _designs(study):
         replicates = design.values.shape[3]
@@ -147,7 +147,7 @@ def interactions(study: Measured) -> pd.DataFrame:
     return table
 
 
-def simple_effects(study: Measured) -> pd.DataFrame:
+def simple_effects(study: StudyResults) -> pd.DataFrame:
     """The effect of one axis at each value of another: how much better its first value is than each other one.
 
     Averaged over those settings of the other axes that were run with every combination of the two. Each training is
@@ -155,7 +155,7 @@ def simple_effects(study: Measured) -> pd.DataFrame:
     corrected for the number of rows. Of each two axes, the one with fewer values is compared, at each value of the
     other.
     """
-    metric = study.settings["judged_by"]["metric"]
+    metric = study.settings["criterion"]["metric"]
     sign = -1 if metric == "test_loss" else 1
     rows = []
     for design in _designs(study):

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from medgrid.config.metrics import SIZES
+from medgrid.evaluation.labels import describe
 from medgrid.evaluation.metrics import interval
-from medgrid.evaluation.wording import called
 
 # what tells the rows of models.csv apart
 NETWORK = ("model", "mode", "unfrozen", "outputs")
@@ -52,10 +52,10 @@ def _of_class(per_class: pd.DataFrame, cell: str, name: str, metric: str) -> dic
     return own | {"weights": rows["weights"].iloc[0]}
 
 
-def _ours(settings: dict, tables: tuple, picked: dict, metric: str) -> list[dict]:
+def _ours(settings: dict, tables: tuple, selection: dict, metric: str) -> list[dict]:
     """Our values of one published number: a row for each cell that its settings pick, none where none was run."""
     cells, per_class, models = tables
-    wanted = {name: value for name, value in picked.items() if name != "class"}
+    wanted = {name: value for name, value in selection.items() if name != "class"}
     matching = [
         cell
         for cell, training in settings["trainings"].items()
@@ -68,9 +68,9 @@ def _ours(settings: dict, tables: tuple, picked: dict, metric: str) -> list[dict
             # cells that share a network, or networks of one size, say the same thing once
             if row is not None and row[metric] not in [each["ours"] for each in found]:
                 found.append({"cell": "", "ours": row[metric]})
-        elif "class" in picked:
-            of_class = _of_class(per_class, cell, picked["class"], metric)
-            found += [{"cell": cell, "class": picked["class"], **of_class}] if of_class else []
+        elif "class" in selection:
+            of_class = _of_class(per_class, cell, selection["class"], metric)
+            found += [{"cell": cell, "class": selection["class"], **of_class}] if of_class else []
         else:
             found.append({"cell": cell, **_of_cell(cells, cell, metric)})
     return found
@@ -92,13 +92,17 @@ def compare(settings: dict, cells: pd.DataFrame, per_class: pd.DataFrame, models
     rows = []
     for entry in settings["published"]:
         for values in entry["rows"]:
-            picked = dict(zip(entry["by"], values[: len(entry["by"])], strict=True))
+            selection = dict(zip(entry["by"], values[: len(entry["by"])], strict=True))
             for metric, published in zip(entry["metrics"], values[len(entry["by"]) :], strict=True):
                 if published is None:
                     continue
-                shared = {"source": entry["source"], "setting": called(picked), "class": picked.get("class", "")}
+                shared = {
+                    "source": entry["source"],
+                    "setting": describe(selection),
+                    "class": selection.get("class", ""),
+                }
                 shared |= {"metric": metric, "published": float(published), "data": settings["data"]}
-                for ours in _ours(settings, (cells, per_class, models), picked, metric) or [{"status": "not run"}]:
+                for ours in _ours(settings, (cells, per_class, models), selection, metric) or [{"status": "not run"}]:
                     row = shared | ours
                     row["difference"] = row.get("ours", np.nan) - row["published"]
                     row.setdefault("status", "diverged" if pd.isna(row.get("ours")) else "ok")

@@ -228,5 +228,5 @@ class Region:
 
         supported = surely(found.value - self.low) + surely(self.high - found.value) - 1
         contradicted = np.maximum(surely(self.floor - found.value), surely(found.value - self.ceiling))
-        settled = counts[np.nan_to_num(np.maximum(supported, contradicted)) >= POWER]
-        return int(settled[0]) if len(settled) else None
+        random_calibrated = counts[np.nan_to_num(np.maximum(supported, contradicted)) >= POWER]
+        return int(random_calibrated[0]) if len(random_calibrated) else None

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from medgrid.errors import MedgridError
+from medgrid.utils.errors import MedgridError
 
 
 def identifiers(images: np.ndarray, pattern: str, name: str = "id") -> pd.Index:
@@ -20,7 +20,7 @@ def identifiers(images: np.ndarray, pattern: str, name: str = "id") -> pd.Index:
 
 
 def write_submissions(settings: dict, folder: str) -> None:
-    """Write `folder`/submissions/<cell>.csv for every cell, from its packs below `folder`.
+    """Write `folder`/submissions/<cell>.csv for every cell, from its jobs below `folder`.
 
     Columns: id and probability of the last class, of every image without a label, named as in the data set's table of
     labels (else id and label).
@@ -35,14 +35,14 @@ def write_submissions(settings: dict, folder: str) -> None:
     temporary.mkdir(parents=True)
     columns = settings["submission"]["columns"]
     written: dict[str, int] = {}  # cell: seed
-    for pack in tqdm(settings["packs"], desc="submissions", unit="pack"):
-        predictions = np.load(place / "packs" / pack / "predictions.npz")
+    for job in tqdm(settings["jobs"], desc="submissions", unit="job"):
+        predictions = np.load(place / "jobs" / job / "predictions.npz")
         ids = identifiers(predictions["unlabelled_images"], settings["submission"]["ids"], columns[0])
         scores = predictions["unlabelled_probabilities"][..., -1]
         seeds = predictions["seeds"].tolist()
         for i, cell in enumerate(predictions["cells"].tolist()):
             usable = [j for j in np.argsort(seeds) if np.isfinite(scores[i, j]).all()]
-            # a cell's replicates may lie in several packs
+            # a cell's replicates may lie in several jobs
             if usable and seeds[usable[0]] < written.get(cell, np.inf):
                 table = pd.Series(scores[i, usable[0]], ids, name=columns[1])
                 table.to_csv(temporary / f"{cell}.csv", float_format="%.9g")  # no ties by rounding

@@ -10,12 +10,12 @@ from tqdm import tqdm
 
 from medgrid.config.metrics import FITTED, MEASURED, PER_CLASS, TESTED
 from medgrid.data import HELD_OUT
-from medgrid.errors import MedgridError
 from medgrid.evaluation.calibration import expected_calibration_error, fit_temperature, scaled
 from medgrid.evaluation.metrics import accuracy, cross_entropy, evaluate, interval
 from medgrid.evaluation.published import compare
-from medgrid.files import replacing
 from medgrid.training import CHECKPOINTS, CURVES
+from medgrid.utils.errors import MedgridError
+from medgrid.utils.files import atomic_write
 
 FLOATS = "%.6g"
 EXACT = "%.12g"  # numbers of parameters, to the last one
@@ -33,24 +33,22 @@ def _weights_label(backbone: dict, notes: dict[str, str]) -> str:
     return f"{backbone['weights']} ({note})" if note else backbone["weights"]
 
 
-def read_twins(split: str) -> pd.Series:
+def read_near_duplicates(split: str) -> pd.Series:
     """By path of each test image `yes` where part train shows the same picture, else `no`.
 
     Raises MedgridError where the split does not say so, as those of earlier versions.
     """
     images = pd.read_csv(split, keep_default_na=False, dtype=str)
-    if "twin" not in images:
-        raise MedgridError(f"{split}: no column 'twin', which is new; delete the file and run again")
-    return images[images["part"] == "test"].set_index("path")["twin"]
+    if "near_duplicate" not in images:
+        raise MedgridError(f"{split}: no column 'near-duplicate', which is new; delete the file and run again")
+    return images[images["part"] == "test"].set_index("path")["near_duplicate"]
 
 
-def _alone(images: np.ndarray, twins: pd.Series, pack: str) -> np.ndarray:
-    """Which [n] of a pack's test images no training image is a twin of."""
-    own = twins.reindex(images)
+def _deduplicated(images: np.ndarray, near_duplicates: pd.Series, job: str) -> np.ndarray:
+    """Which [n] of a job's test images no training image is a near-duplicate of."""
+    own = near_duplicates.reindex(images)
     if own.isna().any():
-        raise MedgridError(
-            f"pack {pack} tested {own.index[own.isna()][0]}, which the split does not; delete the pack"
-        )
+        raise MedgridError(f"job {job} tested {own.index[own.isna()][0]}, which the split does not; delete the job")
     return (own == "no").to_numpy()
 
 
@@ -68,9 +66,9 @@ def _calibrated(chosen: dict[str, np.ndarray], labels: dict[str, np.ndarray]) ->
 
 
 def _rows(
-    folder: Path, curves: pd.DataFrame, twins: pd.Series, provenance: dict
+    folder: Path, curves: pd.DataFrame, near_duplicates: pd.Series, provenance: dict
 ) -> tuple[list[dict], list[dict], list[dict]]:
-    """Replicates, classes and confusion counts of one pack's folder; `curves` by cell, seed and epoch."""
+    """Replicates, classes and confusion counts of one job's folder; `curves` by cell, seed and epoch."""
     predictions = np.load(folder / "predictions.npz")
     classes = predictions["classes"].tolist()
     replicates, per_class, confusion = [], [], []
@@ -79,7 +77,7 @@ def _rows(
     epochs = {"best": predictions["best_epoch"], "last": predictions["epochs"]}
     diverged, seconds, penalty = (predictions[name] for name in ("diverged_at", "seconds", "penalty"))
     fitted = curves[list(FITTED)]
-    alone = _alone(predictions["test_images"], twins, folder.name)
+    alone = _deduplicated(predictions["test_images"], near_duplicates, folder.name)
     tested = dict(zip(TESTED, (len(alone), int(alone.sum())), strict=True))
     for i, cell in enumerate(predictions["cells"].tolist()):
         for j, seed in enumerate(predictions["seeds"].tolist()):
@@ -97,7 +95,7 @@ def _rows(
                     | {"epochs": int(epochs["last"][i, j]), "seconds": float(seconds[i, j])}
                     | tested
                     | {f"test_{name}": value for name, value in summary.items()}
-                    | {"test_alone_accuracy": accuracy(chosen["test"][alone], labels["test"][alone])}
+                    | {"test_accuracy_deduplicated": accuracy(chosen["test"][alone], labels["test"][alone])}
                     | _calibrated(chosen, labels)
                     | {"test_loss_with_penalty": summary["loss"] + penalty[i, j, k]}
                     | {"validation_loss": cross_entropy(chosen["validation"], labels["validation"])}
@@ -146,35 +144,35 @@ def mean_curves(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def _write(table: pd.DataFrame, path: Path, floats: str = FLOATS) -> None:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         table.to_csv(temporary, index=False, float_format=floats)
 
 
 def write_tables(settings: dict, folder: str, split: str) -> None:
     """Write a study's tables into `folder`, each row stamped with its weights and data.
 
-    `settings`: the study's, as its manifest holds them. Read are the packs below `folder`, which may hold a cell's
-    seeds apart, its `models.csv`, and of the CSV `split` which test images have a twin in part train: numbers are of
-    all test images, `test_alone_accuracy` is of the others. `temperature` is fitted to each replicate's validation
+    `settings`: the study's, as its manifest holds them. Read are the jobs below `folder`, which may hold a cell's
+    seeds apart, its `models.csv`, and of the CSV `split` which test images have a near-duplicate in part train: numbers are of
+    all test images, `test_accuracy_deduplicated` is of the others. `temperature` is fitted to each replicate's validation
     part at that checkpoint; `scaled` is what it makes of the test numbers.
 
     Written: `cells.csv` (means and intervals), `replicates.csv` (every training), `per_class.csv`, `confusion.csv`,
     `curves.csv`, `published.csv` (ours beside what the document prints).
     """
-    place, twins = Path(folder), read_twins(split)
+    place, near_duplicates = Path(folder), read_near_duplicates(split)
     axes = {cell["id"]: {axis: as_text(cell[axis]) for axis in settings["axes"]} for cell in settings["cells"]}
     tables: tuple[list, list, list] = ([], [], [])
     curves, provenances = [], {}
-    for pack in tqdm(settings["packs"], desc="evaluate", unit="pack"):
-        source = place / "packs" / pack
-        backbone = json.loads((source / "pack.json").read_text())["backbone"]
+    for job in tqdm(settings["jobs"], desc="evaluate", unit="job"):
+        source = place / "jobs" / job
+        backbone = json.loads((source / "job.json").read_text())["backbone"]
         provenance = {"weights": _weights_label(backbone, settings["notes"]), "data": settings["data"]}
         curves.append(pd.read_csv(source / "curves.csv"))
         by_epoch = curves[-1].set_index(["cell", "seed", "epoch"])
-        for table, rows in zip(tables, _rows(source, by_epoch, twins, provenance), strict=True):
+        for table, rows in zip(tables, _rows(source, by_epoch, near_duplicates, provenance), strict=True):
             table.extend({"cell": row["cell"], **axes[row["cell"]], **row} for row in rows)
         provenances |= dict.fromkeys(curves[-1]["cell"], provenance)
-    # cells as the settings list them, whatever pack each seed comes from; Python's sort keeps the rest in order
+    # cells as the settings list them, whatever job each seed comes from; Python's sort keeps the rest in order
     place_of = {cell: i for i, cell in enumerate(axes)}
     for table in tables:
         table.sort(key=lambda row: (place_of[row["cell"]], row["seed"]))

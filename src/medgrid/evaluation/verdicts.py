@@ -8,10 +8,10 @@ import pandas as pd
 from medgrid.evaluation.claims import Judge, judged
 from medgrid.evaluation.comparisons import batch_sizes, comparisons, intervals
 from medgrid.evaluation.interactions import interactions, simple_effects
-from medgrid.evaluation.measured import Measured
 from medgrid.evaluation.published import sizes
+from medgrid.evaluation.results import StudyResults
 from medgrid.evaluation.selection import scores
-from medgrid.files import replacing
+from medgrid.utils.files import atomic_write
 
 FLOATS = "%.6g"
 
@@ -21,10 +21,10 @@ def write_verdicts(settings: dict, folder: str, split: str) -> None:
 
     `intervals.csv`, `comparisons.csv`, `batch_sizes.csv`, see `medgrid.evaluation.comparisons`; `interactions.csv`,
     `simple_effects.csv`, see `medgrid.evaluation.interactions`.
-    Read are the packs below `folder`, its `cells.csv` and `models.csv`, and the clusters in `split`.
+    Read are the jobs below `folder`, its `cells.csv` and `models.csv`, and the clusters in `split`.
     """
     place = Path(folder)
-    study = Measured(settings, place, Path(split))
+    study = StudyResults(settings, place, Path(split))
     models, trainings = pd.read_csv(place / "models.csv"), settings["trainings"]
     networks = {cell: sizes(models, trainings[cell], settings["classes"]) for cell in study.cells}
     judge = Judge(study, pd.DataFrame({cell: row for cell, row in networks.items() if row is not None}).T)
@@ -38,9 +38,9 @@ def write_verdicts(settings: dict, folder: str, split: str) -> None:
         "batch_sizes": batch_sizes(study),
     }
     for name, table in tables.items():
-        with replacing(place / f"{name}.csv") as temporary:
+        with atomic_write(place / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, float_format=FLOATS)
     claims = [judged(claim, name, judge) for name, claim in settings["claims"].items()]
-    found = {"study": settings["study"], "protocol": settings["protocol"], **settings["judged_by"], "claims": claims}
-    with replacing(place / "claims.json") as temporary:
+    found = {"study": settings["study"], "protocol": settings["protocol"], **settings["criterion"], "claims": claims}
+    with atomic_write(place / "claims.json") as temporary:
         temporary.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""torchvision classifiers as bases: cut where a head begins, with weights from a file or from chance."""
+"""torchvision classifiers as backbones: cut where a head begins, with weights from a file or from chance."""
 
 import re
 import warnings
@@ -9,8 +9,8 @@ from torch import nn
 from torch.fx import symbolic_trace
 from torch.fx.experimental.optimization import fuse
 
-from medgrid.errors import MedgridError
 from medgrid.models.light_torchvision import create_feature_extractor, get_graph_node_names, torchvision
+from medgrid.utils.errors import MedgridError
 
 # what follows scaling to 0..1: subtract the first, divide by the second, per channel
 NORMALISATION = {
@@ -19,9 +19,11 @@ NORMALISATION = {
     "symmetric": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
-PASSING = 3.0  # of settled layers: norm of the pass-through, in norms of the random part
-INITIAL_SEED = 0  # of random weights that no training changes: such a base is part of the data, not of a replicate
-SMALLEST = {"inception_v3": 75}  # pixels below which a base has nothing left to pool
+PASSING = 3.0  # of random_calibrated layers: norm of the pass-through, in norms of the random part
+INITIAL_SEED = (
+    0  # of random weights that no training changes: such a backbone is part of the data, not of a replicate
+)
+SMALLEST = {"inception_v3": 75}  # pixels below which a backbone has nothing left to pool
 
 
 def normalising(normalisation: str, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -73,15 +75,17 @@ def _last_map(network: nn.Module, model: str) -> str:
     return names[pooling[-1] - 1]
 
 
-class Trunk(nn.Module):
-    """A base up to a head's first layer: normalised float images [B, 3, H, W] to maps [B, F, h, w] or vectors [B, F].
+class Backbone(nn.Module):
+    """A backbone up to a head's first layer: normalised float images [B, 3, H, W] to maps [B, F, h, w] or vectors [B, F].
 
     `dropout` is the rate that torchvision's own head applies first (0 for maps). Modules keep torchvision's names
     below `network`.
     """
 
-    def __init__(self, model: str, cut: str, weights: Path | str, normalisation: str, seed: int = INITIAL_SEED):
-        """`cut`: output (all before the last linear layer) or map. `weights`: a file, `random` or `settled`.
+    def __init__(
+        self, model: str, feature_level: str, weights: Path | str, normalisation: str, seed: int = INITIAL_SEED
+    ):
+        """`cut`: output (all before the last linear layer) or map. `weights`: a file, `random` or `random_calibrated`.
 
         Raises MedgridError when the file does not fit.
         """
@@ -100,7 +104,7 @@ class Trunk(nn.Module):
                 setattr(network, name, None)
         name, _, dropout = output_layer(network)
         self.dropout = 0.0
-        if cut == "output":
+        if feature_level == "output":
             if dropout:
                 self.dropout = network.get_submodule(dropout).p
                 network.set_submodule(dropout, nn.Identity())
@@ -108,8 +112,8 @@ class Trunk(nn.Module):
         else:
             network = create_feature_extractor(network, {_last_map(network, model): "map"})
         self.network = network
-        if weights == "settled":
-            settle(network)
+        if weights == "random_calibrated":
+            calibrate_batch_norm(network)
         elif isinstance(weights, Path):
             self._load(model, weights)
 
@@ -160,7 +164,7 @@ def _plain(model: str, drawn: bool) -> nn.Module:
 
 
 @torch.no_grad()
-def settle(network: nn.Module) -> None:
+def calibrate_batch_norm(network: nn.Module) -> None:
     """Make random layers usable: as initialised, a deep network scrambles its input beyond any reading.
 
     Each convolution gets a pass-through beside its random part, and BatchNorm statistics are measured on
@@ -185,21 +189,21 @@ def settle(network: nn.Module) -> None:
         module.momentum = momentum
 
 
-class Backbone(nn.Module):
+class FrozenBackbone(nn.Module):
     """Float images [B, 3, H, W] of 0..255 to float32 features; a fixed function of each image.
 
     In eval mode for good: BatchNorm uses its stored statistics, dropout is off. Convolutions carry their
     BatchNorm folded in, which saves time and changes rounding (by less than 2e-5 of the largest feature, as tested).
     """
 
-    def __init__(self, model: str, cut: str, weights: Path | str, normalisation: str):
+    def __init__(self, model: str, feature_level: str, weights: Path | str, normalisation: str):
         """`cut`: output, pooled (the mean of the last feature map) or map."""
         super().__init__()
-        trunk = Trunk(model, "output" if cut == "output" else "map", weights, normalisation).eval()
-        self.dropout, self.cut = trunk.dropout, cut
+        backbone = Backbone(model, "output" if feature_level == "output" else "map", weights, normalisation).eval()
+        self.dropout, self.feature_level = backbone.dropout, feature_level
         # in place: a copy of a cut network forgets that it is in eval mode
-        trunk.network = fuse(symbolic_trace(trunk.network).eval(), inplace=True)
-        self.trunk = trunk.to(memory_format=torch.channels_last)
+        backbone.network = fuse(symbolic_trace(backbone.network).eval(), inplace=True)
+        self.backbone = backbone.to(memory_format=torch.channels_last)
         scale, shift = normalising(normalisation, 3)
         self.register_buffer("scale", scale)
         self.register_buffer("shift", shift)
@@ -207,5 +211,5 @@ class Backbone(nn.Module):
         self.eval()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        made = self.trunk(images * self.scale + self.shift)
-        return made.mean((2, 3)) if self.cut == "pooled" else made
+        made = self.backbone(images * self.scale + self.shift)
+        return made.mean((2, 3)) if self.feature_level == "pooled" else made

@@ -7,9 +7,9 @@ from typing import IO
 
 import torch
 
-from medgrid.errors import MedgridError
-from medgrid.models.slots import claim
-from medgrid.threads import usable_threads
+from medgrid.models.gpu_lock import claim
+from medgrid.utils.errors import MedgridError
+from medgrid.utils.threads import usable_threads
 
 # glibc's mallopt: M_TRIM_THRESHOLD, M_MMAP_MAX
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4

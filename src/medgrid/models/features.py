@@ -1,4 +1,4 @@
-"""Frozen means function: each image passes through a base once, whatever the grid."""
+"""Frozen means function: each image passes through a backbone once, whatever the grid."""
 
 import itertools
 import json
@@ -10,12 +10,12 @@ import torch
 from tqdm import tqdm
 
 from medgrid.config import Augmentation
-from medgrid.files import replacing
 from medgrid.models import device as devices
 from medgrid.models.augment import augment
-from medgrid.models.backbones import INITIAL_SEED, Backbone
+from medgrid.models.backbones import INITIAL_SEED, FrozenBackbone
 from medgrid.models.networks import to_float
 from medgrid.models.weights import sha256_of
+from medgrid.utils.files import atomic_write
 
 BATCH = {"cpu": 16, "cuda": 256}  # images; small on a CPU, so that activations stay in its cache
 DRAWN = 256  # images that are augmented together: the same changes whatever device passes how many at once
@@ -36,13 +36,13 @@ def write_features(
     Shape [N, D], or [N, F, h, w] where `cut` is map; with augmented views one more axis in front: the plain images,
     then each view of all images.
 
-    `settings`: model, normalisation, weights (name, `random` or `settled`), cut, augmentation, views.
+    `settings`: model, normalisation, weights (name, `random` or `random_calibrated`), cut, augmentation, views.
     """
     chosen = devices.choose(device, threads, slots)
     source = Path(weights) if weights else settings["weights"]
-    backbone = Backbone(settings["model"], settings["cut"], source, settings["normalisation"])
+    backbone = FrozenBackbone(settings["model"], settings["feature_level"], source, settings["normalisation"])
     images = np.load(tensors, mmap_mode="r")
-    backbone.trunk.shape(images.shape[1])  # says so, should they be too small
+    backbone.backbone.shape(images.shape[1])  # says so, should they be too small
     backbone.to(chosen)
     views = settings["views"]
     changes = Augmentation.model_validate(settings["augmentation"]) if views else None
@@ -50,7 +50,7 @@ def write_features(
     size = BATCH[chosen.type]
     began = time.perf_counter()
     features = None
-    with replacing(target) as temporary, torch.inference_mode():
+    with atomic_write(target) as temporary, torch.inference_mode():
         with tqdm(total=len(images) * (1 + views), desc=settings["model"], unit="image", mininterval=1) as bar:
             for view, start in itertools.product(range(1 + views), range(0, len(images), DRAWN)):
                 block = torch.from_numpy(np.array(images[start : start + DRAWN])).to(chosen)
@@ -70,5 +70,5 @@ def write_features(
             "images_per_second": round(len(images) * (1 + views) / seconds, 1),
             **devices.stamp(chosen),
         }
-        with replacing(stamp) as description_file:
+        with atomic_write(stamp) as description_file:
             description_file.write_text(json.dumps(description, indent=2) + "\n")

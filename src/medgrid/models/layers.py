@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from medgrid.config import Layer
-from medgrid.errors import MedgridError
+from medgrid.utils.errors import MedgridError
 
 # slope of LeakyReLU for negative inputs: torch's default
 SLOPE = 0.01

@@ -1,15 +1,15 @@
-"""Whole networks: a base, a head, and which of their weights train."""
+"""Whole networks: a backbone, a head, and which of their weights train."""
 
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from medgrid.architectures.keras_layers import last_blocks, last_layers
 from medgrid.config import Model, Training
-from medgrid.errors import MedgridError
-from medgrid.models.backbones import INITIAL_SEED, SMALLEST, Trunk, normalising
+from medgrid.models.backbones import INITIAL_SEED, SMALLEST, Backbone, normalising
 from medgrid.models.layers import build_layers, penalised
-from medgrid.tails import last_blocks, last_layers
+from medgrid.utils.errors import MedgridError
 
 
 def to_float(images: torch.Tensor) -> torch.Tensor:
@@ -18,14 +18,14 @@ def to_float(images: torch.Tensor) -> torch.Tensor:
 
 
 class Network(nn.Module):
-    """uint8 images [B, H, W, C] to logits [B, outputs]: `prepare`, `trunk`, `head`.
+    """uint8 images [B, H, W, C] to logits [B, outputs]: `prepare`, `backbone`, `head`.
 
     Without a `normalisation` it is for feature maps [B, F, h, w] instead, which its head takes as they are.
     """
 
-    def __init__(self, trunk: nn.Module, head: nn.Sequential, normalisation: str | None, channels: int):
+    def __init__(self, backbone: nn.Module, head: nn.Sequential, normalisation: str | None, channels: int):
         super().__init__()
-        self.trunk, self.head = trunk, head
+        self.backbone, self.head = backbone, head
         scale, shift = normalising(normalisation, channels) if normalisation else (torch.ones(1), torch.zeros(1))
         self.prepares = normalisation is not None
         self.register_buffer("scale", scale, persistent=False)
@@ -37,7 +37,7 @@ class Network(nn.Module):
         return pixels * self.scale + self.shift
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.head(self.trunk(self.prepare(images) if self.prepares else images))
+        return self.head(self.backbone(self.prepare(images) if self.prepares else images))
 
 
 def build(
@@ -48,39 +48,41 @@ def build(
     channels: int,
     size: int,
     seed: int,
-    base_seed: int = INITIAL_SEED,
+    backbone_seed: int = INITIAL_SEED,
 ) -> Network:
-    """A network for images of `size` pixels and 1 or 3 `channels`; `seed` draws the head, `base_seed` a random base.
+    """A network for images of `size` pixels and 1 or 3 `channels`; `seed` draws the head, `base_seed` a random backbone.
 
-    `weights`: a file for the base, `random` (as torchvision initialises it) or `settled` (see `backbones.settle`).
+    `weights`: a file for the backbone, `random` (as torchvision initialises it) or `random_calibrated` (see `backbones.settle`).
     Raises MedgridError when the file does not fit or the images are too small.
     """
-    if size < SMALLEST.get(model.base, 0):
+    if size < SMALLEST.get(model.backbone, 0):
         raise MedgridError(
-            f"{model.base} needs images of {SMALLEST[model.base]} pixels at least; image.size is {size}"
+            f"{model.backbone} needs images of {SMALLEST[model.backbone]} pixels at least; image.size is {size}"
         )
     with torch.random.fork_rng(devices=[]):
-        if model.base is None:
-            trunk: nn.Module = nn.Identity()
+        if model.backbone is None:
+            backbone: nn.Module = nn.Identity()
             shape, dropout = (channels, size), 0.0
         else:
-            trunk = Trunk(model.base, "map" if model.layers else "output", weights, normalisation, base_seed)
-            shape, dropout = trunk.shape(size), trunk.dropout
+            backbone = Backbone(
+                model.backbone, "map" if model.layers else "output", weights, normalisation, backbone_seed
+            )
+            shape, dropout = backbone.shape(size), backbone.dropout
         torch.manual_seed(seed)
         head = build_layers(model.layers, *shape, outputs)
     if dropout:
         head.insert(0, nn.Dropout(dropout))
-    return Network(trunk, head, normalisation, channels).to(memory_format=torch.channels_last)
+    return Network(backbone, head, normalisation, channels).to(memory_format=torch.channels_last)
 
 
 def unfrozen(model: Model, training: Training) -> list[str]:
-    """Names, within torchvision's base, of the modules that train: all of it is the empty name."""
+    """Names, within torchvision's backbone, of the modules that train: all of it is the empty name."""
     if training.frozen:
         return []
     if training.mode == "last_layers":
-        return last_layers(model.base, training.unfrozen)
+        return last_layers(model.backbone, training.unfrozen)
     if training.mode == "last_blocks":
-        return last_blocks(model.base, training.unfrozen)
+        return last_blocks(model.backbone, training.unfrozen)
     return [""]
 
 
@@ -91,8 +93,8 @@ def freeze(network: Network, model: Model, training: Training) -> list[nn.Module
     """
     network.requires_grad_(False)
     trained: list[nn.Module] = [network.head]
-    if model.base is not None:
-        trained += [network.trunk.network.get_submodule(name) for name in unfrozen(model, training)]
+    if model.backbone is not None:
+        trained += [network.backbone.network.get_submodule(name) for name in unfrozen(model, training)]
     for module in trained:
         module.requires_grad_(True)
     return trained

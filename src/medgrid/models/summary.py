@@ -13,8 +13,8 @@ from torchinfo.layer_info import LayerInfo
 from tqdm import tqdm
 
 from medgrid.config import Model, Training
-from medgrid.files import replacing
 from medgrid.models.networks import Network, build, freeze, unfrozen
+from medgrid.utils.files import atomic_write
 
 KINDS = {
     "conv": {"conv2d"},
@@ -56,7 +56,7 @@ def layer_counts(network: Network, images: torch.Tensor) -> dict[str, int]:
     """
     prepared = network.prepare(images)
     with torch.no_grad(), _Calls() as calls:
-        network.eval().head(network.trunk(prepared))
+        network.eval().head(network.backbone(prepared))
     counts = dict.fromkeys(KINDS, 0)
     for function, count in calls.counts.items():
         if function in KIND:
@@ -65,8 +65,8 @@ def layer_counts(network: Network, images: torch.Tensor) -> dict[str, int]:
 
 
 def trains(model: Model, training: Training) -> str:
-    """What of a network's base trains: all, none, or torchvision's names of the modules, last first."""
-    names = [""] if model.base is None else unfrozen(model, training)
+    """What of a network's backbone trains: all, none, or torchvision's names of the modules, last first."""
+    names = [""] if model.backbone is None else unfrozen(model, training)
     return "all" if names == [""] else ", ".join(names) or "none"
 
 
@@ -75,7 +75,7 @@ def _leaves(layer: LayerInfo) -> list[LayerInfo]:
 
 
 def _fill(layer: LayerInfo) -> None:
-    """Give a container its shapes: a traced base calls its leaves only. Where they are no chain it stays blank."""
+    """Give a container its shapes: a traced backbone calls its leaves only. Where they are no chain it stays blank."""
     leaves = _leaves(layer)
     if not layer.executed and all(before.output_size == after.input_size for before, after in pairwise(leaves)):
         layer.input_size, layer.output_size = leaves[0].input_size, leaves[-1].output_size
@@ -141,7 +141,7 @@ def write_summary(settings: dict, target: str) -> None:
         (temporary / f"{name}.txt").write_text(text, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
-    with replacing(target) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as handle:
+    with atomic_write(target) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -9,10 +9,10 @@ import requests
 from tqdm import tqdm
 
 from medgrid.config import Weights
-from medgrid.errors import MedgridError
-from medgrid.files import exclusive, replacing
-from medgrid.network import require_connection, require_handshake
-from medgrid.retry import TryAgain, asked_pause, patiently
+from medgrid.utils.errors import MedgridError
+from medgrid.utils.files import atomic_write, file_lock
+from medgrid.utils.network import require_connection, require_handshake
+from medgrid.utils.retry import TransientError, asked_pause, with_retries
 
 TORCHVISION_FILES = "https://download.pytorch.org/models/"
 TIMEOUT = (10, 60)  # seconds to connect, and between bytes
@@ -36,7 +36,7 @@ def fetch_weights(settings: dict, target: str, mirror: str = "") -> None:
     local = next((path for path in [*candidates, Path(weights.file).expanduser()] if path.is_file()), None)
     url = weights.url or (TORCHVISION_FILES + name if weights.sha256 is None else None)
     if local:
-        with replacing(target) as temporary:
+        with atomic_write(target) as temporary:
             shutil.copyfile(local, temporary)
             _verify(temporary, weights, str(local))
         return
@@ -46,7 +46,7 @@ def fetch_weights(settings: dict, target: str, mirror: str = "") -> None:
             f"weights {name} not found (looked for {looked}): put the file there, or name its url in params.yaml"
         )
     partial = Path(target).with_suffix(".partial")
-    with exclusive(Path(target).with_suffix(".lock"), f"another download of {name}"):
+    with file_lock(Path(target).with_suffix(".lock"), f"another download of {name}"):
         download(url, partial)
         try:
             _verify(partial, weights, url)
@@ -72,14 +72,14 @@ def download(url: str, target: Path) -> None:
             status = error.response.status_code
             if status < 500 and status != 429:
                 raise MedgridError(f"{url} answers HTTP {status}; check it, or use --config mirror=DIR") from None
-            raise TryAgain(f"HTTP {status}", asked_pause(error.response)) from None
+            raise TransientError(f"HTTP {status}", asked_pause(error.response)) from None
         except requests.RequestException as error:
             require_handshake(error, url, elsewhere)
-            raise TryAgain(type(error).__name__) from None
+            raise TransientError(type(error).__name__) from None
         except ConnectionError as error:
-            raise TryAgain(type(error).__name__) from None
+            raise TransientError(type(error).__name__) from None
 
-    patiently(fetch, url, elsewhere)
+    with_retries(fetch, url, elsewhere)
 
 
 def _transfer(url: str, target: Path) -> None:

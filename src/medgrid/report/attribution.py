@@ -79,7 +79,7 @@ def strongest(weights: np.ndarray, count: int) -> np.ndarray:
 
 
 def last_map(network: Network, image: torch.Tensor) -> nn.Module | None:
-    """The module that makes the last feature map: the trunk, or a part of trunk or head where the trunk makes none.
+    """The module that makes the last feature map: the backbone, or a part of backbone or head where the backbone makes none.
 
     None where there is no map larger than one pixel.
     """
@@ -90,14 +90,14 @@ def last_map(network: Network, image: torch.Tensor) -> nn.Module | None:
             sides.pop(module, None)
             sides[module] = min(output.shape[2:])
 
-    trunk = network.trunk
-    parts = [trunk, *getattr(trunk, "network", trunk).children(), *network.head.children()]
+    backbone = network.backbone
+    parts = [backbone, *getattr(backbone, "network", backbone).children(), *network.head.children()]
     hooks = [part.register_forward_hook(note) for part in parts if not isinstance(part, nn.Identity)]
     with torch.no_grad():
         network(image[None])
     for hook in hooks:
         hook.remove()
-    large = [module for module in ([trunk] if trunk in sides else sides) if sides[module] > 1]
+    large = [module for module in ([backbone] if backbone in sides else sides) if sides[module] > 1]
     return large[-1] if large else None
 
 

@@ -16,10 +16,10 @@ from tqdm import tqdm
 from medgrid.evaluation.selection import scores
 from medgrid.models import device as devices
 from medgrid.models.networks import Network
-from medgrid.report import style
 from medgrid.report.attribution import class_logits, gradcam, lime, strongest, superpixels
-from medgrid.report.reading import read
-from medgrid.training.trained import trained_network
+from medgrid.report.figures import style
+from medgrid.report.tables import read
+from medgrid.training.rebuild import trained_network
 
 SHOWN = 10  # superpixels, those with the largest absolute weight
 COLUMNS = 4
@@ -41,7 +41,7 @@ class Panel:
     cam: tuple[np.ndarray, tuple[int, int]] | None = None  # see `gradcam`
 
 
-def picked(settings: dict, means: pd.DataFrame) -> list[Panel]:
+def select(settings: dict, means: pd.DataFrame) -> list[Panel]:
     """For each model and mode the cell that validation picks, in the study's order.
 
     Cells with a diverged replicate are passed over; where none is left, the first stands, with the reason. Of more
@@ -68,20 +68,20 @@ def picked(settings: dict, means: pd.DataFrame) -> list[Panel]:
 
 
 class Predictions:
-    """What the first replicate of each cell predicted, and in which pack it lies."""
+    """What the first replicate of each cell predicted, and in which job it lies."""
 
-    def __init__(self, folder: Path, packs: list[str]):
-        self.first: dict[str, tuple[int, Path]] = {}  # of each cell: seed and pack
-        for pack in (folder / "packs" / name for name in packs):
-            with np.load(pack / "predictions.npz") as file:
+    def __init__(self, folder: Path, jobs: list[str]):
+        self.first: dict[str, tuple[int, Path]] = {}  # of each cell: seed and job
+        for job in (folder / "jobs" / name for name in jobs):
+            with np.load(job / "predictions.npz") as file:
                 seed = int(file["seeds"].min())
                 for cell in file["cells"].tolist():
-                    self.first[cell] = min(self.first.get(cell, (seed, pack)), (seed, pack))
+                    self.first[cell] = min(self.first.get(cell, (seed, job)), (seed, job))
 
     def test(self, cell: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Paths and labels [n] of the test images, and their probabilities [n, classes] at the best epoch."""
-        seed, pack = self.first[cell]
-        with np.load(pack / "predictions.npz") as file:
+        seed, job = self.first[cell]
+        with np.load(job / "predictions.npz") as file:
             place = file["cells"].tolist().index(cell), file["seeds"].tolist().index(seed)
             return file["test_images"], file["test_labels"], file["test_probabilities"][(*place, 0)]
 
@@ -169,7 +169,7 @@ def _draw(panels: list[Panel], image: np.ndarray, truth: str, title: str, show: 
 def write_explanations(settings: dict, folder: str, split: str, tensors: str, weights: str, threads: int = 0) -> None:
     """Write lime.png and gradcam.png into `folder`/explanations, which appears whole or not at all.
 
-    `settings`: trainings (by cell), classes, select, packs, weights (names of files in the folder `weights`,
+    `settings`: trainings (by cell), classes, select, jobs, weights (names of files in the folder `weights`,
     by model), data, license, protocol, show_images, explanations (networks, perturbations). Where the licence does
     not allow showing images, a README.txt says so instead.
     """
@@ -188,7 +188,7 @@ def write_explanations(settings: dict, folder: str, split: str, tensors: str, we
 
 def _write_figures(settings: dict, folder: Path, split: Path, tensors: Path, weights: Path, target: Path) -> None:
     means, classes = read(folder / "cells.csv"), settings["classes"]
-    panels, predictions = picked(settings, means), Predictions(folder, settings["packs"])
+    panels, predictions = select(settings, means), Predictions(folder, settings["jobs"])
     chosen = typical(predictions, panels)
     paths, labels, _ = predictions.test(panels[0].cell)
     path, truth = str(paths[chosen]), classes[labels[chosen]]
@@ -201,9 +201,9 @@ def _write_figures(settings: dict, folder: Path, split: Path, tensors: Path, wei
             panel.why = "its weights were not kept"
         if not panel.why:
             name = settings["weights"][panel.model]
-            file = None if name in ("random", "settled") else weights / name
-            pack = predictions.first[panel.cell][1]
-            network = trained_network(pack, panel.cell, file, image.shape[2], image.shape[0])
+            file = None if name in ("random", "random_calibrated") else weights / name
+            job = predictions.first[panel.cell][1]
+            network = trained_network(job, panel.cell, file, image.shape[2], image.shape[0])
             expected = predictions.test(panel.cell)[2][chosen]
             explain(panel, network, image, segments, classes, expected, settings["explanations"]["perturbations"])
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from medgrid.evaluation.labels import SPEAKING, describe, setting_name, setting_value
 from medgrid.evaluation.published import sizes
 from medgrid.evaluation.selection import scores
-from medgrid.evaluation.wording import SPEAKING, called, setting_name, setting_value
-from medgrid.report.reading import read
+from medgrid.report.tables import read
 
 LONG = 60  # characters of a label, above which values stand without the names of their settings
 
@@ -75,10 +75,10 @@ class Study:
         return kept or self.axes[-1:]
 
     @cached_property
-    def packs(self) -> list[dict]:
-        """Description of each pack."""
-        folders = (self.folder / "packs" / pack for pack in self.settings["packs"])
-        return [json.loads((folder / "pack.json").read_text()) for folder in folders]
+    def jobs(self) -> list[dict]:
+        """Description of each job."""
+        folders = (self.folder / "jobs" / job for job in self.settings["jobs"])
+        return [json.loads((folder / "job.json").read_text()) for folder in folders]
 
     @cached_property
     def network_sizes(self) -> pd.DataFrame:
@@ -104,11 +104,11 @@ class Study:
         if self.terse(axes):
             # values hold together with the dot behind them where a label is wrapped
             return "\u00a0· ".join(row)
-        return called(dict(row))
+        return describe(dict(row))
 
     def described(self, cell: str) -> str:
         """A cell's settings in words, however long."""
-        return called(dict(self.cells.loc[cell, self.varied]))
+        return describe(dict(self.cells.loc[cell, self.varied]))
 
     def header(self, axes: list[str] | None = None) -> str:
         """What the values of a terse label are."""
@@ -132,27 +132,27 @@ class Study:
     @cached_property
     def _places(self) -> dict[str, list[tuple[str, int]]]:
         """Packs that hold a cell's replicates, and its place there."""
-        places: dict[str, list[tuple[str, int]]] = {}
-        for pack in self.settings["packs"]:
-            cells = np.load(self.folder / "packs" / pack / "predictions.npz")["cells"]
+        indices: dict[str, list[tuple[str, int]]] = {}
+        for job in self.settings["jobs"]:
+            cells = np.load(self.folder / "jobs" / job / "predictions.npz")["cells"]
             for i, cell in enumerate(cells.tolist()):
-                places.setdefault(cell, []).append((pack, i))
-        return places
+                indices.setdefault(cell, []).append((job, i))
+        return indices
 
-    def packs_of(self, cell: str) -> dict[str, dict]:
-        """Description of each pack that holds replicates of a cell, by its name."""
-        described = dict(zip(self.settings["packs"], self.packs, strict=True))
-        return {pack: described[pack] for pack, _ in self._places[cell]}
+    def jobs_of(self, cell: str) -> dict[str, dict]:
+        """Description of each job that holds replicates of a cell, by its name."""
+        described = dict(zip(self.settings["jobs"], self.jobs, strict=True))
+        return {job: described[job] for job, _ in self._places[cell]}
 
     def paths(self, cell: str) -> list[str]:
         """The test images [n] of a cell, in the order of its probabilities."""
-        pack, _ = self._places[cell][0]
-        return np.load(self.folder / "packs" / pack / "predictions.npz")["test_images"].tolist()
+        job, _ = self._places[cell][0]
+        return np.load(self.folder / "jobs" / job / "predictions.npz")["test_images"].tolist()
 
     def probabilities(self, cell: str, part: str = "test") -> tuple[np.ndarray, np.ndarray]:
         """Probabilities [seeds, n, C] of a held-out part at the best epoch, and labels [n]."""
         found = []
-        for pack, i in self._places[cell]:
-            predictions = np.load(self.folder / "packs" / pack / "predictions.npz")
+        for job, i in self._places[cell]:
+            predictions = np.load(self.folder / "jobs" / job / "predictions.npz")
             found.append(predictions[f"{part}_probabilities"][i, :, 0])
         return np.concatenate(found), predictions[f"{part}_labels"]

@@ -53,18 +53,18 @@ def subgroups(images: pd.DataFrame, right: np.ndarray) -> pd.DataFrame:
     """
     rows = []
     for factor, group_of in factors(images).items():
-        for group, places in group_of.groupby(group_of, observed=True).indices.items():
-            accuracy, clusters = right[places].mean(), images["cluster"].iloc[places].nunique()
+        for group, indices in group_of.groupby(group_of, observed=True).indices.items():
+            accuracy, clusters = right[indices].mean(), images["cluster"].iloc[indices].nunique()
             low, high = proportion_confint(accuracy * clusters, clusters, 1 - CONFIDENCE, "wilson")
             judged = "lower" if high < right.mean() else "higher" if low > right.mean() else ""
             rows.append(
                 {
                     "factor": factor,
                     "group": group,
-                    "images": len(places),
+                    "images": len(indices),
                     "clusters": clusters,
                     **{"accuracy": accuracy, "low": low, "high": high},
-                    "judged": "small" if len(places) < SMALLEST else judged,
+                    "judged": "small" if len(indices) < SMALLEST else judged,
                 }
             )
     return pd.DataFrame(rows)

@@ -24,12 +24,12 @@ class Part:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, places: torch.Tensor, views: torch.Tensor | None = None) -> torch.Tensor:
+    def batch(self, indices: torch.Tensor, views: torch.Tensor | None = None) -> torch.Tensor:
         """Inputs at `places` within the part, on their device: the plain ones, or of the given views."""
-        rows = self.rows[places]
+        rows = self.rows[indices]
         if not self.views:
             return self.inputs[rows]
-        return self.inputs[0 if views is None else views[places], rows]
+        return self.inputs[0 if views is None else views[indices], rows]
 
 
 def read_parts(

@@ -11,8 +11,8 @@ from medgrid.training import CURVES
 from medgrid.training.data import Part
 from medgrid.training.losses import losses, predicted, probabilities
 from medgrid.training.optimizers import Schedule
-from medgrid.training.single import Single
-from medgrid.training.stack import Stack
+from medgrid.training.stacked import StackedMLP
+from medgrid.training.whole_network import WholeNetwork
 
 # one stream of random numbers per purpose, so that adding a consumer does not move the others
 STREAMS = {"initial": 0, "order": 1, "dropout": 2, "augmentation": 3, "views": 4}
@@ -26,31 +26,31 @@ def generator(seed: int, stream: str) -> torch.Generator:
     return torch.Generator().manual_seed(int(state >> 1))
 
 
-def generators(seed: int) -> dict[str, torch.Generator]:
+def make_generators(seed: int) -> dict[str, torch.Generator]:
     return {stream: generator(seed, stream) for stream in STREAMS}
 
 
-def batches(part: Part, learner: Stack | Single) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def batches(part: Part, learner: StackedMLP | WholeNetwork) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """A whole part in order, in pieces that fit: inputs, and places within the part."""
     one = part.inputs[0, 0] if part.views else part.inputs[0]
-    size = max(1, LARGEST[one.device.type] // (one.numel() * (GROWTH if isinstance(learner, Single) else 1)))
-    for places in torch.arange(len(part), device=part.rows.device).split(size):
-        yield part.batch(places), places
+    size = max(1, LARGEST[one.device.type] // (one.numel() * (GROWTH if isinstance(learner, WholeNetwork) else 1)))
+    for indices in torch.arange(len(part), device=part.rows.device).split(size):
+        yield part.batch(indices), indices
 
 
 @torch.no_grad()
-def measure(learner: Stack | Single, part: Part) -> tuple[torch.Tensor, torch.Tensor]:
+def measure(learner: StackedMLP | WholeNetwork, part: Part) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean loss (without penalty) and accuracy of every member over a whole part, dropout off: two tensors [M]."""
     loss = right = 0.0
-    for inputs, places in batches(part, learner):
-        logits, labels = learner.logits(inputs), part.labels[places]
+    for inputs, indices in batches(part, learner):
+        logits, labels = learner.logits(inputs), part.labels[indices]
         loss = loss + losses(logits, labels).sum(0)
         right = right + (predicted(logits) == labels[:, None]).sum(0)
     return loss / len(part), right / len(part)
 
 
 @torch.no_grad()
-def predict(learner: Stack | Single, part: Part) -> torch.Tensor:
+def predict(learner: StackedMLP | WholeNetwork, part: Part) -> torch.Tensor:
     """Probabilities [M, n, classes] on the CPU."""
     return torch.cat([probabilities(learner.logits(inputs)).cpu() for inputs, _ in batches(part, learner)]).transpose(
         0, 1
@@ -67,9 +67,9 @@ class Run:
 
     def __init__(
         self,
-        learner: Stack | Single,
+        learner: StackedMLP | WholeNetwork,
         members: list[Training],
-        chances: dict[str, torch.Generator],
+        generators: dict[str, torch.Generator],
         select: str,
         train: Part,
         measured: bool,
@@ -77,7 +77,7 @@ class Run:
         first = members[0]
         if {(member.batch_size, member.epochs) for member in members} != {(first.batch_size, first.epochs)}:
             raise ValueError("a stack shares its batch size and epochs")
-        self.learner, self.members, self.chances, self.select = learner, members, chances, select
+        self.learner, self.members, self.generators, self.select = learner, members, generators, select
         self.train, self.measured = train, measured
         self.batch_size, self.epochs = first.batch_size, first.epochs
         self.schedules = [Schedule(member) for member in members]
@@ -102,18 +102,18 @@ class Run:
             rates = [schedule.rate for schedule in self.schedules]
             self.learner.set_rates(rates)
             device = self.train.rows.device
-            order = torch.randperm(len(self.train), generator=self.chances["order"])
+            order = torch.randperm(len(self.train), generator=self.generators["order"])
             views = None
             if self.train.views:
-                views = torch.randint(1, 1 + self.train.views, (len(self.train),), generator=self.chances["views"])
+                views = torch.randint(1, 1 + self.train.views, (len(self.train),), generator=self.generators["views"])
                 views = views.to(device)
             loss = right = torch.zeros(len(self.members), device=device)
             seen = 0
-            for places in order.to(device).split(self.batch_size):
-                if len(places) == 1 < self.batch_size and seen:
+            for indices in order.to(device).split(self.batch_size):
+                if len(indices) == 1 < self.batch_size and seen:
                     continue  # a last image alone: BatchNorm has no deviation over it
-                sums = self.learner.step(self.train.batch(places, views), self.train.labels[places])
-                loss, right, seen = loss + sums[0], right + sums[1], seen + len(places)
+                sums = self.learner.step(self.train.batch(indices, views), self.train.labels[indices])
+                loss, right, seen = loss + sums[0], right + sums[1], seen + len(indices)
             if self.measured:
                 loss, right = measure(self.learner, self.train)
             else:
@@ -156,8 +156,8 @@ class Run:
     def _keep(self, kept: dict[str, torch.Tensor], chosen: torch.Tensor) -> None:
         if chosen.any():
             for name, tensor in self.learner.weights().items():
-                places = chosen.to(tensor.device)
-                kept[name][places] = tensor[places]
+                indices = chosen.to(tensor.device)
+                kept[name][indices] = tensor[indices]
 
     def results(self, parts: dict[str, Part]) -> dict[str, torch.Tensor | dict[str, torch.Tensor]]:
         """What remains of the run, on the CPU, [M, ...] each: predictions of the best and the last epoch, penalties,
@@ -189,7 +189,7 @@ class Run:
         return {
             "learner": self.learner.state(),
             "schedules": [schedule.state() for schedule in self.schedules],
-            "chances": {name: each.get_state() for name, each in self.chances.items()},
+            "generators": {name: each.get_state() for name, each in self.generators.items()},
             **{name: getattr(self, name) for name in own},
         }
 
@@ -198,8 +198,8 @@ class Run:
         self.learner.restore(state.pop("learner"))
         for schedule, saved in zip(self.schedules, state.pop("schedules"), strict=True):
             schedule.restore(saved)
-        for name, saved in state.pop("chances").items():
-            self.chances[name].set_state(saved.cpu())  # generators live on the CPU whatever the device
+        for name, saved in state.pop("generators").items():
+            self.generators[name].set_state(saved.cpu())  # generators live on the CPU whatever the device
         for name, value in state.items():
             # weights lie where they train, records on the CPU
             setattr(self, name, value.cpu() if torch.is_tensor(value) else value)

@@ -1,0 +1,1 @@
+"""What is known of networks without importing torch: torchvision's names, Keras's lists of layers."""

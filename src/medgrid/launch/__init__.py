@@ -1,0 +1,1 @@
+"""Start Snakemake safely, and show its progress."""

@@ -1,0 +1,42 @@
+"""Style, script and charting library that the pages of a site share."""
+
+import importlib.resources
+from functools import cache
+from pathlib import Path
+
+import vl_convert
+
+from medgrid.grid.versions import fingerprint
+from medgrid.utils.files import atomic_write
+
+STATIC = importlib.resources.files("medgrid.report.site") / "static"
+
+
+def static(name: str) -> str:
+    return (STATIC / name).read_text(encoding="utf-8")
+
+
+@cache
+def _bundle(script: str) -> str:
+    return vl_convert.javascript_bundle(script)
+
+
+def _charts(target: Path) -> None:
+    """Vega, bundled with the script that draws with it; takes seconds, so only where another one lies."""
+    script = static("curves.js")
+    mark = f"// {fingerprint(vl_convert.__version__, script)}\n"
+    if target.exists() and target.read_text(encoding="utf-8").startswith(mark):
+        return
+    with atomic_write(target) as temporary:
+        # in a function of its own: its short names would be global
+        temporary.write_text(f"{mark}(() => {{\n{_bundle(script)}\n}})();\n", encoding="utf-8")
+
+
+def write_assets(site: Path) -> None:
+    """Write `site`/assets, where what lies there is not that already; several jobs may do so at a time."""
+    for name in ("site.css", "site.js"):
+        target, content = site / "assets" / name, static(name)
+        if not target.exists() or target.read_text(encoding="utf-8") != content:
+            with atomic_write(target) as temporary:
+                temporary.write_text(content, encoding="utf-8")
+    _charts(site / "assets" / "charts.js")

@@ -1,0 +1,1 @@
+"""Helpers without any knowledge of studies: files, retries, connections, threads, errors."""
