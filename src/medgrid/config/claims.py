@@ -175,7 +175,7 @@ class Claim(Settings):
     tests: list[Test] = Field(min_length=1)
 
 
-class Judgement(Settings):
+class Criterion(Settings):
     """How a study's claims are judged."""
 
     metric: Metric = "test_accuracy"

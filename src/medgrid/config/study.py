@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from medgrid.config.base import Key, Settings, torchvision_name, unique
-from medgrid.config.claims import Claim, Judgement
+from medgrid.config.claims import Claim, Criterion
 from medgrid.config.dataset import Dataset, Image, Split
 from medgrid.config.metrics import MEASURED, PER_CLASS, SIZES
 from medgrid.config.training import Augmentation, Axes, Extra, Fixed, Model, Training, Weights
@@ -110,7 +110,7 @@ class Study(Settings):
     )
     explanations: Explanations = Explanations()
     published: list[Published] = Field([], description="numbers that the document prints, to stand beside ours")
-    criterion: Judgement = Judgement()
+    criterion: Criterion = Criterion()
     claims: dict[Key, Claim] = Field({}, description="what the document concludes, to be judged by our replicates")
 
     @model_validator(mode="after")

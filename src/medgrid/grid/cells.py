@@ -1,6 +1,7 @@
 """A study's cells: the points of its grid, with settings that fit together."""
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,11 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from medgrid.architectures.keras_layers import last_blocks, last_layers
-from medgrid.config import Model, Study, Training
+from medgrid.config import Model, Params, Study, Training
 from medgrid.utils.errors import MedgridError
 
-# settings whose values say by themselves what they are
-SPEAKING = ("model", "mode", "loss", "optimizer")
+# settings whose values need no name next to them in a cell's id
+WITHOUT_NAME = ("model", "mode", "loss", "optimizer")
 
 
 @dataclass(frozen=True)
@@ -30,61 +31,70 @@ def _points(study: Study) -> Iterator[dict[str, Any]]:
     for values in itertools.product(*(getattr(study.axes, name) for name in study.axis_names)):
         yield constants | dict(zip(study.axis_names, values, strict=True))
     for extra in study.extra:
-        given = extra.model_dump(exclude_none=True)
-        lists = [value if isinstance(value, list) else [value] for value in given.values()]
+        settings = extra.model_dump(exclude_none=True)
+        lists = [value if isinstance(value, list) else [value] for value in settings.values()]
         for values in itertools.product(*lists):
-            yield constants | dict(zip(given, values, strict=True))
+            yield constants | dict(zip(settings, values, strict=True))
+
+
+def _text(value: Any) -> str:
+    # repr of a float is the shortest text that reads back as the same float, so ids cannot collide
+    return value if isinstance(value, str) else "-".join(map(repr, value if isinstance(value, tuple) else [value]))
 
 
 def _id(axes: dict[str, Any]) -> str:
-    parts = []
-    for name, value in axes.items():
-        if value is None:
-            continue
-        # repr of a float is the shortest text that reads back as the same float, so ids cannot collide
-        text = (
-            value if isinstance(value, str) else "-".join(map(repr, value if isinstance(value, tuple) else [value]))
-        )
-        parts.append(text if name in SPEAKING else f"{name}={text}")
-    return "_".join(parts)
+    settings = {name: _text(value) for name, value in axes.items() if value is not None}
+    return "_".join(text if name in WITHOUT_NAME else f"{name}={text}" for name, text in settings.items())
 
 
-def cells(study: Study, called: str = "study") -> list[Cell]:
-    """All cells of a study; raises MedgridError that names the cell whose settings do not fit together."""
+def _trainings(study: Study, name: str) -> list[Training]:
     trainings = []
     for point in _points(study):
         try:
             trainings.append(Training(**point))
         except ValidationError as error:
             missing = error.errors()[0]["loc"][0]
-            raise MedgridError(f"studies.{called}.extra: a cell {point} lacks '{missing}'") from None
+            raise MedgridError(f"studies.{name}.extra: a cell {point} lacks '{missing}'") from None
+    return trainings
+
+
+def expand_grid(study: Study, name: str = "study") -> list[Cell]:
+    """All cells of a study; `name` is its key in params.yaml.
+
+    Raises MedgridError that names the cell whose settings do not fit together, or that is listed twice.
+    """
+    trainings = _trainings(study, name)
     varied = [
-        name
-        for name in Training.model_fields
-        if name in study.axis_names or len({getattr(training, name) for training in trainings}) > 1
+        setting
+        for setting in Training.model_fields
+        if setting in study.axis_names or len({getattr(training, setting) for training in trainings}) > 1
     ]
-    result = []
+    cells = []
     for training in trainings:
-        axes = {name: getattr(training, name) for name in varied}
-        result.append(Cell(_id(axes), axes, training))
+        axes = {setting: getattr(training, setting) for setting in varied}
+        cells.append(Cell(_id(axes), axes, training))
         if fault := _fault(training, study.model(training.model), study.image.colour):
-            raise MedgridError(f"studies.{called}: cell {result[-1].id}: {fault}")
-    alike: dict[Training, Cell] = {}
-    for cell in result:
-        other = alike.setdefault(_without_idle(cell.training), cell)
-        if other is not cell and other.id != cell.id:
+            raise MedgridError(f"studies.{name}: cell {cells[-1].id}: {fault}")
+    _check_distinct(cells, name)
+    return cells
+
+
+def _check_distinct(cells: list[Cell], name: str) -> None:
+    first_with: dict[Training, Cell] = {}
+    for cell in cells:
+        other = first_with.setdefault(_without_idle(cell.training), cell)
+        if other.id != cell.id:
             raise MedgridError(
-                f"studies.{called}: the cells {other.id} and {cell.id} are the same training: "
-                "what they differ in means nothing to it"
+                f"studies.{name}: the cells {other.id} and {cell.id} are identical runs: they differ only in settings "
+                "that do not apply"
             )
-    ids = [cell.id for cell in result]
-    if twice := {cell_id for cell_id in ids if ids.count(cell_id) > 1}:
-        raise MedgridError(f"studies.{called}: the cell {min(twice)} stands there twice")
-    return result
+    cell_id, count = Counter(cell.id for cell in cells).most_common(1)[0]
+    if count > 1:
+        raise MedgridError(f"studies.{name}: the cell {cell_id} is listed twice")
 
 
 def _without_idle(training: Training) -> Training:
-    """The training with settings that mean nothing to it at their defaults."""
+    """The training with settings that do not apply to it at their defaults."""
     idle = set()
     if training.optimizer not in ("sgd", "rmsprop"):
         idle.add("momentum")
@@ -100,26 +110,43 @@ def _without_idle(training: Training) -> Training:
 
 
 def _fault(training: Training, model: Model, colour: str) -> str | None:
-    """Why these settings do not go together, if they do not."""
+    """Why these settings do not fit together, or None."""
     if model.backbone is None and training.mode != "scratch":
         return f"{training.model} has no backbone with weights, so its mode can only be scratch"
     if model.backbone is not None and colour == "grey":
-        return f"{model.backbone} wants colour images; set image.colour to rgb"
+        return f"{model.backbone} needs colour images; set image.colour to rgb"
     if training.views and (training.augmentation == "none" or not training.frozen):
         return "views are cached features of augmented images: they need an augmentation and a frozen backbone"
     if training.batch_size == 1 and any(layer.batch_norm and layer.dense for layer in model.layers):
-        return "BatchNorm has nothing to compare in a batch of one image; raise batch_size"
+        return "BatchNorm cannot normalise a batch of one image; raise batch_size"
+    return _scheduler_fault(training) or _unfrozen_fault(training, model)
+
+
+def _scheduler_fault(training: Training) -> str | None:
     if training.scheduler == "step" and training.step_size is None:
         return "scheduler step needs a step_size"
     if training.scheduler == "plateau" and training.step_size is None:
-        return "scheduler plateau needs a step_size: the epochs it waits"
+        return "scheduler plateau needs a step_size: the number of epochs without improvement"
     if training.scheduler == "multistep" and not training.milestones:
         return "scheduler multistep needs milestones"
-    try:
-        if training.mode == "last_layers" and training.unfrozen:
-            last_layers(model.backbone, training.unfrozen)
-        if training.mode == "last_blocks" and training.unfrozen:
-            last_blocks(model.backbone, training.unfrozen)
-    except MedgridError as error:
-        return str(error)
     return None
+
+
+def _unfrozen_fault(training: Training, model: Model) -> str | None:
+    last = {"last_layers": last_layers, "last_blocks": last_blocks}.get(training.mode)
+    if last and training.unfrozen and model.backbone:
+        try:
+            last(model.backbone, training.unfrozen)
+        except MedgridError as error:
+            return str(error)
+    return None
+
+
+def check_references(params: Params, name: str, cells: list[Cell]) -> None:
+    """Raise MedgridError for a cell whose augmentation does not exist or whose loss does not fit the classes."""
+    classes = params.datasets[params.studies[name].dataset].classes
+    for cell in cells:
+        if cell.training.augmentation not in ("none", *params.augmentations):
+            raise MedgridError(f"studies.{name}: there is no augmentation '{cell.training.augmentation}'")
+        if cell.training.outputs == 1 and len(classes) != 2:
+            raise MedgridError(f"studies.{name}: binary_cross_entropy is for two classes, not {len(classes)}")

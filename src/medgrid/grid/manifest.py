@@ -1,32 +1,103 @@
-"""What a study's tables and page show."""
+"""What evaluation and report need to know of a study: its settings, its cells and the training jobs behind them."""
 
-import json
 import shutil
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from medgrid.grid.versions import manifest_name
+from medgrid.config.base import Settings
+from medgrid.config.claims import Claim, Criterion
+from medgrid.config.dataset import Image, Split
+from medgrid.config.study import Explanations, Published
+from medgrid.config.training import Model, Training
+from medgrid.grid.versions import VERSIONS, fingerprint
 from medgrid.utils.errors import MedgridError
 from medgrid.utils.files import atomic_write
 
-
-def prune(settings: dict, folder: str) -> None:
-    """Remove the jobs in `folder` that the manifest `settings` does not name."""
-    for job in Path(folder).glob("*/"):
-        if job.name not in settings["jobs"]:
-            shutil.rmtree(job)
+# fields that change pages, but no table
+PAGE_ONLY = {"title", "document"}
 
 
-def write_manifest(settings: dict, target: str) -> None:
-    """Note what a study's tables and page show (its jobs, title, labels), in a file named after all that.
+class Submission(Settings):
+    """How a competition names its images and the columns of the file that it takes."""
 
-    Nothing that params no longer ask for can linger then: another set of jobs is another file, and the only one in
-    its folder. Raises MedgridError when `target` is not named after `settings`.
+    ids: str  # regular expression for image paths, with a group named id
+    columns: tuple[str, str]
+
+
+class StudyManifest(Settings):
+    """A study as its tables and pages show it; written to `results/<study>/manifest/`.
+
+    The file is named after its content (`tables_name`), and it is the only one in its folder: tables and pages depend
+    on it, so they are made again when the settings behind them change.
     """
-    if Path(target).stem != manifest_name(settings):
+
+    study: str
+    title: str
+    document: str
+    dataset: str
+    archive_sha256: str | None  # declared content digest; None for synthetic images, or where none is declared
+    protocol: str
+    split: Split
+    axes: list[str]  # settings that vary, in the order of `Training`
+    cells: list[dict[str, Any]]  # of each cell: id, and its value on each axis
+    trainings: dict[str, Training]  # by cell
+    models: dict[str, Model]  # by the names that trainings use
+    weights: dict[str, str]  # by model: file name, `random` or `random_calibrated`
+    notes: dict[str, str]  # by model: what its weights are
+    classes: list[str]
+    image: Image
+    select: str  # what picks the best epoch: validation_loss or validation_accuracy
+    replicates: int  # seeds 0, 1, ..., replicates - 1
+    explanations: Explanations
+    published: list[Published]
+    criterion: Criterion
+    claims: dict[str, Claim]
+    stacked: list[str]  # cells that trained together with others and so have no training time of their own
+    synthetic: bool
+    data: str  # the data set in words, with its source
+    license: str
+    competition: str | None
+    submission: Submission | None
+    show_images: bool
+    jobs: list[str]  # folders below `results/<study>/jobs/`
+
+    @cached_property
+    def tables_name(self) -> str:
+        """Hash of everything that tables and explanations are made from."""
+        settings = self.model_dump(mode="json", exclude_defaults=True, exclude=PAGE_ONLY)
+        return fingerprint(settings, VERSIONS["evaluation"], VERSIONS["explanations"])
+
+    @cached_property
+    def page_name(self) -> str:
+        """Hash of everything that figures and pages show."""
+        return fingerprint(self.tables_name, {name: getattr(self, name) for name in PAGE_ONLY}, VERSIONS["report"])
+
+
+def read_manifest(file: str | Path) -> StudyManifest:
+    return StudyManifest.model_validate_json(Path(file).read_text(encoding="utf-8"))
+
+
+def write_manifest(manifest: StudyManifest, target: str) -> None:
+    """Write `target`, named after `tables_name` or `page_name`, and remove earlier ones of its kind.
+
+    Raises MedgridError when `target` has another name: settings changed while a run was starting.
+    """
+    file = Path(target)
+    if file.stem not in (manifest.tables_name, f"page-{manifest.page_name}"):
         raise MedgridError("settings changed while the run was starting; start it again")
-    for earlier in Path(target).parent.glob("*.json"):
-        earlier.unlink()
-    if not settings["submission"]:
-        shutil.rmtree(Path(target).parent.with_name("submissions"), ignore_errors=True)
-    with atomic_write(target) as temporary:
-        temporary.write_text(json.dumps(settings, indent=2) + "\n")
+    is_page = file.stem.startswith("page-")
+    for earlier in file.parent.glob("*.json"):
+        if earlier.stem.startswith("page-") == is_page:
+            earlier.unlink()
+    if not manifest.submission:
+        shutil.rmtree(file.parent.with_name("submissions"), ignore_errors=True)
+    with atomic_write(file) as temporary:
+        temporary.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def prune(manifest: StudyManifest, folder: str) -> None:
+    """Remove the training jobs in `folder` that the manifest does not name."""
+    for job in Path(folder).glob("*/"):
+        if job.name not in manifest.jobs:
+            shutil.rmtree(job)
