@@ -1,4 +1,4 @@
-"""Networks: weights, the features that frozen backbones give, and how large they are."""
+"""Networks: weights, the features that frozen backbones compute, and the sizes of networks."""
 
 
 rule weights:
@@ -10,16 +10,16 @@ rule weights:
         f"{DATA}/benchmarks/weights/{{name}}.tsv"
     localrule: True
     params:
-        settings=lambda w: as_json(PLAN.weights[w.name].settings),
+        settings=f"{STEPS}/weights/{{name}}.json",
     shell:
-        "medgrid weights {params.settings:q} {output:q} --mirror={MIRROR:q} > {log:q} 2>&1"
+        "medgrid job weights {params.settings:q} {output:q} --mirror={MIRROR:q} > {log:q} 2>&1"
 
 
 def features_inputs(w):
-    inputs = PLAN.features[w.name].inputs
-    files = {"tensors": tensors(inputs["tensors"])}
-    if "weights" in inputs:
-        files["weights"] = f"{DATA}/weights/{inputs['weights']}"
+    names = LAYOUT.features[w.name].inputs
+    files = {"tensors": tensors(names["tensors"])}
+    if "weights" in names:
+        files["weights"] = f"{DATA}/weights/{names['weights']}"
     return made_from("features", [f"{DATA}/features/{w.name}.{kind}" for kind in ("npy", "json")], files)
 
 
@@ -40,22 +40,21 @@ rule features:
         runtime=lambda w, attempt: minutes(planned_features().get(w.name), attempt),
         mem_mb=lambda w, attempt: mebibytes(planned_features().get(w.name), attempt),
     params:
-        settings=lambda w: as_json(PLAN.features[w.name].settings),
+        settings=f"{STEPS}/features/{{name}}.json",
         weights=lambda w, input: input.get("weights", ""),
     shell:
-        "medgrid features {params.settings:q} {input.tensors:q} {output:q} --weights={params.weights:q}"
+        "medgrid job features {params.settings:q} {input.tensors:q} {output:q} --weights={params.weights:q}"
         " --device {DEVICE} --slots {PARAMS.gpu_slots} --threads {threads} > {log:q} 2>&1"
 
 
-rule summary:
+rule networks:
     input:
         manifest=lambda w: manifest(w.study),
     output:
-        table=f"{RESULTS}/{{study}}/models.csv",
-        diagrams=directory(f"{RESULTS}/{{study}}/models"),
+        directory(f"{RESULTS}/{{study}}/networks"),
     log:
-        f"{DATA}/logs/summary/{{study}}.log",
+        f"{DATA}/logs/networks/{{study}}.log",
     benchmark:
-        f"{DATA}/benchmarks/summary/{{study}}.tsv"
+        f"{DATA}/benchmarks/networks/{{study}}.tsv"
     shell:
-        "medgrid summary @{input.manifest:q} {output.table:q} > {log:q} 2>&1"
+        "medgrid job networks {input.manifest:q} {output:q} > {log:q} 2>&1"

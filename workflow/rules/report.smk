@@ -1,36 +1,35 @@
-"""Figures, and a page for each study; pages make one site, which can be sent as a folder."""
+"""Figures, explanations, and a page for each study; the pages are one site, which can be sent as a folder."""
 
 
-def beside(study):
-    """What the page shows, or leads to, beside tables and figures."""
-    folders = [f"{RESULTS}/{study}/{folder}" for folder in ("models", "explanations")]
-    return folders + [f"{RESULTS}/{study}/submissions"] * bool(PLAN.studies[study].settings["submission"])
+def linked_folders(study):
+    """What a page shows, or links, besides tables and figures."""
+    folders = [f"{RESULTS}/{study}/{folder}" for folder in ("networks", "explanations")]
+    return folders + [f"{RESULTS}/{study}/submissions"] * bool(LAYOUT.manifests[study].submission)
 
 
 def study_files(study):
-    """Everything that a study's run promises: reports, what they show, and primary results.
+    """Everything that a study's run makes: pages, what they show, and primary results.
 
-    All of them, since Snakemake does not miss an input of what is there already.
+    All of them, since Snakemake does not notice a missing input of an existing output.
     """
+    names = ["summary.json", "metrics.json", "figures", "cards", "tables", "leakage.json"]
     return [
-        *redraw(study),
+        *stale_study(study),
         manifest(study),
+        page_manifest(study),
         f"{SITE}/{study}",
-        f"{RESULTS}/{study}/summary.json",
-        f"{RESULTS}/{study}/metrics.json",
-        f"{RESULTS}/{study}/figures",
-        f"{RESULTS}/{study}/cards",
-        *(f"{RESULTS}/{study}/{table}" for table in [*TABLES, *VERDICTS, "models.csv"]),
-        *beside(study),
-        *job_files(study),
+        *(f"{RESULTS}/{study}/{name}" for name in names),
+        *linked_folders(study),
+        *training_folders(study),
     ]
 
 
 rule figures:
     input:
-        unpack(prepared([f"{RESULTS}/{{study}}/figures"], "split", "tensors")),
-        manifest=lambda w: manifest(w.study),
-        tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, *VERDICTS, "models.csv"]),
+        unpack(content_addressed(["split", "tensors"], [f"{RESULTS}/{{study}}/figures"])),
+        manifest=lambda w: page_manifest(w.study),
+        tables=f"{RESULTS}/{{study}}/tables",
+        networks=f"{RESULTS}/{{study}}/networks",
     output:
         report(
             directory(f"{RESULTS}/{{study}}/figures"),
@@ -46,14 +45,14 @@ rule figures:
     params:
         folder=f"{RESULTS}/{{study}}",
     shell:
-        "medgrid figures @{input.manifest:q} {params.folder:q} {input.split:q} {input.tensors:q} > {log:q} 2>&1"
+        "medgrid job figures {input.manifest:q} {params.folder:q} {input.split:q} {input.tensors:q} > {log:q} 2>&1"
 
 
 rule explain:
     input:
-        unpack(prepared([f"{RESULTS}/{{study}}/explanations"], "split", "tensors", weights=True)),
+        unpack(content_addressed(["split", "tensors"], [f"{RESULTS}/{{study}}/explanations"], weights=True)),
         manifest=lambda w: manifest(w.study),
-        cells=f"{RESULTS}/{{study}}/cells.csv",  # and with it the jobs
+        tables=f"{RESULTS}/{{study}}/tables",  # and through them the training jobs
     output:
         report(
             directory(f"{RESULTS}/{{study}}/explanations"),
@@ -71,38 +70,31 @@ rule explain:
         folder=f"{RESULTS}/{{study}}",
         weights=f"{DATA}/weights",
     shell:
-        "medgrid explain @{input.manifest:q} {params.folder:q} {input.split:q} {input.tensors:q} {params.weights:q}"
+        "medgrid job explain {input.manifest:q} {params.folder:q} {input.split:q} {input.tensors:q} {params.weights:q}"
         " --threads {threads} > {log:q} 2>&1"
 
 
+PAGE = [f"{SITE}/{{study}}", *(f"{RESULTS}/{{study}}/{name}" for name in ("cards", "summary.json", "metrics.json"))]
+
+
 def audit_of(w):
-    """A card says what was found when it was written: made where there is none, but not anew for another's splits."""
-    return audit_files(PARAMS.studies[w.study].dataset)[0]
+    """A model card quotes the audit as it is when the card is written."""
+    return audit_files(LAYOUT.manifests[w.study].dataset)[0]
 
 
 rule page:
     input:
-        unpack(
-            prepared(
-                [
-                    f"{SITE}/{{study}}",
-                    *(f"{RESULTS}/{{study}}/{name}" for name in ("summary.json", "metrics.json", "cards")),
-                ],
-                "inventory",
-                "split",
-                "tensors",
-            )
-        ),
-        manifest=lambda w: manifest(w.study),
-        tables=expand(f"{RESULTS}/{{{{study}}}}/{{table}}", table=[*TABLES, *VERDICTS, "models.csv"]),
-        beside=lambda w: beside(w.study),
+        unpack(content_addressed(["inventory", "split", "tensors"], PAGE)),
+        manifest=lambda w: page_manifest(w.study),
+        tables=f"{RESULTS}/{{study}}/tables",
+        leakage=f"{RESULTS}/{{study}}/leakage.json",
+        folders=lambda w: linked_folders(w.study),
         figures=f"{RESULTS}/{{study}}/figures",
         audit=lambda w: [] if os.path.exists(audit_of(w)) else audit_of(w),
     output:
-        directory(f"{SITE}/{{study}}"),
-        directory(f"{RESULTS}/{{study}}/cards"),
-        f"{RESULTS}/{{study}}/summary.json",
-        f"{RESULTS}/{{study}}/metrics.json",
+        directory(PAGE[0]),
+        directory(PAGE[1]),
+        *PAGE[2:],
     log:
         f"{DATA}/logs/page/{{study}}.log",
     benchmark:
@@ -112,5 +104,5 @@ rule page:
         site=SITE,
         audit=audit_of,
     shell:
-        "medgrid page @{input.manifest:q} {params.folder:q} {input.inventory:q} {input.split:q} {input.tensors:q}"
+        "medgrid job page {input.manifest:q} {params.folder:q} {input.inventory:q} {input.split:q} {input.tensors:q}"
         " {params.site:q} --audit={params.audit:q} > {log:q} 2>&1"

@@ -1,7 +1,8 @@
-"""The grid's trainings: heads on features, dense networks on pixels, whole networks on images."""
+"""The trainings of a grid, and the plan: what they cost on this device."""
 
-JOB_FILES = ["predictions.npz", "curves.csv", "weights.pt", "job.json"]
-PLACES = {
+from medgrid.grid.versions import fingerprint
+
+FILE_OF = {
     "features": "features/{}.npy",
     "tensors": "tensors/{}.npy",
     "weights": "weights/{}",
@@ -9,66 +10,157 @@ PLACES = {
 }
 
 
-LONGEST = 100_000  # characters of an argument; Linux takes 131,072
+@cache
+def job_folders(study, job):
+    """Folders of a training job: its finished blocks of seeds, and one for each run of seeds that are missing."""
+    folder = f"{RESULTS}/{study}/jobs/{job}"
+    try:
+        finished = [name for name in os.listdir(folder) if is_seed_block(name)]
+    except FileNotFoundError:
+        finished = []
+    # whole networks may train each replicate in a job of its own
+    whole = LAYOUT.jobs[f"{study}/{job}"].settings["source"] == "images"
+    one_each = whole and LAYOUT.one_job_per[study] == "replicate"
+    blocks = seed_blocks(finished, PARAMS.studies[study].replicates, one_each)
+    return [f"{folder}/{block}" for block in blocks]
 
 
-def job_settings(w):
-    return as_json(PLAN.jobs[f"{w.study}/{w.job}"].settings)
+def training_folders(study):
+    return [folder for job in LAYOUT.manifests[study].jobs for folder in job_folders(study, job)]
 
 
-rule settings:
-    # of jobs whose settings are too long for a command line
-    output:
-        temp(f"{DATA}/settings/{{study}}/{{job}}.json"),
-    localrule: True
-    run:
-        Path(output[0]).write_text(job_settings(wildcards), encoding="utf-8")
-
-
-def job_inputs(w):
-    inputs = PLAN.jobs[f"{w.study}/{w.job}"].inputs
-    files = {kind: f"{DATA}/{PLACES[kind].format(name)}" for kind, name in inputs.items()}
-    if len(job_settings(w)) > LONGEST:
-        files["settings"] = f"{DATA}/settings/{w.study}/{w.job}.json"
+def train_inputs(w):
+    names = LAYOUT.jobs[f"{w.study}/{w.job}"].inputs
+    files = {kind: f"{DATA}/{FILE_OF[kind].format(name)}" for kind, name in names.items()}
     if "features" in files:
         files["stamp"] = files["features"].replace(".npy", ".json")
-    folder = f"{RESULTS}/{w.study}/jobs/{w.job}"
-    return made_from("train", [f"{folder}/{name}" for name in JOB_FILES], files)
+    return made_from("train", [f"{RESULTS}/{w.study}/jobs/{w.job}/{w.seeds}"], files)
 
 
 def source(w):
-    return PLAN.jobs[f"{w.study}/{w.job}"].settings["source"]
+    return LAYOUT.jobs[f"{w.study}/{w.job}"].settings["source"]
+
+
+def planned_job(w):
+    """Planned cost of a block of seeds."""
+    cost = planned(w.study)["jobs"].get(w.job)
+    share = len(seeds_of(w.seeds)) / PARAMS.studies[w.study].replicates
+    return cost and cost | {"seconds": cost["seconds"] * min(1, share)}
 
 
 rule train:
     input:
-        unpack(job_inputs),
+        unpack(train_inputs),
     output:
-        predictions=f"{RESULTS}/{{study}}/jobs/{{job}}/predictions.npz",
-        curves=f"{RESULTS}/{{study}}/jobs/{{job}}/curves.csv",
-        weights=f"{RESULTS}/{{study}}/jobs/{{job}}/weights.pt",
-        description=f"{RESULTS}/{{study}}/jobs/{{job}}/job.json",
+        directory(f"{RESULTS}/{{study}}/jobs/{{job}}/{{seeds}}"),
     log:
-        f"{DATA}/logs/train/{{study}}/{{job}}.log",
+        f"{DATA}/logs/train/{{study}}/{{job}}/{{seeds}}.log",
     benchmark:
-        f"{DATA}/benchmarks/train/{{study}}/{{job}}.tsv"
-    # heads and stacks are many small products: two jobs side by side on one thread each beat one job on two
+        f"{DATA}/benchmarks/train/{{study}}/{{job}}/{{seeds}}.tsv"
+    # stacked networks are many small products: two jobs side by side on one thread each beat one job on two
     threads: lambda w: whole_threads() if source(w) == "images" else 1
     resources:
         # heads on cached features leave a cluster's GPUs to others
         gpu=lambda w: gpu_resources(source(w) != "features")["gpu"],
         gres=lambda w: gpu_resources(source(w) != "features")["gres"],
-        runtime=lambda w, attempt: minutes(planned(w.study)["jobs"].get(w.job), attempt),
-        mem_mb=lambda w, attempt: mebibytes(planned(w.study)["jobs"].get(w.job), attempt),
-        # not under params: which machine computes must not re-run what another has computed
+        runtime=lambda w, attempt: minutes(planned_job(w), attempt),
+        mem_mb=lambda w, attempt: mebibytes(planned_job(w), attempt),
+        # not under params: the device does not change which results are asked for
         device=lambda w: "auto" if DEVICE == "cuda" and source(w) == "features" else DEVICE,
     params:
-        settings=lambda w, input: f"@{input.settings}" if "settings" in input.keys() else job_settings(w),
-        inputs=lambda w, input: [
-            f"--{kind}={file}" for kind, file in input.items() if kind not in ("split", "settings")
-        ],
-        # outside of output, which Snakemake wipes before it runs a job again
+        settings=f"{STEPS}/train/{{study}}/{{job}}/{{seeds}}.json",
+        inputs=lambda w, input: [f"--{kind}={file}" for kind, file in input.items() if kind != "split"],
+        # outside of output, which Snakemake removes before it runs a job again
         checkpoints=f"{DATA}/checkpoints/{{study}}/{{job}}",
     shell:
-        "medgrid train {params.settings:q} {input.split:q} {output.predictions:q} {params.checkpoints:q}"
+        "medgrid job train {params.settings:q} {input.split:q} {output:q} {params.checkpoints:q}"
         " {params.inputs:q} --device {resources.device} --slots {PARAMS.gpu_slots} --threads {threads} > {log:q} 2>&1"
+
+
+@cache
+def profile_name(study):
+    return f"{study}-{fingerprint(LAYOUT.profiles[study].settings)}"
+
+
+def profile(study):
+    """Measured costs of a study's jobs on this device."""
+    return f"{DATA}/plans/{profile_name(study)}.json"
+
+
+@cache
+def planned(study):
+    """Costs of training jobs and of features, by name, where the study has been planned."""
+    file = Path(profile(study))
+    return json.loads(file.read_text()) if file.exists() else {"jobs": {}, "features": {}}
+
+
+@cache
+def planned_features():
+    return {name: cost for study in STUDIES for name, cost in planned(study)["features"].items()}
+
+
+def study_of(w):
+    """The study that a profile's name begins with."""
+    return w.name.rsplit("-", 1)[0]
+
+
+def profile_gpu(w):
+    """Whether any job of a study asks for a GPU."""
+    settings = LAYOUT.profiles[study_of(w)].settings
+    return bool(settings["features"]) or any(job["source"] != "features" for job in settings["jobs"].values())
+
+
+rule profile:
+    output:
+        f"{DATA}/plans/{{name}}.json",
+    log:
+        f"{DATA}/logs/plans/{{name}}.log",
+    benchmark:
+        f"{DATA}/benchmarks/plans/{{name}}.tsv"
+    threads: whole_threads()
+    resources:
+        gpu=lambda w: gpu_resources(profile_gpu(w))["gpu"],
+        gres=lambda w: gpu_resources(profile_gpu(w))["gres"],
+        # counted where it exists
+        split=lambda w: split(LAYOUT.profiles[study_of(w)].inputs["split"]),
+    params:
+        settings=f"{STEPS}/profile/{{name}}.json",
+    shell:
+        "medgrid job profile {params.settings:q} {output:q} --split={resources.split:q}"
+        " --device {DEVICE} --slots {PARAMS.gpu_slots} --threads {threads} > {log:q} 2>&1"
+
+
+PLANS = {"plan": PARAMS.run, **{f"plan_{study}": [study] for study in STUDIES}}
+
+
+def plan_reports():
+    """By name of a plan, what `medgrid job plan_report` prints of each of its studies."""
+    return {
+        f"plan_report/{name}": [
+            {
+                "study": study,
+                "costs": profile(study),
+                "cells": len(LAYOUT.manifests[study].cells),
+                "jobs": len(LAYOUT.manifests[study].jobs) + len(LAYOUT.profiles[study].settings["features"]),
+                "gpu": DEVICE != "cpu",
+                "benchmarks": f"{DATA}/benchmarks/train/{study}",
+            }
+            for study in studies
+        ]
+        for name, studies in PLANS.items()
+    }
+
+
+for name, studies in PLANS.items():
+
+    rule:
+        # no output: it prints the plan each time, and how finished jobs compare with it
+        name:
+            name
+        input:
+            [profile(study) for study in studies],
+        localrule: True
+        params:
+            settings=f"{STEPS}/plan_report/{name}.json",
+        shell:
+            "medgrid job plan_report {params.settings:q}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from medgrid.config import load, read_yaml
-from medgrid.grid.layout import plan
+from medgrid.grid.layout import lay_out
 from medgrid.launch.run import acquire_lock, run
 from medgrid.utils.errors import MedgridError
 
@@ -17,7 +17,7 @@ LOCK, PARAMS = "dvc.lock", "params.yaml"
 def verify(study: str) -> None:
     """Raise MedgridError unless the results of `study`, where dvc.yaml has them, are those of params.yaml."""
     results = Path("results", study)
-    known = plan(load(read_yaml(PARAMS))).manifest_of
+    known = {study: manifest.page_name for study, manifest in lay_out(load(read_yaml(PARAMS))).manifests.items()}
     if study not in known:
         raise MedgridError(f"{PARAMS} has no study '{study}'; it has {', '.join(known)}")
     wanted = known[study]
