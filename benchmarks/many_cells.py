@@ -1,9 +1,10 @@
-"""What a grid of many cells costs before anything runs: seconds and memory of a dry run and of a plan.
+"""Costs of a grid of many cells before anything runs: seconds and memory of a dry run and of a plan.
 
     python benchmarks/many_cells.py [100 1000 10000]
 
-A synthetic study of rates and seeds; once as whole networks, of which each cell is a job, and once as heads on the
-features of a frozen backbone, which share one.
+A synthetic study of rates and seeds: as whole networks, of which each cell is a job, and as heads on the features of a
+frozen backbone, which share one job. For comparison, in the same run, the dry run of a workflow of nothing but as many
+jobs of one empty rule with the outputs, log, benchmark, params and resources of medgrid's rule `train`.
 """
 
 import os
@@ -18,6 +19,23 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 NETWORK = {"plain": {"layers": [{"conv": 8}, {"pool": "global_average"}]}}
+EMPTY = """
+rule all:
+    input: [f"results/many/jobs/lr={{i}}_batch_size=8-0123456789ab/seeds-0-4" for i in range({cells})]
+
+rule train:
+    output: directory("results/{{study}}/jobs/{{job}}/{{seeds}}")
+    log: "data/logs/train/{{study}}/{{job}}/{{seeds}}.log"
+    benchmark: "data/benchmarks/train/{{study}}/{{job}}/{{seeds}}.tsv"
+    resources:
+        gpu=lambda w: 0, gres=lambda w: "", device=lambda w: "auto",
+        runtime=lambda w, attempt: 240 * attempt, mem_mb=lambda w, attempt: 8000 * attempt,
+    params:
+        settings="data/steps/train/{{study}}/{{job}}/{{seeds}}.json",
+        inputs=lambda w, input: [],
+        checkpoints="data/checkpoints/{{study}}/{{job}}",
+    shell: "true {{params.settings:q}} {{output:q}} {{params.checkpoints:q}} > {{log:q}} 2>&1"
+"""
 
 
 def settings(cells: int, kind: str) -> dict:
@@ -38,30 +56,42 @@ def settings(cells: int, kind: str) -> dict:
 
 
 def cost(folder: Path, *arguments: str) -> tuple[float, float]:
-    """Seconds, and MiB at most, of `medgrid ARGUMENTS`; raises CalledProcessError where it fails."""
-    command = [sys.executable, "-m", "medgrid", *arguments]
-    began = time.perf_counter()
-    run = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(run.pid, 0)
+    """Seconds, and MiB at most, of `python -m ARGUMENTS`; raises CalledProcessError where it fails."""
+    command = [sys.executable, "-m", *arguments]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise subprocess.CalledProcessError(status, command)
-    return time.perf_counter() - began, used.ru_maxrss / 1024
+    return time.perf_counter() - start, usage.ru_maxrss / 1024
+
+
+def measure(cells: int, kind: str) -> None:
+    """Print a row of the table for a grid of `cells` cells."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if kind == "empty rule":
+            (folder / "Snakefile").write_text(EMPTY.format(cells=cells))
+            run = ["snakemake", "-n", "--cores", "2", "--rerun-triggers", "mtime", "--quiet", "all"]
+        else:
+            shutil.copy(ROOT / "Snakefile", folder)
+            shutil.copytree(ROOT / "workflow", folder / "workflow")
+            (folder / "profiles").symlink_to("workflow/profiles")
+            (folder / "params.yaml").write_text(yaml.safe_dump(settings(cells, kind), sort_keys=False))
+            run = ["medgrid", "run", "-n", "--quiet", "all"]
+        seconds, memory = cost(folder, *run)
+        plan = (
+            "" if kind == "empty rule" else " | ".join(f"{value:,.1f}" for value in cost(folder, "medgrid", "plan"))
+        )
+    per_cell = f"{seconds / cells * 1000:.1f}"
+    print(f"| {cells:,} | {kind} | {seconds:.1f} | {per_cell} | {memory:.0f} | {plan or ' | '} |", flush=True)
 
 
 def main() -> None:
     print("| cells | as | dry run, s | ms per cell | MiB | plan, s | MiB |\n|---:|---|---:|---:|---:|---:|---:|")
-    for kind in ("networks", "heads"):
-        for cells in [int(each) for each in sys.argv[1:]] or [100, 1000, 10000]:
-            with tempfile.TemporaryDirectory() as name:
-                folder = Path(name)
-                shutil.copy(ROOT / "Snakefile", folder)
-                shutil.copytree(ROOT / "workflow", folder / "workflow")
-                (folder / "profiles").symlink_to("workflow/profiles")
-                (folder / "params.yaml").write_text(yaml.safe_dump(settings(cells, kind), sort_keys=False))
-                seconds, memory = cost(folder, "run", "-n", "--quiet", "all")
-                planning, most = cost(folder, "plan")
-            dry = f"{seconds:.1f} | {seconds / cells * 1000:.1f} | {memory:.0f}"
-            print(f"| {cells:,} | {kind} | {dry} | {planning:.1f} | {most:.0f} |", flush=True)
+    for cells in [int(each) for each in sys.argv[1:]] or [100, 1000, 10000]:
+        for kind in ("empty rule", "networks", "heads"):
+            measure(cells, kind)
 
 
 if __name__ == "__main__":
