@@ -15,8 +15,8 @@ from snakemake.utils import update_config
 from medgrid.config import load
 from medgrid.data.fetch import fetch
 from medgrid.data.inventory import write_inventory
-from medgrid.grid.cells import cells
-from medgrid.grid.layout import plan
+from medgrid.grid.cells import expand_grid
+from medgrid.grid.layout import lay_out
 from medgrid.utils.errors import MedgridError
 
 PAGE = (ROOT / "docs/adding.md").read_text()
@@ -43,34 +43,35 @@ def test_the_blocks_are_new_and_accepted(params, added):
 
 def test_the_study_has_the_cells_that_the_page_counts(added):
     study = load(added).studies["my_study"]
-    grid = cells(study, "my_study")
+    grid = expand_grid(study, "my_study")
     counted = re.search(r"here (\d) x (\d) = (\d) cells, each trained with (\d) seeds", PAGE)
     assert [int(number) for number in counted.groups()] == [2, 3, len(grid), study.replicates]
     assert {(cell.training.batch_size, cell.training.lr) for cell in grid} == {
         (size, rate) for size in (16, 32) for rate in (0.01, 0.001, 0.0001)
     }
-    laid = plan(load(added))
-    jobs = [laid.jobs[f"my_study/{job}"] for job in laid.jobs_of["my_study"]]
-    assert sum(len(job.settings["cells"]) * len(job.settings["seeds"]) for job in jobs) == 6 * 3
+    layout = lay_out(load(added))
+    manifest = layout.manifests["my_study"]
+    jobs = [layout.jobs[f"my_study/{job}"] for job in manifest.jobs]
+    assert sum(len(job.settings["cells"]) for job in jobs) * manifest.replicates == 6 * 3
 
 
 def test_the_demo_runs_beside_them(added):
     """One's own images have no synthetic stand-ins, and the demo does without."""
     demo = yaml.safe_load((ROOT / "workflow/profiles/demo/params.yaml").read_text())
-    laid = plan(load(merged(added, demo)))
-    assert set(demo["run"]) <= set(laid.studies)
-    assert "my_study" not in laid.studies
+    layout = lay_out(load(merged(added, demo)))
+    assert set(demo["run"]) <= set(layout.manifests)
+    assert "my_study" not in layout.manifests
 
 
 def test_one_more_value_is_one_more_row_of_cells(added):
     added["studies"]["my_study"]["axes"]["lr"].append(0.1)
-    assert len(cells(load(added).studies["my_study"])) == 8
+    assert len(expand_grid(load(added).studies["my_study"])) == 8
 
 
 def names(config: dict) -> set[str]:
-    laid = plan(load(config))
-    made = (laid.archives, laid.inventories, laid.splits, laid.tensors, laid.features, laid.jobs)
-    return {name for files in made for name in files} | {laid.manifest_of["my_study"]}
+    layout = lay_out(load(config))
+    made = (layout.archives, layout.inventories, layout.splits, layout.tensors, layout.features, layout.jobs)
+    return {name for files in made for name in files} | {layout.manifests["my_study"].page_name}
 
 
 def test_a_folder_may_move_but_its_content_may_not_change(added):
@@ -81,7 +82,7 @@ def test_a_folder_may_move_but_its_content_may_not_change(added):
     lost = names(added) - names(other)
     assert any(name.startswith("my_scans-9f86d081884c") for name in lost)
     assert any(name.startswith("my_study/") for name in lost)
-    assert "disk" not in str(plan(load(moved)))
+    assert "disk" not in str(lay_out(load(moved)))
 
 
 def test_a_folder_without_a_digest_says_how_to_get_one(added):
@@ -100,11 +101,11 @@ def as_read(added: dict, key: str, folder: Path) -> pd.DataFrame:
     digest = medgrid("digest", str(folder)).stdout.strip()
     added["datasets"][key] |= {"folder": str(folder), "sha256": digest}
     added["studies"]["my_study"]["dataset"] = key
-    laid = plan(load(added))
-    (name,) = [name for name in laid.inventories if name.startswith(key)]
-    inventory = laid.inventories[name]
+    layout = lay_out(load(added))
+    (name,) = [name for name in layout.inventories if name.startswith(key)]
+    inventory = layout.inventories[name]
     archive, table = folder.with_name("a.zip"), folder.with_name("a.csv")
-    fetch(laid.archives[inventory.inputs["archive"]].settings, str(archive), folder=str(folder))
+    fetch(layout.archives[inventory.inputs["archive"]].settings, str(archive), folder=str(folder))
     write_inventory(inventory.settings, str(archive), str(table), threads=1)
     return pd.read_csv(table, keep_default_na=False)
 

@@ -12,16 +12,14 @@ import yaml
 from conftest import ROOT, two_studies
 
 from medgrid.config import load
-from medgrid.grid.layout import audit_name, plan
+from medgrid.grid.layout import lay_out
 from medgrid.grid.versions import VERSIONS
 
 CLAIMS = {"better": {"text": "x", "tests": [{"kind": "best", "settings": {"lr": 0.1}}]}}
 PUBLISHED = [{"source": "x", "by": ["lr"], "metrics": ["test_accuracy"], "rows": [[0.1, 0.9]]}]
 
-AUDIT = "audit@brain_tumor_mri"  # of the splits of all studies: DVC cannot tell these from their other settings
-GRID, OTHER = {"study@grid", AUDIT}, {"study@other", AUDIT}
-CODE = {"study@grid", "study@other", AUDIT}
-IMAGES = {"data@brain_tumor_mri"} | CODE
+GRID, OTHER = {"study@grid"}, {"study@other"}
+IMAGES = {"data@brain_tumor_mri", "audit@brain_tumor_mri", "study@grid", "study@other"}
 
 # change of params.yaml, rules that make a new file and how many, stages of DVC
 ROWS = {
@@ -33,13 +31,13 @@ ROWS = {
     "one added to a stack": ("studies.grid.extra.0.lr", [0.1, 0.01, 0.001], {"train": 1, "manifest": 1}, GRID),
     "one removed from a stack": ("studies.grid.extra.0.lr", [0.01], {"train": 1, "manifest": 1}, GRID),
     "a study's epochs": ("studies.grid.fixed.epochs", 4, {"train": 4, "manifest": 1}, GRID),
-    "a study's replicates": ("studies.grid.replicates", 3, {"train": 4, "manifest": 1}, GRID),
+    "a study's replicates": ("studies.grid.replicates", 3, {"manifest": 1}, GRID),
     "a study's optimizer": ("studies.grid.fixed.optimizer", "sgd", {"train": 4, "manifest": 1}, GRID),
-    "a study's title": ("studies.grid.title", "Another", {"manifest": 1}, GRID),
+    "a study's title": ("studies.grid.title", "Another", {}, GRID),
     "a study's claims": ("studies.grid.claims", CLAIMS, {"manifest": 1}, GRID),
     "a study's published numbers": ("studies.grid.published", PUBLISHED, {"manifest": 1}, GRID),
     "a study's split": (
-        "studies.grid.split.test", 0.25, {"split": 1, "train": 4, "manifest": 1, "audit": 1}, GRID,
+        "studies.grid.split.test", 0.25, {"split": 1, "train": 4, "manifest": 1}, GRID,
     ),
     "a study's protocol": (
         "studies.grid.protocol", "published", {"split": 1, "train": 4, "manifest": 1}, GRID,
@@ -67,24 +65,28 @@ CODE_ROWS = {
         "fetch": 1, "inventory": 1, "near_duplicates": 1, "split": 1, "tensors": 1, "features": 1, "train": 5,
         "manifest": 2, "audit": 1,
     },
-    "audit": {"near_duplicates": 1, "split": 1, "train": 5, "manifest": 2, "audit": 1},
+    "near_duplicates": {"near_duplicates": 1, "split": 1, "train": 5, "manifest": 2, "audit": 1},
+    "split": {"split": 1, "train": 5, "manifest": 2},
     "models": {"features": 1, "train": 5, "manifest": 2},
     "training": {"train": 5, "manifest": 2},
     "evaluation": {"manifest": 2},
-    "report": {"manifest": 2},
+    "explanations": {"manifest": 2},
+    "report": {"page": 2},
+    "audit": {"audit": 1},
 }  # fmt: skip
 
 
 def files(params: dict) -> set[tuple[str, str]]:
     """Every file of every study: the rule that makes it, and its name."""
-    laid = plan(load(params))
+    layout = lay_out(load(params))
     steps = {
-        "fetch": laid.archives, "inventory": laid.inventories, "near_duplicates": laid.near_duplicates, "split": laid.splits,
-        "tensors": laid.tensors, "features": laid.features, "train": laid.jobs,
+        "fetch": layout.archives, "inventory": layout.inventories, "near_duplicates": layout.near_duplicates, "split": layout.splits,
+        "tensors": layout.tensors, "features": layout.features, "train": layout.jobs,
     }  # fmt: skip
     made = {(rule, name) for rule, names in steps.items() for name in names}
-    made |= {("manifest", f"{study}/{name}") for study, name in laid.manifest_of.items()}
-    return made | {("audit", f"{dataset}/{audit_name(step)}") for dataset, step in laid.audits.items()}
+    made |= {("manifest", f"{study}/{each.tables_name}") for study, each in layout.manifests.items()}
+    pages = {("page", f"{study}/{each.page_name}") for study, each in layout.manifests.items()}
+    return made | pages | {("audit", f"{key}/{step.settings['name']}") for key, step in layout.audits.items()}
 
 
 def at(params: dict, path: str) -> object:
@@ -128,26 +130,29 @@ def test_only_what_changed_is_new(settings, name):
     changed = copy.deepcopy(settings)
     change(changed, path, value)
     assert changed != settings
-    assert Counter(rule for rule, _ in files(changed) - files(settings)) == made
+    pages = [stage for stage in stale if stage.startswith("study@")]
+    expected = made | ({"page": len(pages)} if pages else {})
+    assert Counter(rule for rule, _ in files(changed) - files(settings)) == expected
     before, after = stages(settings), stages(changed)
     assert {stage for stage in after if after[stage] != before[stage]} == stale
 
 
-@pytest.mark.parametrize("room", CODE_ROWS)
-def test_a_raised_version_makes_new_what_the_code_made(settings, room, monkeypatch):
+@pytest.mark.parametrize("package", CODE_ROWS)
+def test_a_raised_version_makes_new_what_the_code_made(settings, package, monkeypatch):
     before = files(settings)
-    monkeypatch.setitem(VERSIONS, room, VERSIONS[room] + 1)
-    assert Counter(rule for rule, _ in files(settings) - before) == CODE_ROWS[room]
+    monkeypatch.setitem(VERSIONS, package, VERSIONS[package] + 1)
+    expected = CODE_ROWS[package] | ({"page": 2} if CODE_ROWS[package].get("manifest") else {})
+    assert Counter(rule for rule, _ in files(settings) - before) == expected
 
 
-def test_every_room_whose_version_is_noted_is_tried():
+def test_every_version_is_tried():
     assert set(CODE_ROWS) == set(VERSIONS)
 
 
 def test_a_raised_version_reaches_stages_that_are_made_by_that_code():
     declared = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     with_code = {
-        name for name, stage in declared.items() if "src/medgrid/fingerprint.py" in stage["do"].get("deps", [])
+        name for name, stage in declared.items() if "src/medgrid/grid/versions.py" in stage["do"].get("deps", [])
     }
     assert with_code == {"audit", "study"}
 
@@ -155,6 +160,6 @@ def test_a_raised_version_reaches_stages_that_are_made_by_that_code():
 def test_what_was_removed_and_comes_back_has_its_old_names(settings):
     changed = copy.deepcopy(settings)
     change(changed, "studies.grid.axes.lr", [0.1])
-    assert {rule for rule, _ in files(settings) - files(changed)} == {"train", "manifest"}
+    assert {rule for rule, _ in files(settings) - files(changed)} == {"train", "manifest", "page"}
     change(changed, "studies.grid.axes.lr", settings["studies"]["grid"]["axes"]["lr"])
     assert files(changed) == files(settings)

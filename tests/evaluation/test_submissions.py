@@ -14,7 +14,9 @@ CONTEST = {
 
 
 def submitted(folder, job="cell", diverged=(), step=1):
-    params = factories.small({"lr": [0.1, 0.01]}, replicates=3, classes=("no", "yes"), dataset=CONTEST, one_job_per=job)
+    params = factories.small(
+        {"lr": [0.1, 0.01]}, replicates=3, classes=("no", "yes"), dataset=CONTEST, one_job_per=job
+    )
     settings, jobs = factories.settings_of(params, "odd")
     factories.write_study(folder, settings, jobs, diverged)
     write_submissions(settings | {"jobs": settings["jobs"][::step]}, str(folder))

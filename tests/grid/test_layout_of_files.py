@@ -6,10 +6,10 @@ import pytest
 import yaml
 from conftest import ROOT, merged
 
-from medgrid.config import load
-from medgrid.grid.cells import cells
-from medgrid.grid.layout import plan
-from medgrid.grid.versions import VERSIONS, fingerprint
+from medgrid.config import Augmentation, Training, load
+from medgrid.grid.cells import expand_grid
+from medgrid.grid.layout import lay_out, seed_blocks, seeds_of
+from medgrid.grid.versions import VERSIONS, fingerprint, non_default
 from medgrid.utils.errors import MedgridError
 
 STUDY = "brain_tumor_lr_batch"
@@ -17,14 +17,14 @@ STUDY = "brain_tumor_lr_batch"
 
 def paths(params: dict) -> set[str]:
     """Names of everything that holds numbers."""
-    laid = plan(load(params))
-    jobs = {f"job {job}" for job in laid.jobs_of[STUDY]}
-    return jobs | {f"features {name}" for name in laid.features} | {f"split {name}" for name in laid.splits}
+    layout = lay_out(load(params))
+    jobs = {f"job {job}" for job in layout.manifests[STUDY].jobs}
+    return jobs | {f"features {name}" for name in layout.features} | {f"split {name}" for name in layout.splits}
 
 
 def test_the_first_study_has_its_sixteen_cells(params):
     study = load(params).studies[STUDY]
-    grid = cells(study)
+    grid = expand_grid(study)
     assert len(grid) == 16
     assert {(c.training.model, c.training.batch_size, c.training.lr) for c in grid} == {
         (model, batch, lr)
@@ -56,20 +56,22 @@ FULL = {
 @pytest.mark.parametrize("study", FULL)
 def test_every_replicate_of_every_cell_is_trained_once(params, study):
     loaded = load(params)
-    laid = plan(loaded)
-    held = [laid.jobs[f"{study}/{job}"].settings for job in laid.jobs_of[study]]
-    trained = [(cell["id"], seed) for job in held for cell in job["cells"] for seed in job["seeds"]]
+    layout = lay_out(loaded)
+    manifest = layout.manifests[study]
+    settings = [layout.jobs[f"{study}/{job}"].settings for job in manifest.jobs]
+    seeds = [seed for block in seed_blocks([], manifest.replicates) for seed in seeds_of(block)]
+    trained = [(cell["id"], seed) for job in settings for cell in job["cells"] for seed in seeds]
     count, jobs = FULL[study]
-    assert len(held) == jobs
+    assert len(settings) == jobs
     assert len(trained) == len(set(trained)) == count * 5
-    assert {cell for cell, _ in trained} == {cell.id for cell in cells(loaded.studies[study])}
+    assert {cell for cell, _ in trained} == {cell.id for cell in expand_grid(loaded.studies[study])}
 
 
 def test_the_grids_are_the_documents(params):
     studies = load(params).studies
 
     def points(study: str, *names: str) -> list[tuple]:
-        return [tuple(getattr(cell.training, name) for name in names) for cell in cells(studies[study])]
+        return [tuple(getattr(cell.training, name) for name in names) for cell in expand_grid(studies[study])]
 
     transfer = points("brain_tumor_transfer", "model", "mode")
     backbones, modes = ("vgg16", "resnet50", "inception_v3"), ("scratch", "head_only", "full")
@@ -99,7 +101,7 @@ def test_every_published_row_has_its_cell(params):
     """What a document prints belongs to a cell of its full grid, but for batch sizes that only one source has."""
     loaded = load(params)
     for study in FULL:
-        trainings = [cell.training for cell in cells(loaded.studies[study])]
+        trainings = [cell.training for cell in expand_grid(loaded.studies[study])]
         for published in loaded.studies[study].published:
             for row in published.rows:
                 wanted = {name: value for name, value in zip(published.by, row, strict=False) if name != "class"}
@@ -107,9 +109,9 @@ def test_every_published_row_has_its_cell(params):
 
 
 def test_what_trains_from_nothing_needs_no_file(params):
-    laid = plan(load(params))
-    jobs = {name.rsplit("-", 1)[0]: laid.jobs[f"brain_tumor_transfer/{name}"]
-             for name in laid.jobs_of["brain_tumor_transfer"]}  # fmt: skip
+    layout = lay_out(load(params))
+    jobs = {name.rsplit("-", 1)[0]: layout.jobs[f"brain_tumor_transfer/{name}"]
+             for name in layout.manifests["brain_tumor_transfer"].jobs}  # fmt: skip
     assert jobs["vgg16_scratch"].settings["weights"] == "random"
     assert "weights" not in jobs["vgg16_scratch"].inputs
     assert jobs["vgg16_full"].inputs["weights"].startswith("vgg16-")
@@ -119,16 +121,36 @@ def test_what_trains_from_nothing_needs_no_file(params):
 def test_a_weight_file_s_folder_is_not_in_the_path(params):
     changed = copy.deepcopy(params)
     changed["weights"]["vgg16"]["file"] = "/elsewhere/" + changed["weights"]["vgg16"]["file"]
-    assert plan(load(changed)).jobs_of == plan(load(params)).jobs_of
+    assert set(lay_out(load(changed)).jobs) == set(lay_out(load(params)).jobs)
 
 
 def test_jobs_of_whole_networks_can_be_cut_as_small_as_wanted(params):
     jobs = {}
-    for job in ("replicate", "cell", "model"):
+    for one_job_per in ("replicate", "cell", "model"):
         changed = copy.deepcopy(params)
-        changed["studies"]["histopathology_batch"]["one_job_per"] = job
-        jobs[job] = len(plan(load(changed)).jobs_of["histopathology_batch"])
+        changed["studies"]["histopathology_batch"]["one_job_per"] = one_job_per
+        manifest = lay_out(load(changed)).manifests["histopathology_batch"]
+        blocks = seed_blocks([], manifest.replicates, one_job_per == "replicate")
+        jobs[one_job_per] = len(manifest.jobs) * len(blocks)
     assert jobs == {"replicate": 24 * 5, "cell": 24, "model": 1}
+
+
+@pytest.mark.parametrize(
+    ("existing", "replicates", "one_each", "blocks"),
+    [
+        ([], 5, False, ["seeds-0-4"]),
+        ([], 2, True, ["seeds-0", "seeds-1"]),
+        (["seeds-0-4"], 8, False, ["seeds-0-4", "seeds-5-7"]),
+        (["seeds-0-4", "seeds-5-7"], 5, False, ["seeds-0-4"]),
+        (["seeds-0-7"], 5, False, ["seeds-0-7"]),
+        (["seeds-5-7", "seeds-2"], 8, False, ["seeds-0-1", "seeds-2", "seeds-3-4", "seeds-5-7"]),
+        (["seeds-0-4", "seeds-0-7"], 8, False, ["seeds-0-7"]),
+        (["seeds-1"], 3, True, ["seeds-0", "seeds-1", "seeds-2"]),
+        (["seeds-0-2", "seeds-2-4"], 6, False, ["seeds-0-2", "seeds-2-4", "seeds-5"]),
+    ],
+)
+def test_finished_seeds_are_kept_and_only_missing_ones_asked_for(existing, replicates, one_each, blocks):
+    assert seed_blocks(existing, replicates, one_each) == blocks
 
 
 @pytest.mark.parametrize(
@@ -138,12 +160,12 @@ def test_jobs_of_whole_networks_can_be_cut_as_small_as_wanted(params):
         ("pneumonia_loss", {"extra": [{"scheduler": "multistep", "loss": "cross_entropy", "batch_size": 1, "lr": 1}]},
          "multistep needs milestones"),
         ("pneumonia_loss", {"extra": [{"loss": "cross_entropy"}]}, "lacks 'batch_size'"),
-        ("stroke_transfer", {"image": {"colour": "grey"}}, "wants colour images"),
+        ("stroke_transfer", {"image": {"colour": "grey"}}, "needs colour images"),
         ("stroke_transfer", {"axes": {"unfrozen": [0, 99]}}, "the last 99 layers of vgg19"),
-        ("stroke_transfer", {"axes": {"augmentation": ["wild"]}}, "no augmentation is named 'wild'"),
+        ("stroke_transfer", {"axes": {"augmentation": ["wild"]}}, "there is no augmentation 'wild'"),
         ("brain_tumor_transfer", {"fixed": {"loss": "binary_cross_entropy"}}, "is for two classes, not 4"),
         ("brain_tumor_transfer", {"fixed": {"views": 4}}, "need an augmentation and a frozen backbone"),
-        ("brain_tumor_transfer", {"extra": [{"model": "vgg16", "mode": "full"}]}, "stands there twice"),
+        ("brain_tumor_transfer", {"extra": [{"model": "vgg16", "mode": "full"}]}, "is listed twice"),
     ],
 )  # fmt: skip
 def test_settings_that_do_not_go_together_are_named(params, study, change, message):
@@ -152,7 +174,7 @@ def test_settings_that_do_not_go_together_are_named(params, study, change, messa
         block = changed["studies"][study]
         block[key] = value if isinstance(value, list) else block[key] | value
     with pytest.raises(MedgridError, match=message) as caught:
-        plan(load(changed))
+        lay_out(load(changed))
     assert f"studies.{study}" in str(caught.value)
 
 
@@ -161,14 +183,14 @@ def test_protocols_differ_in_split_and_settings(params):
     changed["studies"]["brain_tumor_transfer"]["protocol"] = "published"
     clean, published = (load(each).studies["brain_tumor_transfer"] for each in (params, changed))
     assert (clean.split_settings.validation, published.split_settings.validation) == (0.1, "test")
-    assert {cell.training.lr for cell in cells(clean)} == {0.001}
-    assert {cell.training.lr for cell in cells(published)} == {0.005}
+    assert {cell.training.lr for cell in expand_grid(clean)} == {0.001}
+    assert {cell.training.lr for cell in expand_grid(published)} == {0.005}
 
 
 def test_rates_that_differ_by_little_keep_their_own_cells(params):
     changed = copy.deepcopy(params)
     changed["studies"][STUDY]["axes"]["lr"] = [1e-5, 1.0000001e-5, 1e-7, 1.1e-7]
-    ids = [cell.id for cell in cells(load(changed).studies[STUDY])]
+    ids = [cell.id for cell in expand_grid(load(changed).studies[STUDY])]
     assert len(set(ids)) == 16
 
 
@@ -184,14 +206,13 @@ def test_what_shapes_numbers_is_in_the_path(params):
         "normalisation": lambda p: p["studies"][STUDY]["fixed"].update(normalisation="unit"),
         "schedule": lambda p: p["studies"][STUDY]["fixed"].update(scheduler="cosine"),
         "patience": lambda p: p["studies"][STUDY]["fixed"].update(patience=3),
-        "loss": lambda p: p["studies"][STUDY]["fixed"].update(gamma=0.5),
+        "decay": lambda p: p["studies"][STUDY]["fixed"].update(gamma=0.5),
         "head": lambda p: p["studies"][STUDY].update(
             models={
                 m: {"backbone": m, "layers": [{"pool": "global_average"}]} for m in ("efficientnet_b0", "resnet50")
             }
         ),
         "selection": lambda p: p["studies"][STUDY].update(select="validation_accuracy"),
-        "replicates": lambda p: p["studies"][STUDY].update(replicates=6),
         "data": lambda p: p["datasets"]["brain_tumor_mri"].update(sha256="a" * 64),
         "groups": lambda p: p["datasets"]["brain_tumor_mri"].update(group="(?P<group>x)"),
         "source": lambda p: p.update(source="synthetic"),
@@ -216,35 +237,85 @@ def test_where_things_lie_and_what_they_are_called_is_not(params):
     changed["studies"][STUDY]["title"] = "Another title"
     changed["weights"]["resnet50"]["note"] = "as published"
     changed["datasets"]["brain_tumor_mri"]["max_undecodable"] = 0.5
+    changed["studies"][STUDY]["replicates"] = 8
     assert paths(changed) == paths(params)
 
 
-@pytest.mark.parametrize("room", ["data", "models", "training"])
-def test_code_versions_are_in_the_path(params, room, monkeypatch):
+@pytest.mark.parametrize("package", ["data", "near_duplicates", "split", "models", "training"])
+def test_code_versions_are_in_the_path(params, package, monkeypatch):
     before = paths(params)
-    monkeypatch.setitem(VERSIONS, room, VERSIONS[room] + 1)
+    monkeypatch.setitem(VERSIONS, package, VERSIONS[package] + 1)
     after = paths(params)
     assert not {path for path in after & before if path.startswith("job")}
     # heads may be trained anew without passing every image through the backbones again
-    assert any(path.startswith("features") for path in after & before) == (room == "training")
+    assert any(path.startswith("features") for path in after & before) == (
+        package in ("near_duplicates", "split", "training")
+    )
 
 
 def test_what_tables_and_pages_show_is_in_the_manifest(params):
     changed = copy.deepcopy(params)
     changed["studies"][STUDY]["title"] = "Another title"
-    renamed = plan(load(changed)).manifest_of[STUDY]
+    original, renamed = (lay_out(load(each)).manifests[STUDY] for each in (params, changed))
     changed["weights"]["resnet50"]["note"] = "as published"
-    noted = plan(load(changed)).manifest_of[STUDY]
-    assert len({plan(load(params)).manifest_of[STUDY], renamed, noted}) == 3
+    noted = lay_out(load(changed)).manifests[STUDY]
+    assert len({original.page_name, renamed.page_name, noted.page_name}) == 3
+    # a title is on the page, and in no table
+    assert original.tables_name == renamed.tables_name != noted.tables_name
+
+
+def test_a_change_of_looks_makes_no_table_again(params, monkeypatch):
+    def names() -> tuple[str, list[str], str]:
+        manifest = lay_out(load(params)).manifests[STUDY]
+        return manifest.tables_name, manifest.jobs, manifest.page_name
+
+    before = names()
+    monkeypatch.setitem(VERSIONS, "report", VERSIONS["report"] + 1)
+    after = names()
+    assert before[:2] == after[:2]
+    assert before[2] != after[2]
+
+
+class WithNeutralField(Training):
+    """As a later version of the code may have it."""
+
+    label_smoothing: float = 0.0
+
+
+class WithNewOperation(Augmentation):
+    shear: float = 0.0
+
+
+def test_a_neutral_field_changes_no_name(params):
+    """A new setting with a neutral default, and a new operation of augmentation, keep finished results."""
+    training = lay_out(load(params)).manifests["stroke_transfer"].trainings
+    for settings in training.values():
+        later = WithNeutralField(**settings.model_dump())
+        assert fingerprint(non_default(later)) == fingerprint(non_default(settings))
+        assert fingerprint(non_default(later.model_copy(update={"label_smoothing": 0.1}))) != fingerprint(
+            non_default(settings)
+        )
+    for augmentation in load(params).augmentations.values():
+        later = WithNewOperation(**augmentation.model_dump())
+        assert fingerprint(non_default(later)) == fingerprint(non_default(augmentation))
+
+
+def test_another_audit_changes_no_training(params, monkeypatch):
+    before = lay_out(load(params))
+    monkeypatch.setitem(VERSIONS, "audit", VERSIONS["audit"] + 1)
+    after = lay_out(load(params))
+    for names in ("jobs", "splits", "near_duplicates", "features"):
+        assert set(getattr(before, names)) == set(getattr(after, names))
+    assert before.audits != after.audits
 
 
 def test_studies_share_what_they_have_in_common(params):
-    laid = plan(load(params))
-    assert len(laid.archives) == 5  # four data sets, one of them also re-encoded
-    assert len(laid.inventories) == 5
-    assert len(laid.splits) == 6  # one study has a split of its own on a data set that two share
-    assert len(laid.tensors) == 6
-    of_lr_batch = [step for step in laid.features.values() if step.settings["feature_level"] == "output"]
+    layout = lay_out(load(params))
+    assert len(layout.archives) == 5  # four data sets, one of them also re-encoded
+    assert len(layout.inventories) == 5
+    assert len(layout.splits) == 6  # one study has a split of its own on a data set that two share
+    assert len(layout.tensors) == 6
+    of_lr_batch = [step for step in layout.features.values() if step.settings["feature_level"] == "output"]
     assert len(of_lr_batch) == 5  # two genuine backbones, two stand-ins, MobileNetV2
 
 
@@ -257,12 +328,12 @@ def test_fingerprints_do_not_depend_on_the_order_of_keys():
 def test_the_demo_shows_every_way_to_train_and_every_value(params):
     overrides = yaml.safe_load((ROOT / "workflow/profiles/demo/params.yaml").read_text())
     demo, full = load(merged(params, overrides)).studies, load(params).studies
-    assert sum(len(cells(demo[study])) for study in FULL) <= 60
+    assert sum(len(expand_grid(demo[study])) for study in FULL) <= 60
     assert set(overrides["run"]) < set(FULL)
     # what `make demo-all` names
     assert re.search(r"^STUDIES = (.*)$", (ROOT / "Makefile").read_text(), re.M)[1].split() == list(FULL)
     for study in FULL:
-        shown, whole = ([cell.training for cell in cells(studies[study])] for studies in (demo, full))
+        shown, whole = ([cell.training for cell in expand_grid(studies[study])] for studies in (demo, full))
         pairs = [{(t.model, t.mode, t.unfrozen) for t in trainings} for trainings in (shown, whole)]
         assert pairs[0] == pairs[1], study
         axes = full[study].axis_names
@@ -285,12 +356,12 @@ def test_cells_that_are_the_same_training_are_a_fault(fixed, axes, params):
     study["fixed"] = {name: value for name, value in study["fixed"].items() if name not in axes} | fixed
     study["axes"] |= axes
     params |= {"studies": {STUDY: study}, "run": [STUDY]}
-    with pytest.raises(MedgridError, match="are the same training: what they differ in means nothing to it"):
-        plan(load(params))
+    with pytest.raises(MedgridError, match="are identical runs: they differ only in settings that do not apply"):
+        lay_out(load(params))
 
 
 def test_batchnorm_wants_more_than_one_image(params):
     params = copy.deepcopy(params)
     params["studies"]["brain_tumor_transfer"]["fixed"]["batch_size"] = 1
-    with pytest.raises(MedgridError, match="BatchNorm has nothing to compare in a batch of one image"):
-        plan(load(params))
+    with pytest.raises(MedgridError, match="BatchNorm cannot normalise a batch of one image"):
+        lay_out(load(params))
