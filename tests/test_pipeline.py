@@ -147,7 +147,7 @@ def test_broken_params_give_one_message(project):
     )
     assert result.returncode == 1
     said = result.stdout + result.stderr
-    assert re.search(r"params.yaml, line \d+, column \d+: not YAML", said)
+    assert re.search(r"params.yaml, line \d+, column \d+: invalid YAML", said)
     assert "Traceback" not in said
 
 

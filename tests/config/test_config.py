@@ -26,22 +26,22 @@ def test_the_project_s_own_params_are_valid(params):
         ("studies.brain_tumor_lr_batch.split.seed", -1, "split.seed: "),
         ("results", "", "results: "),
         ("studies.brain_tumor_lr_batch.axes.lr", [], "studies.brain_tumor_lr_batch.axes.lr: "),
-        ("studies.brain_tumor_lr_batch.axes.lr", [1e-3, 1e-3], "stands here twice"),
+        ("studies.brain_tumor_lr_batch.axes.lr", [1e-3, 1e-3], "is listed twice"),
         ("studies.brain_tumor_lr_batch.axes.lr", ["fast"], "axes.lr[0]: "),
         ("studies.brain_tumor_lr_batch.axes.model", ["resnet5"], "did you mean resnet50"),
         ("studies.brain_tumor_lr_batch.axes.batchsize", [1], "unknown key; did you mean 'batch_size'?"),
-        ("studies.brain_tumor_lr_batch.axes.epochs", [1, 2], "'epochs' stands both in fixed and in axes"),
-        ("studies.brain_tumor_lr_batch.fixed.optimizer", None, "'optimizer' stands neither"),
-        ("studies.brain_tumor_lr_batch.dataset", "brains", "no data set is named 'brains'"),
+        ("studies.brain_tumor_lr_batch.axes.epochs", [1, 2], "'epochs' is both in fixed and in axes"),
+        ("studies.brain_tumor_lr_batch.fixed.optimizer", None, "'optimizer' is neither"),
+        ("studies.brain_tumor_lr_batch.dataset", "brains", "there is no data set 'brains'"),
         ("studies.brain_tumor_lr_batch.split.test", 1.5, "studies.brain_tumor_lr_batch.split.test: "),
-        ("studies.brain_tumor_lr_batch.split", {"test": 0.6, "validation": 0.5}, "leave nothing to train on"),
+        ("studies.brain_tumor_lr_batch.split", {"test": 0.6, "validation": 0.5}, "leave no images for training"),
         ("studies.brain_tumor_lr_batch.weights.resnet50", {"file": "my.pth"}, "needs a sha256"),
         ("studies.brain_tumor_lr_batch.axes", {}, "axes is empty"),
-        ("weights", {}, "no weights are named for efficientnet_b0"),
+        ("weights", {}, "there are no weights for efficientnet_b0"),
         ("datasets.brain_tumor_mri.images", "(", "not a regular expression"),
-        ("datasets.brain_tumor_mri.images", "x", "lacks the named group (?P<label>…)"),
+        ("datasets.brain_tumor_mri.images", "x", "needs the named group (?P<label>…)"),
         ("datasets.brain_tumor_mri.kaggle.handle", "owner/name", "datasets.brain_tumor_mri.kaggle.handle: "),
-        ("run", ["nothing"], "no study is named 'nothing'"),
+        ("run", ["nothing"], "there is no study 'nothing'"),
         (
             "studies.brain_tumor_lr_batch.claims.odd",
             {"text": "x", "tests": [{"kind": "trend", "axis": "model", "direction": "up"}]},
@@ -63,7 +63,7 @@ def test_the_project_s_own_params_are_valid(params):
         ("studies.stroke_transfer.models.vgg19.layers", [{"conv": 3, "dense": 2}], "conv and dense are two layers"),
         ("studies.stroke_transfer.models.vgg19.layers", [{"l2": 0.1}], "is no layer"),
         ("studies.stroke_transfer.axes.model", ["cnn_simpel"], "did you mean cnn_simple"),
-        ("studies.stroke_transfer.fixed.protocol", "clean", "fixed.protocol: unknown key; it belongs elsewhere"),
+        ("studies.stroke_transfer.fixed.protocol", "clean", "fixed.protocol: unknown key; it belongs to another block"),
         (
             "studies.pneumonia_loss.published",
             [{"source": "x", "by": ["lr"], "metrics": ["a"], "rows": [[1]]}],
@@ -72,30 +72,30 @@ def test_the_project_s_own_params_are_valid(params):
         (
             "studies.pneumonia_loss.published",
             [{"source": "x", "by": ["optimiser"], "metrics": ["test_accuracy"], "rows": [["sgd", 0.5]]}],
-            "by names no setting 'optimiser'; did you mean optimizer?",
+            "by: there is no setting 'optimiser'; did you mean optimizer?",
         ),
         (
             "studies.pneumonia_loss.published",
             [{"source": "x", "by": ["lr"], "metrics": ["test_acuracy"], "rows": [[0.1, 0.5]]}],
-            "metrics names nothing that is measured: 'test_acuracy'; did you mean test_accuracy?",
+            "metrics: there is no metric named 'test_acuracy'; did you mean test_accuracy?",
         ),
         (
             "studies.pneumonia_loss.published",
             [{"source": "x", "by": ["class"], "metrics": ["test_accuracy"], "rows": [["NORMAL", 0.5]]}],
-            "nothing that is measured per class: 'test_accuracy'",
+            "there is no metric per class named 'test_accuracy'",
         ),
         (
             "studies.pneumonia_loss.published",
             [{"source": "x", "by": ["class"], "metrics": ["f1"], "rows": [["NORMAL", "ninety"]]}],
-            "rows[0]: f1 is no number: 'ninety'",
+            "rows[0]: f1 is not a number: 'ninety'",
         ),
         (
             "studies.pneumonia_loss.published",
             [{"source": "x", "by": ["class"], "metrics": ["f1"], "rows": [["NORMA", 0.5]]}],
-            "no class is named 'NORMA'; did you mean NORMAL?",
+            "there is no class 'NORMA'; did you mean NORMAL?",
         ),
         ("datasets.mri_stroke.folder", "here", "either kaggle or folder"),
-        ("datasets.mri_stroke.labels", {"file": "a.csv"}, "lacks the named group (?P<id>…)"),
+        ("datasets.mri_stroke.labels", {"file": "a.csv"}, "needs the named group (?P<id>…)"),
         ("datasets.mri_stroke.kaggle", None, "either kaggle or folder"),
         ("augmentations.mild", {}, "changes nothing"),
         ("studies.stroke_transfer.weights", {"vgg91": "random"}, "no model or backbone 'vgg91'; did you mean vgg19?"),
@@ -117,7 +117,7 @@ def test_faults_name_their_place(params, path, value, message):
 
 def test_all_faults_are_reported_at_once(params):
     changed = copy.deepcopy(params) | {"device": "tpu", "source": "thin air"}
-    with pytest.raises(MedgridError, match=r"2 faults:\n(.|\n)*device(.|\n)*") as caught:
+    with pytest.raises(MedgridError, match=r"2 errors:\n(.|\n)*device(.|\n)*") as caught:
         load(changed)
     assert "source: " in str(caught.value)
 
@@ -125,7 +125,7 @@ def test_all_faults_are_reported_at_once(params):
 def test_broken_yaml_names_the_line(tmp_path):
     file = tmp_path / "params.yaml"
     file.write_text("run: [a]\nweights: [b\n")
-    with pytest.raises(MedgridError, match=r"params.yaml, line 3, column 1: not YAML"):
+    with pytest.raises(MedgridError, match=r"params.yaml, line 3, column 1: invalid YAML"):
         read_yaml(file)
     file.write_text("- a list\n")
     with pytest.raises(MedgridError, match="expected keys and values, found list"):
@@ -170,7 +170,7 @@ def test_published_classes_are_words_even_when_numbers(params):
 
 def test_a_key_that_stands_twice_is_a_fault(tmp_path):
     (tmp_path / "a.yaml").write_text("one: {epochs: 100}\ntwo:\n  epochs: 100\n  lr: 1\n  epochs: 7\n")
-    with pytest.raises(MedgridError, match="line 5, column 3: not YAML: 'epochs' stands twice"):
+    with pytest.raises(MedgridError, match="line 5, column 3: invalid YAML: 'epochs' is repeated"):
         read_yaml(tmp_path / "a.yaml")
     (tmp_path / "a.yaml").write_text("one: &one {epochs: 100}\ntwo: {<<: *one, epochs: 7}\n")
     assert read_yaml(tmp_path / "a.yaml")["two"] == {"epochs": 7}

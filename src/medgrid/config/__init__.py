@@ -1,6 +1,6 @@
-"""`params.yaml` as typed settings, checked once, before any rule exists.
+"""`params.yaml` as typed settings, checked before Snakemake creates any rule.
 
-Everything here is cheap to import: every Snakemake process and every cluster job parses it again.
+Modules here import neither torch nor pandas: every Snakemake process, also in a cluster's jobs, loads them.
 """
 
 from medgrid.config.dataset import Dataset, Image, Kaggle, LabelTable, Split, Synthetic

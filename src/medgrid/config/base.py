@@ -1,4 +1,4 @@
-"""What all settings share: strictness, and kinds of values with messages of their own."""
+"""The base class of all settings, and types of values that several of them use."""
 
 import difflib
 import re
@@ -13,27 +13,31 @@ T = TypeVar("T", bound=Hashable)
 
 
 def unique(values: list[T]) -> list[T]:
-    twice = sorted({str(value) for value in values if values.count(value) > 1})
-    if twice:
-        raise ValueError(f"{', '.join(twice)} stands here twice")
+    """The values, or ValueError that names those that are repeated."""
+    repeated = sorted({str(value) for value in values if values.count(value) > 1})
+    if repeated:
+        raise ValueError(f"{', '.join(repeated)} is listed twice")
     return values
 
 
 def _amount(value: int | float) -> int | float:
     if not (value >= 1 if isinstance(value, int) else 0 < value < 1):
-        raise ValueError("expected a count of images (a whole number from 1) or a share of them (between 0 and 1)")
+        raise ValueError("expected a number of images (1 or more) or a share of them (between 0 and 1)")
     return value
 
 
 def torchvision_name(name: str, others: Iterable[str] = ()) -> str:
+    """`name`, if torchvision has a classifier of this name or it is one of `others`; else ValueError."""
     if name not in TORCHVISION and name not in others:
-        near = difflib.get_close_matches(name, [*TORCHVISION, *others], n=3)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        similar = difflib.get_close_matches(name, [*TORCHVISION, *others], n=3)
+        hint = f"; did you mean {' or '.join(similar)}?" if similar else ""
         raise ValueError(f"torchvision has no classifier named '{name}'{hint}")
     return name
 
 
-def regex_with(*groups: str):
+def regex_with(*groups: str) -> AfterValidator:
+    """A type for regular expressions that have these named groups."""
+
     def check(pattern: str) -> str:
         try:
             compiled = re.compile(pattern)
@@ -41,7 +45,7 @@ def regex_with(*groups: str):
             raise ValueError(f"not a regular expression: {error}") from None
         missing = [group for group in groups if group not in compiled.groupindex]
         if missing:
-            raise ValueError(f"lacks the named group (?P<{missing[0]}>…)")
+            raise ValueError(f"needs the named group (?P<{missing[0]}>…)")
         return pattern
 
     return AfterValidator(check)
@@ -53,4 +57,6 @@ Amount = Annotated[int | float, AfterValidator(_amount)]
 
 
 class Settings(BaseModel):
+    """Settings that cannot be changed; unknown keys are errors."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)

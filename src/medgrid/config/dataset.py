@@ -1,4 +1,4 @@
-"""Settings of data sets: where images come from, how they are read, dealt out and resized."""
+"""Settings of data sets: where images come from, how they are read, split and resized."""
 
 import re
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from medgrid.config.base import Amount, Settings, Sha256, regex_with, unique
 
 
 class Kaggle(Settings):
-    """Where Kaggle keeps a data set. A mirror folder holds the same as `<slug>.zip`."""
+    """A data set or competition on Kaggle. A mirror folder holds it as `<slug>.zip`."""
 
     handle: Annotated[str, Field(pattern=r"^([\w-]+/[\w-]+/versions/\d+|[\w-]+)$")] = Field(
         description="owner/name/versions/N for a data set (always pinned), or a competition's name"
@@ -25,7 +25,7 @@ class Kaggle(Settings):
 
 
 class Synthetic(Settings):
-    """Procedural stand-in images in the layout of the real archive (see `medgrid.data.synthetic`)."""
+    """Generated images in the layout of the real archive (see `medgrid.data.synthetic`)."""
 
     template: str | dict[str, str] = Field(
         description="member path with {split}, {label}, {subject}, {n} and {id}; or one for each class"
@@ -36,20 +36,20 @@ class Synthetic(Settings):
     formats: list[Literal["jpeg", "png", "rgba", "palette", "tiff", "grey"]] = Field(
         ["grey"],
         min_length=1,
-        description="files in turn: jpeg and grey are JPEG in colour and grey, tiff is colour, the rest PNG",
+        description="formats, in turn: jpeg and grey are JPEG in colour and grey, tiff is colour, others are PNG",
     )
-    litter: bool = Field(False, description="add what archivers leave behind: .DS_Store, __MACOSX")
+    litter: bool = Field(False, description="add files that archivers create: .DS_Store, __MACOSX")
     unlabelled: Annotated[int, Field(ge=0)] = Field(0, description="further images without a label")
     unlabelled_template: str = Field("test/{id}.tif", description="member path of those, with {n} and {id}")
     images: Annotated[int, Field(ge=20)] = 240
     size: Annotated[int, Field(ge=32)] = Field(96, description="side in pixels")
     duplicates: Annotated[float, Field(ge=0, lt=0.5)] = Field(0.05, description="share of exact copies")
     per_subject: PositiveInt = Field(2, description="images of one subject")
-    undecodable: Annotated[int, Field(ge=0)] = Field(0, description="damaged files among them")
+    undecodable: Annotated[int, Field(ge=0)] = Field(0, description="how many of the files are damaged")
     seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
-    def _whole(self):
+    def _complete_shares(self):
         if abs(sum(self.splits.values()) - 1) > 1e-6:
             raise ValueError(f"the shares in splits add up to {sum(self.splits.values()):g}, not 1")
         templates = self.template.values() if isinstance(self.template, dict) else [self.template]
@@ -66,76 +66,79 @@ class LabelTable(Settings):
     """A CSV inside the archive that names the class of each image."""
 
     file: str
-    id: str = Field("id", description="column that holds what the group `id` of `images` matches")
-    label: str = Field("label", description="column of the class")
-    values: dict[str, str] = Field({}, description="class that a value of this column stands for, if not itself")
+    id: str = Field("id", description="column with the text that the group `id` of `images` matches")
+    label: str = Field("label", description="column with the class")
+    values: dict[str, str] = Field({}, description="class of each value of this column; by default, the value")
 
 
 class Dataset(Settings):
-    """Images with labels and, where known, groups."""
+    """Images with labels and, if known, groups (patients, series)."""
 
     title: str
     kaggle: Kaggle | None = None
-    folder: str | None = Field(None, description="a folder or zip of one's own, in place of Kaggle")
+    folder: str | None = Field(None, description="a folder or zip with your own images, instead of kaggle")
     sha256: Sha256 | None = Field(
-        None, description="digest of the archive's content, as `medgrid digest` prints it; may be left out for Kaggle"
+        None, description="digest of the archive's content, as `medgrid digest` prints it; optional for Kaggle"
     )
     license: str = "unknown"
-    note: str = Field("", description="what sets this copy apart, shown wherever results are")
+    note: str = Field("", description="how this copy differs from others, shown with all results")
     show_images: bool = Field(False, description="the licence allows sample images in reports")
     classes: Annotated[list[str], Field(min_length=2), AfterValidator(unique)]
     images: Annotated[str, regex_with()] = Field(
         r"^(?P<label>[^/]+)/.+\.\w+$",
-        description="regular expression for image paths, with a named group label (or id, where a table holds the "
-        "labels) and, optionally, split",
+        description="regular expression for image paths, with a named group label (or id, if `labels` names a table) "
+        "and, optionally, split",
     )
     labels: LabelTable | None = None
-    ids: Literal["sha1"] | None = Field(None, description="what ids are made from: the sha1 of the pixels")
+    ids: Literal["sha1"] | None = Field(None, description="how ids are computed: the sha1 of the pixels")
     unlabelled: Annotated[str, regex_with("id")] | None = Field(
-        None, description="regular expression for images to predict, without a label, as competitions have them"
+        None,
+        description="regular expression for images without a label, which are only predicted, as in competitions",
     )
     group: Annotated[str, regex_with("group")] | None = Field(
-        None, description="regular expression whose group `group` names the patient or series of a path"
+        None, description="regular expression whose group `group` is the patient or series of a path"
     )
     max_undecodable: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="share of images that may fail to decode before the run stops"
     )
-    count: PositiveInt | None = Field(None, description="images with a label, for plans before the download")
-    count_unlabelled: Annotated[int, Field(ge=0)] = Field(0, description="images without one, likewise")
+    count: PositiveInt | None = Field(
+        None, description="number of images with a label, for plans before the download"
+    )
+    count_unlabelled: Annotated[int, Field(ge=0)] = Field(0, description="number of images without a label, likewise")
     synthetic: Synthetic | None = None
 
     @model_validator(mode="after")
     def _complete(self):
         if (self.kaggle is None) == (self.folder is None):
-            raise ValueError("names where its images are: either kaggle or folder")
+            raise ValueError("name where the images are: either kaggle or folder, not both")
         if self.folder is not None and self.sha256 is None:
             raise ValueError(
-                f"a folder needs its sha256, so that results name their data: medgrid digest {self.folder}"
+                f"a folder needs its sha256, which identifies the data of results: medgrid digest {self.folder}"
             )
         needed = "id" if self.labels else "label"
         if needed not in re.compile(self.images).groupindex:
-            raise ValueError(f"images lacks the named group (?P<{needed}>…)")
+            raise ValueError(f"images needs the named group (?P<{needed}>…)")
         if self.ids and "id" not in re.compile(self.images).groupindex:
-            raise ValueError("ids: images lacks the named group (?P<id>…)")
+            raise ValueError("ids: images needs the named group (?P<id>…)")
         return self
 
 
 class Split(Settings):
-    """Sizes of the held-out parts, as counts or shares; the rest trains."""
+    """Sizes of the test and validation parts, as numbers or shares of images; all others are for training."""
 
     test: Amount
     validation: Amount | Literal["test"] = Field(
-        description="`test`: the test images validate too, a flaw that some studies have"
+        description="`test`: the test images are also used for validation, a flaw of some studies"
     )
-    use: Amount | None = Field(None, description="how many of the images, or what share; all by default")
-    balanced: bool = Field(False, description="leave out images until every class has as many as the smallest")
+    use: Amount | None = Field(None, description="number or share of the images to use; all by default")
+    balanced: bool = Field(False, description="use as many images of each class as the smallest class has")
     seed: Annotated[int, Field(ge=0)] = 42
 
     @model_validator(mode="after")
     def _leaves_some(self):
         shares = [amount for amount in (self.test, self.validation) if isinstance(amount, float)]
         if sum(shares) >= 1:
-            raise ValueError("test and validation leave nothing to train on")
+            raise ValueError("test and validation leave no images for training")
         return self
 
 

@@ -1,4 +1,4 @@
-"""Read `params.yaml` and check it, with one line for each fault that names its place."""
+"""Read and check `params.yaml`. Errors name the key, one line for each."""
 
 import difflib
 import json
@@ -13,8 +13,8 @@ from medgrid.config.study import Params
 from medgrid.utils.errors import MedgridError
 
 
-def _place(location: tuple) -> str:
-    # pydantic puts the name of a union's branch or a validator into the location; keys and indices remain
+def _key_path(location: tuple) -> str:
+    # pydantic puts names of a union's branches and of validators into the location: only keys and indices are kept
     parts = [part for part in location if isinstance(part, int) or re.fullmatch(r"[\w.-]+", part)]
     branches = {"int", "float", "str", "Weights", "constrained-int", "constrained-float", "constrained-str"}
     text = ""
@@ -31,9 +31,10 @@ def _message(error: dict) -> str:
     if error["type"] == "extra_forbidden":
         text = "unknown key"
         fields = {name for model in Settings.__subclasses__() for name in model.model_fields}
-        near = difflib.get_close_matches(str(error["loc"][-1]), fields, n=1)
-        if near:
-            text += "; it belongs elsewhere" if near[0] == error["loc"][-1] else f"; did you mean '{near[0]}'?"
+        similar = difflib.get_close_matches(str(error["loc"][-1]), fields, n=1)
+        if similar:
+            known = similar[0] == error["loc"][-1]
+            text += "; it belongs to another block" if known else f"; did you mean '{similar[0]}'?"
     elif error["type"] == "missing":
         text = "this key is missing"
     elif isinstance(error["input"], str | int | float | bool | None):
@@ -44,41 +45,41 @@ def _message(error: dict) -> str:
 def load(config: dict) -> Params:
     """Check a configuration as Snakemake merged it.
 
-    Raises MedgridError that names the place of every fault, such as `studies.stroke.axes.lr[1]`.
+    Raises MedgridError that names the key of every error, such as `studies.stroke.axes.lr[1]`.
     """
     try:
         return Params.model_validate(config)
     except ValidationError as error:
-        complaints: dict[str, list[dict]] = {}
-        for fault in error.errors():
-            complaints.setdefault(_place(fault["loc"]), []).append(fault)
+        by_key: dict[str, list[dict]] = {}
+        for each in error.errors():
+            by_key.setdefault(_key_path(each["loc"]), []).append(dict(each))
         lines = []
-        for place, faults in complaints.items():
-            # where a value, a list or a block may stand, every branch complains: what was given tells which was meant
-            if any(other.startswith((f"{place}.", f"{place}[")) for other in complaints) and place:
+        for key, errors in by_key.items():
+            # pydantic reports an error for each type that is allowed: keep that of the type that was given
+            if key and any(other.startswith((f"{key}.", f"{key}[")) for other in by_key):
                 continue
-            wrong = ("list_type", "dict_type", "model_type")
-            meant = [f for f in faults if f["type"] not in wrong and not isinstance(f["input"], dict)]
-            texts = dict.fromkeys(_message(fault) for fault in meant or faults)
-            lines.append(f"  {place}: {'; or: '.join(texts)}" if place else f"  {'; '.join(texts)}")
-        found = "a fault" if len(lines) == 1 else f"{len(lines)} faults"
-        raise MedgridError(f"params.yaml, with its overrides, has {found}:\n" + "\n".join(lines)) from None
+            wrong_type = ("list_type", "dict_type", "model_type")
+            relevant = [e for e in errors if e["type"] not in wrong_type and not isinstance(e["input"], dict)]
+            texts = dict.fromkeys(_message(each) for each in relevant or errors)
+            lines.append(f"  {key}: {'; or: '.join(texts)}" if key else f"  {'; '.join(texts)}")
+        count = "an error" if len(lines) == 1 else f"{len(lines)} errors"
+        raise MedgridError(f"params.yaml, with its overrides, has {count}:\n" + "\n".join(lines)) from None
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML of which no key stands twice in a block: the first would be lost without a word."""
+    """YAML in which a repeated key is an error: PyYAML would silently drop the first."""
 
     def construct_mapping(self, node, deep=False):
         seen = set()
         for key in (key for key, _ in node.value if key.tag == "tag:yaml.org,2002:str"):
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' stands twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is repeated", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
 def read_yaml(path: str | Path) -> dict:
-    """Read a YAML mapping; raises MedgridError with file, line and column where it is broken."""
+    """Read a YAML mapping; raises MedgridError with file, line and column where it is invalid."""
     path = Path(path)
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506
@@ -87,12 +88,12 @@ def read_yaml(path: str | Path) -> dict:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
-        raise MedgridError(f"{where}: not YAML: {getattr(error, 'problem', None) or error}") from None
+        raise MedgridError(f"{where}: invalid YAML: {getattr(error, 'problem', None) or error}") from None
     if not isinstance(content, dict):
         raise MedgridError(f"{path}: expected keys and values, found {type(content).__name__}")
     return content
 
 
 def schema() -> str:
-    """JSON schema of `params.yaml`, for editors; kept in `workflow/schemas/`, in sync by a test."""
+    """JSON schema of `params.yaml`, for editors; a test compares the copy in `workflow/schemas/`."""
     return json.dumps(Params.model_json_schema(), indent=2, ensure_ascii=False) + "\n"

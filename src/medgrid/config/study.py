@@ -13,13 +13,13 @@ from medgrid.config.metrics import MEASURED, PER_CLASS, SIZES
 from medgrid.config.training import Augmentation, Axes, Extra, Fixed, Model, Training, Weights
 
 
-def _near(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+def _hint(name: str, known: Iterable[str]) -> str:
+    similar = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {similar[0]}?" if similar else ""
 
 
 def _number(value: Any) -> Any:
-    """What is written like a number as one: YAML takes 1e-2 for a word."""
+    """Text that looks like a number, as a number: YAML reads 1e-2 as text."""
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:
@@ -27,25 +27,29 @@ def _number(value: Any) -> Any:
 
 
 class AsPublished(Settings):
-    """What the published protocol does otherwise, flaws included."""
+    """Settings of the published protocol that differ, flaws included."""
 
     split: Split | None = None
     fixed: Fixed = Fixed()
 
 
 class Published(Settings):
-    """Figures that a document prints, to stand beside ours."""
+    """Published numbers, which are listed next to ours."""
 
-    source: str = Field(description="table, figure or page of the document")
-    by: list[str] = Field(min_length=1, description="settings (or class) that pick the cell: a row's first fields")
-    metrics: list[str] = Field(min_length=1, description="columns of our tables: a row's other fields, as shares")
+    source: str = Field(description="table, figure or page of the publication")
+    by: list[str] = Field(
+        min_length=1, description="settings (or class) that select the cell: the first fields of a row"
+    )
+    metrics: list[str] = Field(
+        min_length=1, description="columns of our tables: the other fields of a row, between 0 and 1"
+    )
     rows: list[list[float | int | str | None]] = Field(min_length=1)
 
     @field_validator("rows")
     @classmethod
     def _typed(cls, rows: list[list], info: ValidationInfo) -> list[list]:
         by = info.data.get("by", [])
-        # a class is a word, whatever it looks like
+        # classes are text, even if they look like numbers
         place = by.index("class") if "class" in by else None
         return [[str(value) if i == place else _number(value) for i, value in enumerate(row)] for row in rows]
 
@@ -57,27 +61,29 @@ class Published(Settings):
                 raise ValueError(f"rows[{i}] has {len(row)} fields; by and metrics name {width}")
         for name in self.by:
             if name != "class" and name not in Training.model_fields:
-                raise ValueError(f"by names no setting '{name}'{_near(name, ['class', *Training.model_fields])}")
+                raise ValueError(f"by: there is no setting '{name}'{_hint(name, ['class', *Training.model_fields])}")
         for i, row in enumerate(self.rows):
             for name, value in zip(self.metrics, row[len(self.by) :], strict=True):
                 if isinstance(value, str):
-                    raise ValueError(f"rows[{i}]: {name} is no number: '{value}'")
+                    raise ValueError(f"rows[{i}]: {name} is not a number: '{value}'")
         known = PER_CLASS if "class" in self.by else (*MEASURED, *SIZES)
         for name in self.metrics:
             if name not in known:
                 raise ValueError(
-                    f"metrics names nothing that is measured{' per class' * ('class' in self.by)}: '{name}'"
-                    f"{_near(name, known)}"
+                    f"metrics: there is no metric{' per class' * ('class' in self.by)} named '{name}'"
+                    f"{_hint(name, known)}"
                 )
         return self
 
 
 class Explanations(Settings):
-    """How many networks LIME and Grad-CAM explain, and how well LIME samples."""
+    """How many networks LIME and Grad-CAM explain, and how many samples LIME takes."""
 
-    networks: PositiveInt = Field(12, description="at most; of more pairs of model and mode, the best by validation")
+    networks: PositiveInt = Field(
+        12, description="at most; if there are more pairs of model and mode, the best by validation"
+    )
     perturbations: Annotated[int, Field(ge=10)] = Field(
-        200, description="perturbed images per network that LIME learns from"
+        200, description="perturbed images per network to which LIME fits its linear model"
     )
 
 
@@ -85,58 +91,58 @@ class Study(Settings):
     """Dataset, protocol, grid and fixed settings of one published study."""
 
     title: str
-    document: str = Field("", description="what is being re-run: authors, title, place")
+    document: str = Field("", description="publication that is re-run: authors, title, venue")
     dataset: Key
     protocol: Literal["clean", "published"] = "clean"
     split: Split
     as_published: AsPublished = AsPublished()
     image: Image = Image()
-    models: dict[Key, Model] = Field({}, description="networks of this study beside torchvision's own classifiers")
+    models: dict[Key, Model] = Field({}, description="networks of this study besides torchvision's classifiers")
     fixed: Fixed
-    axes: Axes = Field(description="at least one")
-    extra: list[Extra] = Field([], description="cells beside the product of the axes")
+    axes: Axes = Field(description="settings that vary, at least one")
+    extra: list[Extra] = Field([], description="cells in addition to the product of the axes")
     replicates: Annotated[int, Field(ge=1, le=1000)] = Field(5, description="seeds 0, 1, 2, …")
     select: Literal["validation_loss", "validation_accuracy"] = Field(
-        "validation_loss", description="what picks the best epoch of a training; the loss with its L1 and L2 penalty"
+        "validation_loss", description="selects the best epoch of a training; the loss includes L1 and L2 penalties"
     )
     weights: dict[Key, Weights | Literal["random", "random_calibrated"]] = Field(
-        {}, description="in place of the weights named at the top, per model"
+        {}, description="per model, instead of the weights named at the top"
     )
     one_job_per: Literal["replicate", "cell", "model"] = Field(
-        "cell", description="what one job trains, where whole networks are trained"
+        "cell", description="what one job trains, if whole networks are trained"
     )
     keep_weights: Literal["first", "all", "none"] = Field(
-        "first", description="of which replicates the trained weights are kept beside the predictions"
+        "first", description="replicates whose trained weights are kept with the predictions"
     )
     explanations: Explanations = Explanations()
-    published: list[Published] = Field([], description="numbers that the document prints, to stand beside ours")
+    published: list[Published] = Field([], description="published numbers, listed next to ours")
     criterion: Criterion = Criterion()
-    claims: dict[Key, Claim] = Field({}, description="what the document concludes, to be judged by our replicates")
+    claims: dict[Key, Claim] = Field({}, description="conclusions of the publication, tested with our replicates")
 
     @model_validator(mode="after")
     def _each_setting_once(self):
         if not self.axis_names:
-            raise ValueError("axes is empty: a study varies something, if only one value of it")
+            raise ValueError("axes is empty: name at least one setting, if only with one value")
         for name, field in Training.model_fields.items():
             fixed, axis = getattr(self.constants, name), getattr(self.axes, name)
             if fixed is None and axis is None and field.is_required():
-                raise ValueError(f"'{name}' stands neither in fixed nor in axes")
+                raise ValueError(f"'{name}' is neither in fixed nor in axes")
             if fixed is not None and axis is not None:
-                raise ValueError(f"'{name}' stands both in fixed and in axes")
+                raise ValueError(f"'{name}' is both in fixed and in axes")
         for name in [*self.model_names, *self.published_values("model")]:
             torchvision_name(name, self.models)
         return self
 
     @property
     def constants(self) -> Settings:
-        """What is fixed under the protocol that is chosen."""
+        """Settings that are the same in every cell, under the chosen protocol."""
         if self.protocol == "clean":
             return self.fixed
         return self.fixed.model_copy(update=self.as_published.fixed.model_dump(exclude_none=True))
 
     @property
     def split_settings(self) -> Split:
-        """The split under the protocol that is chosen."""
+        """Sizes of the parts under the chosen protocol."""
         return (self.protocol == "published" and self.as_published.split) or self.split
 
     @property
@@ -153,11 +159,11 @@ class Study(Settings):
         return list(dict.fromkeys(names))
 
     def published_values(self, name: str) -> list[str]:
-        """What published rows have for a setting, or for the class."""
+        """Values of a setting, or of the class, in published rows."""
         return [str(row[each.by.index(name)]) for each in self.published if name in each.by for row in each.rows]
 
     def model(self, name: str) -> Model:
-        """What a name stands for."""
+        """The network of this name."""
         return self.models.get(name) or Model(backbone=name)
 
 
@@ -165,11 +171,11 @@ class Params(Settings):
     """The whole of `params.yaml`."""
 
     source: Literal["real", "synthetic"] = "real"
-    mirror: str | None = Field(None, description="folder that stands in for every download")
+    mirror: str | None = Field(None, description="folder with all files that would be downloaded")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     gpu_slots: PositiveInt = Field(1, description="jobs that share each GPU of a workstation")
     gres: Annotated[str, Field(pattern=r"^\w+(:[\w.]+)?(:\d+)?$")] | None = Field(
-        None, description="what a SLURM job asks for to get a GPU, such as gpu:h100:1; by default --gpus=1"
+        None, description="request for a GPU in SLURM, such as gpu:h100:1; by default --gpus=1"
     )
     results: str = Field("results", min_length=1, description="folder of the outputs")
     data: str = Field(
@@ -179,7 +185,8 @@ class Params(Settings):
         description="studies that a run without a named target builds"
     )
     weights: dict[Key, Weights | Literal["random", "random_calibrated"]] = Field(
-        description="per torchvision model, for every study; random: as torchvision initialises, random_calibrated: made usable"
+        description="per torchvision model, for every study; random: as torchvision initialises them; "
+        "random_calibrated: random, with BatchNorm statistics measured on noise"
     )
     augmentations: dict[Key, Augmentation] = Field({}, description="by name, for every study")
     datasets: dict[Key, Dataset]
@@ -188,32 +195,32 @@ class Params(Settings):
     @model_validator(mode="after")
     def _references(self):
         if "none" in self.augmentations:
-            raise ValueError("augmentations.none: this name means that there is none; take another")
+            raise ValueError("augmentations.none: this name means no augmentation; choose another")
         for key in self.run:
             if key not in self.studies:
-                raise ValueError(f"run: no study is named '{key}'")
+                raise ValueError(f"run: there is no study '{key}'")
         for key, study in self.studies.items():
             if study.dataset not in self.datasets:
-                raise ValueError(f"studies.{key}.dataset: no data set is named '{study.dataset}'")
+                raise ValueError(f"studies.{key}.dataset: there is no data set '{study.dataset}'")
             if self.source == "synthetic" and key in self.run and self.datasets[study.dataset].synthetic is None:
                 raise ValueError(f"datasets.{study.dataset}: source is synthetic, but it has no synthetic block")
             classes = self.datasets[study.dataset].classes
             for value in study.published_values("class"):
                 if value not in classes:
-                    raise ValueError(f"studies.{key}.published: no class is named '{value}'{_near(value, classes)}")
+                    raise ValueError(f"studies.{key}.published: there is no class '{value}'{_hint(value, classes)}")
             for name in study.model_names:
                 backbone = study.model(name).backbone
                 if backbone is not None and {name, backbone}.isdisjoint({*self.weights, *study.weights}):
-                    raise ValueError(f"studies.{key}: no weights are named for {backbone}; add weights.{backbone}")
+                    raise ValueError(f"studies.{key}: there are no weights for {backbone}; add weights.{backbone}")
             backbones = {study.model(name).backbone for name in study.model_names}
             for name in study.weights:
                 if name not in (*study.model_names, *study.models, *backbones):
-                    hint = _near(name, [*study.model_names, *filter(None, backbones)])
+                    hint = _hint(name, [*study.model_names, *filter(None, backbones)])
                     raise ValueError(f"studies.{key}.weights: the study has no model or backbone '{name}'{hint}")
         return self
 
     def weights_of(self, study: str, model: str) -> Weights | str:
-        """Weight file of a model's backbone, `random` or `random_calibrated`; what has no backbone is random."""
+        """Weight file of a model's backbone, `random` or `random_calibrated`; `random` without a backbone."""
         backbone = self.studies[study].model(model).backbone
         if backbone is None:
             return "random"
