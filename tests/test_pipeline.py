@@ -18,7 +18,7 @@ import yaml
 from conftest import ROOT, TINY, Project, merged
 
 from medgrid.config import load
-from medgrid.grid.layout import plan
+from medgrid.grid.layout import lay_out
 
 STUDY = "brain_tumor_lr_batch"
 pytestmark = pytest.mark.pipeline
@@ -36,7 +36,7 @@ def rows(path) -> list[dict]:
 
 
 def test_every_cell_and_replicate_is_there(finished):
-    results = finished.folder / "results" / STUDY
+    results = finished.folder / "results" / STUDY / "tables"
     cells = rows(results / "cells.csv")
     assert len(cells) == 2 * 2 * 2 * 2  # models, batch sizes, rates; best and last epoch
     assert len(rows(results / "replicates.csv")) == len(cells) * 2
@@ -53,7 +53,7 @@ def test_every_cell_and_replicate_is_there(finished):
 
 def test_the_demo_s_networks_learn(finished):
     """Four classes: a head at the high rate is far from chance, on images that it never saw."""
-    cells = pd.read_csv(finished.folder / "results" / STUDY / "curves.csv")
+    cells = pd.read_csv(finished.folder / "results" / STUDY / "tables/curves.csv")
     last = cells[(cells["epoch"] == 15) & cells["cell"].str.endswith("_lr=0.01")]
     assert last["validation_accuracy_mean"].max() > 0.4
 
@@ -179,13 +179,20 @@ def test_every_study_and_profile_plans(tmp_path, params):
     cases = [((study,), params, [study]) for study in params["studies"]]
     cases += [(("--workflow-profile", f"workflow/profiles/{n}"), o, o["run"]) for n, o in overridden.items()]
     for arguments, settings, studies in cases:
-        laid = plan(load(settings))
+        layout = lay_out(load(settings))
         result = subprocess.run(
             [sys.executable, "-m", "snakemake", "-n", *arguments],
             cwd=empty.folder, capture_output=True, text=True,
         )  # fmt: skip
         assert result.returncode == 0, result.stderr
-        jobs = sum(len(laid.jobs_of[study]) for study in studies)
+        jobs = 0
+        for study in studies:
+            one_each = [
+                layout.one_job_per[study] == "replicate"
+                and layout.jobs[f"{study}/{job}"].settings["source"] == "images"
+                for job in layout.manifests[study].jobs
+            ]
+            jobs += sum(layout.manifests[study].replicates if each else 1 for each in one_each)
         assert re.search(rf"^train +{jobs}$", result.stdout + result.stderr, re.M), arguments
 
 
@@ -196,7 +203,7 @@ def test_a_run_killed_at_any_stage_is_completed(project, finished):
         ("data/inventories/*.csv", os.kill),  # its jobs live on as orphans
         ("data/features/*.npy", os.killpg),
         ("data/checkpoints/*/*/*.pt", os.killpg),
-        ("results/*/jobs/*/predictions.npz", os.killpg),
+        ("results/*/jobs/*/seeds-*/predictions.npz", os.killpg),
     ]:
         with log.open("a") as output:
             run = subprocess.Popen(
@@ -209,16 +216,16 @@ def test_a_run_killed_at_any_stage_is_completed(project, finished):
             time.sleep(0.02)
         kill(run.pid, signal.SIGKILL)
         run.wait()
-    (job, *_) = project.folder.glob("results/*/jobs/*/predictions.npz")
+    (job, *_) = project.folder.glob("results/*/jobs/*/seeds-*/predictions.npz")
     made = job.stat().st_mtime_ns
     again = project.run()
     assert again.returncode == 0, again.stderr
     # a finished job that Snakemake had not heard of is put together again, but none of it is trained again
-    said = (project.folder / f"data/logs/train/{STUDY}/{job.parent.name}.log").read_text()
-    assert job.stat().st_mtime_ns == made or "4 of 4 stacks were finished earlier" in said
+    log_file = project.folder / f"data/logs/train/{STUDY}/{job.parent.parent.name}/{job.parent.name}.log"
+    assert job.stat().st_mtime_ns == made or "4 of 4 " in log_file.read_text()
     assert not list(project.folder.glob("data/checkpoints/*/*"))
     for table in ("cells", "replicates", "curves"):
-        ours, theirs = (text_of(p.folder / "results" / STUDY / f"{table}.csv") for p in (project, finished))
+        ours, theirs = (text_of(p.folder / "results" / STUDY / f"tables/{table}.csv") for p in (project, finished))
         assert ours.equals(theirs)
 
 
@@ -249,13 +256,13 @@ def test_a_changed_setting_asks_for_new_results_and_no_stale_one_is_shown(finish
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "started train" in result.stderr
-    assert {cell["lr"] for cell in rows(folder / "results" / STUDY / "cells.csv")} == {"0.01"}
+    assert {cell["lr"] for cell in rows(folder / "results" / STUDY / "tables/cells.csv")} == {"0.01"}
     # and back: the old jobs are right by construction, only the reports are made again
     (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "started train" not in result.stderr
-    tables = [text_of(p / "results" / STUDY / "cells.csv") for p in (folder, finished.folder)]
+    tables = [text_of(p / "results" / STUDY / "tables/cells.csv") for p in (folder, finished.folder)]
     assert tables[0].equals(tables[1])
 
 
@@ -277,11 +284,11 @@ def test_a_study_cannot_be_named_like_a_rule(project):
     (project.folder / "tiny.yaml").write_text(yaml.safe_dump(overrides))
     result = project.run("-n")
     assert result.returncode == 1
-    assert "'figures' is the name of a rule; name the study otherwise" in result.stdout + result.stderr
+    assert "'figures' is the name of a rule; choose another name for the study" in result.stdout + result.stderr
 
 
 def test_more_cells_than_a_command_line_holds(project):
-    """400 rates of one head: its settings reach the job in a file."""
+    """400 rates of one head."""
     overrides = yaml.safe_load((project.folder / "tiny.yaml").read_text())
     study = overrides["studies"][STUDY]
     study["axes"] = {"model": ["resnet18"], "batch_size": [32], "lr": [round(1e-4 * (1 + i), 6) for i in range(400)]}
@@ -289,7 +296,34 @@ def test_more_cells_than_a_command_line_holds(project):
     (project.folder / "tiny.yaml").write_text(yaml.safe_dump(overrides))
     result = project.run("--until", "train")
     assert result.returncode == 0, result.stderr
-    (job,) = project.folder.glob("results/*/jobs/*/predictions.npz")
+    (job,) = project.folder.glob("results/*/jobs/*/seeds-0/predictions.npz")
     with np.load(job) as predictions:
         assert len(predictions["cells"]) == 400
-    assert not list(project.folder.glob("data/settings/**/*.json"))
+
+
+def test_more_replicates_train_only_the_new_seeds(finished, tmp_path):
+    """Every kind of training: see also tests/training, and for the names tests/grid."""
+    folder = tmp_path / "copy"
+    subprocess.run(["cp", "-a", str(finished.folder), str(folder)], check=True)
+    trained = {path: path.stat().st_mtime_ns for path in folder.glob("results/*/jobs/*/*/*")}
+    assert trained
+    overrides = yaml.safe_load((folder / "tiny.yaml").read_text())
+    overrides["studies"][STUDY]["replicates"] = 4  # 2 before
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(overrides))
+    project = Project(folder)
+    result = project.run("--until", "evaluate")
+    assert result.returncode == 0, result.stderr
+    for path, time_of_change in trained.items():
+        assert path.stat().st_mtime_ns == time_of_change
+    assert {path.name for path in folder.glob("results/*/jobs/*/*")} == {"seeds-0-1", "seeds-2-3"}
+    replicates = pd.read_csv(folder / "results" / STUDY / "tables/replicates.csv")
+    assert set(replicates["seed"]) == {0, 1, 2, 3}
+    before = text_of(finished.folder / "results" / STUDY / "tables/replicates.csv")
+    after = text_of(folder / "results" / STUDY / "tables/replicates.csv")
+    assert after[after["seed"].isin(["0", "1"])].reset_index(drop=True).equals(before)
+    # and back: the new seeds are ignored, not removed
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    result = project.run("--until", "evaluate")
+    assert result.returncode == 0, result.stderr
+    assert "started train" not in result.stderr
+    assert text_of(folder / "results" / STUDY / "tables/replicates.csv").equals(before)

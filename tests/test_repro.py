@@ -14,10 +14,10 @@ import yaml
 from conftest import ROOT, two_studies
 
 from medgrid.config import load
-from medgrid.grid.layout import plan
+from medgrid.grid.layout import lay_out
 
 pytestmark = pytest.mark.pipeline
-REPORTS = dict.fromkeys(["manifest", "summary", "evaluate", "explain", "figures", "page"], 1)
+REPORTS = dict.fromkeys(["networks", "evaluate", "leakage", "explain", "figures", "page"], 1) | {"manifest": 2}
 
 
 def both(**jobs: int) -> dict[str, int]:
@@ -114,13 +114,13 @@ def setting(path: str, value: object):
     return change
 
 
-def version(room: str):
+def version(package: str):
     """A version number of code raised, since its numbers or its looks changed."""
 
     def change(project: Recorded) -> None:
-        file = project.folder / "src/medgrid/fingerprint.py"
-        number = re.search(rf'"{room}": (\d+)', file.read_text())[1]
-        project.edit("src/medgrid/fingerprint.py", f'"{room}": {number}', f'"{room}": {int(number) + 1}')
+        file = project.folder / "src/medgrid/grid/versions.py"
+        number = re.search(rf'"{package}": (\d+)', file.read_text())[1]
+        project.edit("src/medgrid/grid/versions.py", f'"{package}": {number}', f'"{package}": {int(number) + 1}')
 
     return change
 
@@ -129,7 +129,7 @@ def same_numbers(project: Recorded) -> None:
     """Changes that no number follows from: of code, a docstring, the text of a rule, and files that are touched."""
     project.edit("src/medgrid/models/layers.py", "\ndef ", "\nUNUSED = 1\n\n\ndef ")
     project.edit("src/medgrid/models/layers.py", '"""', '"""Also: ')
-    project.edit("workflow/rules/training.smk", '"medgrid train ', '"medgrid  train ')
+    project.edit("workflow/rules/training.smk", '"medgrid job train ', '"medgrid job  train ')
     for folder in ("archives/brain_tumor_mri", "inventories", "near_duplicates", "splits", "tensors", "features"):
         for file in (project.folder / "data" / folder).iterdir():
             os.utime(file)
@@ -140,10 +140,10 @@ def prepared_away(project: Recorded) -> None:
         shutil.rmtree(project.folder / "data" / folder)
 
 
-AUDIT = "audit@brain_tumor_mri"  # of the splits of all studies: DVC cannot tell these from their other settings
-ONE = {"study@grid", AUDIT}
-OTHER_ONE = {"study@other", AUDIT}
-BOTH = ONE | OTHER_ONE
+AUDIT = "audit@brain_tumor_mri"
+ONE = {"study@grid"}
+OTHER_ONE = {"study@other"}
+BOTH = ONE | OTHER_ONE | {AUDIT}
 # all other changes, and the rows of docs/versions.md: `test_changes.py`
 ROWS = {
     "one learning rate changed": (setting("studies.grid.axes.lr", [0.1, 0.02, 0.001]), REPORTS | {"train": 1}, ONE),
@@ -151,7 +151,10 @@ ROWS = {
     "images of another size": (
         setting("studies.other.image.size", 24), REPORTS | {"tensors": 1, "train": 1}, OTHER_ONE,
     ),
-    "what counts as a near-duplicate": (version("audit"), both(near_duplicates=1, split=1, train=5), BOTH),
+    "what counts as a near-duplicate": (
+        version("near_duplicates"), both(near_duplicates=1, split=1, train=5), BOTH,
+    ),
+    "style of pages": (version("report"), {"manifest": 2, "figures": 2, "page": 2}, BOTH),
     "what no number follows from": (same_numbers, {}, set()),
     "prepared files deleted": (prepared_away, {}, set()),
 }  # fmt: skip
@@ -166,15 +169,14 @@ def test_only_what_changed_runs(recorded, tmp_path, name):
     assert project.stages() == stages
 
 
-def test_an_audit_of_other_splits_is_made_anew(recorded, tmp_path):
+def test_an_audit_by_other_code_is_made_again(recorded, tmp_path):
     copy = recorded.copy(tmp_path / "copy")
-    changed = copy.params
-    changed["studies"]["other"]["split"]["test"] = 0.3
-    copy.write(changed)
+    versions = (copy.folder / "src/medgrid/grid/versions.py").read_text()
+    version("audit")(copy)
     for target in ("audit_brain_tumor_mri", "studies"):
         said = copy.call("env", "PYTHONPATH=src", "medgrid", "run", "-n", "--", target)
         assert _jobs(said)["audit"] == 1, said
-    copy.write(recorded.params)
+    (copy.folder / "src/medgrid/grid/versions.py").write_text(versions)
     said = copy.call("env", "PYTHONPATH=src", "medgrid", "run", "-n", "--", "audit_brain_tumor_mri")
     assert "audit" not in _jobs(said)
 
@@ -216,8 +218,8 @@ def test_dvc_repro_trains_what_changed_and_records_it(recorded, tmp_path):
     setting("studies.grid.axes.lr", [0.1, 0.02])(project)
     before = {path: path.stat().st_mtime for path in (project.folder / "results").rglob("job.json")}
     project.call("dvc", "repro")
-    jobs = {path.parent.name for path in (project.folder / "results/grid/jobs").glob("*/job.json")}
-    assert jobs == set(plan(load(project.params)).jobs_of["grid"])
+    jobs = {path.parent.parent.name for path in (project.folder / "results/grid/jobs").glob("*/*/job.json")}
+    assert jobs == set(lay_out(load(project.params)).manifests["grid"].jobs)
     after = {path: path.stat().st_mtime for path in (project.folder / "results").rglob("job.json")}
     assert len(set(after) & set(before)) == 3
     assert all(after[path] == before[path] for path in set(after) & set(before))
@@ -227,7 +229,7 @@ def test_dvc_repro_trains_what_changed_and_records_it(recorded, tmp_path):
     assert project.jobs() == {}
     assert project.stages() == set()
     # what was recorded shows, and how it differs from what was committed
-    assert "lr=0.02" in (project.folder / "results/grid/cells.csv").read_text()
+    assert "lr=0.02" in (project.folder / "results/grid/tables/cells.csv").read_text()
     assert "plain.test_accuracy_mean" in project.call("dvc", "metrics", "show")
     diff = json.loads(project.call("dvc", "metrics", "diff", "--json"))
     assert diff["results/grid/metrics.json"]["cells"] == {"old": 5, "new": 4, "diff": -1}
@@ -245,12 +247,12 @@ def test_an_experiment_records_its_own_settings(recorded, tmp_path):
     assert project.stages() == set()
     project.call("dvc", "exp", "apply", "longer")
     assert project.params["studies"]["other"]["fixed"]["epochs"] == 5
-    with (project.folder / "results/other/curves.csv").open(newline="") as handle:
+    with (project.folder / "results/other/tables/curves.csv").open(newline="") as handle:
         assert max(int(row["epoch"]) for row in csv.DictReader(handle)) == 5
     # taken over, both tools take it as it is
     project.call("medgrid", "restore")
     assert project.jobs() == {}
-    assert project.stages() == {AUDIT}  # it was not run in the copy, and looks at all studies
+    assert project.stages() == set()
 
 
 def refused(project: Recorded, *command: str) -> str:
@@ -278,7 +280,7 @@ def test_tables_that_git_brings_back_are_made_anew(recorded, tmp_path):
     for file in (project.folder / "results/grid").rglob("*"):
         if file.parent.name != "manifest":
             os.utime(file)  # tables of the other title, newer than this one's manifest
-    assert project.jobs() == REPORTS | {"redraw": 1}
+    assert project.jobs() == REPORTS | {"stale": 1}
 
 
 def restored(clone: Recorded) -> None:

@@ -63,7 +63,11 @@ def test_the_project_s_own_params_are_valid(params):
         ("studies.stroke_transfer.models.vgg19.layers", [{"conv": 3, "dense": 2}], "conv and dense are two layers"),
         ("studies.stroke_transfer.models.vgg19.layers", [{"l2": 0.1}], "is no layer"),
         ("studies.stroke_transfer.axes.model", ["cnn_simpel"], "did you mean cnn_simple"),
-        ("studies.stroke_transfer.fixed.protocol", "clean", "fixed.protocol: unknown key; it belongs to another block"),
+        (
+            "studies.stroke_transfer.fixed.protocol",
+            "clean",
+            "fixed.protocol: unknown key; it belongs to another block",
+        ),
         (
             "studies.pneumonia_loss.published",
             [{"source": "x", "by": ["lr"], "metrics": ["a"], "rows": [[1]]}],
