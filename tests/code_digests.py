@@ -1,4 +1,4 @@
-"""Digests of the packages' syntax trees. Run as a script (`make bless`) to note them beside the versions."""
+"""Digests of the code that each version covers. Run as a script (`make bless`) to record them next to the versions."""
 
 import ast
 import hashlib
@@ -8,14 +8,35 @@ from pathlib import Path
 from medgrid.grid.versions import VERSIONS
 
 SOURCE = Path(__file__).parent.parent / "src/medgrid"
-NOTED = Path(__file__).with_name("code_digests.json")
+RECORD = Path(__file__).with_name("code_digests.json")
+# files and folders, below src/medgrid, that each version covers
+COVERED = {
+    "data": [
+        "data/__init__.py", "data/archive.py", "data/inventory.py", "data/synthetic.py", "data/tensors.py",
+        "config/dataset.py",
+    ],
+    "near_duplicates": ["data/alignment.py", "data/clusters.py", "data/near_duplicates.py", "data/thumbnails.py"],
+    "split": ["data/split.py"],
+    "models": ["models", "architectures"],
+    "training": ["training", "config/training.py", "config/optimizers.py", "grid/cells.py"],
+    "evaluation": ["evaluation", "config/metrics.py", "config/claims.py"],
+    "explanations": ["report/explanations"],
+    "report": ["report"],
+    "audit": ["audit", "data/nearest_thumbnail.py"],
+}  # fmt: skip
+# code that no number and no page depends on
+NOT_COVERED = {
+    "__init__.py", "__main__.py", "cli.py", "jobs.py", "status.py", "launch", "utils", "grid/__init__.py",
+    "grid/layout.py", "grid/manifest.py", "grid/study_manifest.py", "grid/versions.py", "config/__init__.py",
+    "config/base.py", "config/load.py", "config/study.py", "data/fetch.py", "data/kaggle.py",
+}  # fmt: skip
+TEXTS = (".html", ".md", ".css", ".js", ".yaml")
 
 
 def shape(node) -> object:
     """A syntax tree as nested lists: without docstrings, positions and empty fields.
 
-    `ast.dump` would do but for its differences between Python versions: newer ones add fields, and leave out
-    empty ones.
+    `ast.dump` differs between Python versions: newer ones add fields, and leave out empty ones.
     """
     if isinstance(node, list):
         return [shape(each) for each in node]
@@ -33,18 +54,28 @@ def digest(sources: list[str]) -> str:
     return hashlib.sha256(json.dumps(trees).encode()).hexdigest()[:16]
 
 
-def now() -> dict:
+def files_below(paths: list[str]) -> list[Path]:
+    """Code and texts of the files and folders `paths`, sorted."""
+    files = [file for path in paths for file in [SOURCE / path, *(SOURCE / path).rglob("*")] if file.is_file()]
+    return sorted(file for file in files if file.suffix in (".py", *TEXTS))
+
+
+def covered(version: str) -> list[Path]:
+    files = files_below(COVERED[version])
+    # part of a folder may have a version of its own
+    others = {file for name, paths in COVERED.items() for file in files_below(paths) if name != version}
+    return [file for file in files if file not in others or version != "report"]
+
+
+def current() -> dict:
     digests = {}
-    for room, version in VERSIONS.items():
-        looks = sorted(path for path in (SOURCE / room).rglob("*") if path.suffix in (".html", ".md", ".css", ".js"))
-        templates = hashlib.sha256(b"".join(path.read_bytes() for path in looks))
-        digests[room] = {
-            "version": version,
-            "digest": digest([path.read_text() for path in sorted((SOURCE / room).rglob("*.py"))]),
-            "templates": templates.hexdigest()[:16],
-        }
+    for name, version in VERSIONS.items():
+        files = covered(name)
+        texts = hashlib.sha256(b"".join(file.read_bytes() for file in files if file.suffix in TEXTS))
+        code = digest([file.read_text() for file in files if file.suffix == ".py"])
+        digests[name] = {"version": version, "digest": code, "texts": texts.hexdigest()[:16]}
     return digests
 
 
 if __name__ == "__main__":
-    NOTED.write_text(json.dumps(now(), indent=2) + "\n")
+    RECORD.write_text(json.dumps(current(), indent=2) + "\n")
