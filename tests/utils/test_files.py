@@ -1,15 +1,23 @@
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
 
 import pytest
 
-from medgrid.utils.files import atomic_write, file_lock
+from medgrid.utils.files import atomic_folder, atomic_write, file_lock
 
 
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+def ended_process() -> int:
+    """Id of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     target = tmp_path / "table.csv"
     target.write_text("old")
     with pytest.raises(RuntimeError), atomic_write(target) as temporary:
@@ -19,28 +27,78 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_what_killed_processes_left_goes_and_what_lives_stays(tmp_path):
-    target = tmp_path / "tensors.npy"
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    left = tmp_path / f".tensors~{platform.node()}~{dead.pid}.npy"
-    alive = tmp_path / f".tensors~{platform.node()}~{os.getppid()}.npy"
-    elsewhere = tmp_path / f".tensors~another-host~{dead.pid}.npy"
-    for path in (left, alive, elsewhere):
+def test_files_of_killed_processes_are_removed_but_not_those_of_running_ones(tmp_path):
+    target, ended = tmp_path / "tensors.npy", ended_process()
+    leftover = tmp_path / f".tensors~{platform.node()}~{ended}.npy"
+    running = tmp_path / f".tensors~{platform.node()}~{os.getppid()}.npy"
+    other_host = tmp_path / f".tensors~another-host~{ended}.npy"
+    for path in (leftover, running, other_host):
         path.touch()
     with atomic_write(target) as temporary:
         temporary.touch()
-    assert set(tmp_path.iterdir()) == {target, alive, elsewhere}
+    assert set(tmp_path.iterdir()) == {target, running, other_host}
 
 
-def test_success_replaces(tmp_path):
-    with atomic_write(tmp_path / "new" / "table.csv") as temporary:
-        temporary.write_text("whole")
-    assert (tmp_path / "new" / "table.csv").read_text() == "whole"
-    assert (tmp_path / "new" / "table.csv").stat().st_mode & 0o444 == 0o444
+def test_a_finished_file_replaces_the_old_one(tmp_path):
+    for text in ("old", "new"):
+        with atomic_write(tmp_path / "deep" / "table.csv") as temporary:
+            temporary.write_text(text)
+    assert (tmp_path / "deep" / "table.csv").read_text() == "new"
+    assert (tmp_path / "deep" / "table.csv").stat().st_mode & 0o444 == 0o444
 
 
-def test_a_lock_goes_with_its_owner(tmp_path):
+def test_a_file_without_a_suffix_on_a_host_with_a_domain(tmp_path, monkeypatch):
+    monkeypatch.setattr(platform, "node", lambda: "node1.example.org")
+    (tmp_path / f".weights~node1.example.org~{ended_process()}").touch()
+    with atomic_write(tmp_path / "weights") as temporary:
+        temporary.touch()
+    assert list(tmp_path.iterdir()) == [tmp_path / "weights"]
+
+
+def test_a_finished_folder_replaces_the_old_one(tmp_path):
+    target = tmp_path / "deep" / "figures"
+    for name in ("old.png", "new.png"):
+        with atomic_folder(target) as temporary:
+            assert temporary.is_dir()
+            assert not list(temporary.iterdir())
+            (temporary / name).touch()
+    assert list(target.parent.iterdir()) == [target]
+    assert list(target.iterdir()) == [target / "new.png"]
+
+
+def test_a_failed_folder_leaves_the_old_one_and_nothing_else(tmp_path):
+    target = tmp_path / "figures"
+    with pytest.raises(RuntimeError), atomic_folder(target):
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
+    target.mkdir()
+    (target / "old.png").touch()
+    with pytest.raises(RuntimeError), atomic_folder(target) as temporary:
+        (temporary / "half.png").touch()
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == [target]
+    assert list(target.iterdir()) == [target / "old.png"]
+
+
+def test_folders_of_killed_processes_are_removed_but_not_those_of_running_ones(tmp_path):
+    target = tmp_path / "jobs" / "seeds-0-4"
+    code = (
+        "import os, signal\nfrom medgrid.utils.files import atomic_folder\n"
+        f"with atomic_folder({str(target)!r}) as folder:\n"
+        "    (folder / 'half').touch()\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
+    (leftover,) = target.parent.iterdir()
+    assert leftover.name.startswith(".seeds-0-4~")
+    running = leftover.with_name(f".seeds-0-4~{platform.node()}~{os.getppid()}")
+    running.mkdir()
+    with atomic_folder(target) as temporary:
+        (temporary / "whole").touch()
+    assert set(target.parent.iterdir()) == {target, running}
+    assert list(target.iterdir()) == [target / "whole"]
+
+
+def test_a_lock_is_released_when_its_owner_is_killed(tmp_path):
     lock = tmp_path / "lock"
     code = (
         "import time\nfrom medgrid.utils.files import file_lock\n"
