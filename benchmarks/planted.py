@@ -1,9 +1,9 @@
-"""What an audit finds of planted faults: copies, altered copies, conflicting labels, shared patients, telling sizes.
+"""Recall and precision of audits on planted faults: copies, altered copies, label conflicts, shared patients, sizes.
 
     python benchmarks/planted.py ARCHIVE.zip ...
 
-Images without natural near-duplicates are drawn from each archive and written into a folder under random classes, splits and
-patients' names; each has one copy, altered in one way. `medgrid audit` then looks at the folder.
+Images without natural near-duplicates are drawn from each archive and written into a folder under random classes,
+splits and patients' names; each has one copy, altered in one way. The folder is then audited.
 """
 
 import argparse
@@ -19,30 +19,30 @@ import PIL.Image
 from PIL import ImageFilter
 
 from medgrid.audit.folder import audit_folder
-from medgrid.data.alignment import candidates, correlations, signatures
+from medgrid.data.alignment import correlations
+from medgrid.data.candidates import find_candidates, signatures
 from medgrid.data.inventory import IMAGE_SUFFIXES, LITTER
 from medgrid.data.tensors import to_8_bit
 from medgrid.data.thumbnails import thumbnail
 
 CLASSES, SPLITS = ("a", "b"), ("train", "test")
-UNLIKE = (
-    0.97,
-    0.90,
-)  # correlations of no two images drawn reach these: well below a near-duplicate, above most other pairs
+# correlations below those of all pairs of drawn images: well below near-duplicates, above most other pairs
+DISSIMILAR = (0.97, 0.90)
 GROUP = r"(p\d+)_"
 Image, Rng = PIL.Image.Image, np.random.Generator
 
 
-def _saved(image: Image, form: str, **options) -> bytes:
+def _saved(image: Image, file_format: str, **options) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, form, **options)
+    image.save(buffer, file_format, **options)
     return buffer.getvalue()
 
 
 def _resized(image: Image, rng: Rng, low: float = 0.5, high: float = 1.5) -> Image:
     factor = rng.uniform(low, high)
-    how = rng.choice([PIL.Image.Resampling.BILINEAR, PIL.Image.Resampling.LANCZOS])
-    return image.resize((round(image.width * factor), round(image.height * factor)), PIL.Image.Resampling(how))
+    resampling = rng.choice([PIL.Image.Resampling.BILINEAR, PIL.Image.Resampling.LANCZOS])
+    size = round(image.width * factor), round(image.height * factor)
+    return image.resize(size, PIL.Image.Resampling(resampling))
 
 
 def _cropped(image: Image, rng: Rng) -> Image:
@@ -56,8 +56,8 @@ def _pointwise(image: Image, change: Callable[[np.ndarray], np.ndarray]) -> Imag
 
 
 def _brightened(image: Image, rng: Rng) -> Image:
-    gain, more = rng.uniform(0.8, 1.2), rng.uniform(-15, 25)
-    return _pointwise(image, lambda pixels: pixels * gain + more)
+    gain, offset = rng.uniform(0.8, 1.2), rng.uniform(-15, 25)
+    return _pointwise(image, lambda pixels: pixels * gain + offset)
 
 
 def _gamma(image: Image, rng: Rng) -> Image:
@@ -78,7 +78,7 @@ def _webp(image: Image, rng: Rng) -> bytes:
     return _saved(image, "WEBP", quality=int(rng.integers(40, 91)))
 
 
-# what was looked at while thresholds were chosen, at other strengths
+# alterations that the thresholds were chosen with, at other strengths
 KNOWN = {
     "re-encoded (JPEG 40 to 90)": _jpeg,
     "resized (x 0.5 to 1.5)": lambda image, rng: _saved(_resized(image, rng), "PNG"),
@@ -86,7 +86,7 @@ KNOWN = {
     "brightness and contrast": lambda image, rng: _saved(_brightened(image, rng), "PNG"),
     "all of these": lambda image, rng: _jpeg(_brightened(_resized(_cropped(image, rng), rng), rng), rng),
 }
-# what was not
+# other alterations
 UNSEEN = {
     "re-encoded (WebP 40 to 90)": _webp,
     "gamma (0.75 to 1.33)": lambda image, rng: _saved(_gamma(image, rng), "PNG"),
@@ -99,12 +99,12 @@ NEAR = KNOWN | UNSEEN
 EXACT = ("same file", "same pixels")
 
 
-def unlike(images: list[Image], most: int) -> list[int]:
-    """Places of images of which no two come near to being near-duplicates."""
+def dissimilar(images: list[Image], count: int) -> list[int]:
+    """Indices of at most `count` images without a pair that reaches DISSIMILAR."""
     small = np.stack([thumbnail(image) for image in images])
-    pairs = candidates(signatures(small)).pairs
-    pairs = pairs[(correlations(small, pairs) >= UNLIKE).all(1)]
-    return sorted(set(range(len(images))) - set(pairs.ravel().tolist()))[:most]
+    pairs = find_candidates(signatures(small)).pairs
+    pairs = pairs[(correlations(small, pairs) >= DISSIMILAR).all(1)]
+    return sorted(set(range(len(images))) - set(pairs.ravel().tolist()))[:count]
 
 
 def plant(contents: list[bytes], folder: Path, seed: int) -> pd.DataFrame:
@@ -118,28 +118,17 @@ def plant(contents: list[bytes], folder: Path, seed: int) -> pd.DataFrame:
     for number, content in enumerate(contents):
         kind = kinds[number % len(kinds)]
         label, drawn = rng.choice(CLASSES), rng.choice(SPLITS)
-        if number % 10 == 1:  # the one before is of the same patient
+        if number % 10 == 1:  # of the same patient as the one before
             patients[number] = patients[number - 1]
-            drawn = SPLITS[SPLITS.index(split) ^ 1]
+            drawn = _other(SPLITS, split)
         split = drawn
-        with PIL.Image.open(io.BytesIO(content)) as opened:
-            opened.load()
-            form, image = opened.format, opened.copy()
-        if kind == "same file":
-            copied, suffix = content, form
-        elif kind == "same pixels":
-            copied, suffix = _saved(image, "PNG", compress_level=1), "PNG"
-        else:
-            eight = to_8_bit(image, "grey" if image.mode in ("L", "I;16", "I") else "rgb")
-            copied = NEAR[kind](eight, rng)
-            with PIL.Image.open(io.BytesIO(copied)) as opened:
-                suffix = opened.format
+        copied, formats = _copy(content, kind, rng)
         conflict, across = rng.random() < 0.1, rng.random() < 0.5
-        label_of = {False: label, True: CLASSES[CLASSES.index(label) ^ 1]}[conflict]
-        split_of = {False: split, True: SPLITS[SPLITS.index(split) ^ 1]}[across]
-        source = Path(split, label, f"p{patients[number]:05d}_{number:05d}.{form.lower()}")
-        # a patient of its own: only the picture gives it away
-        copy = Path(split_of, label_of, f"p{90000 + number}_{number:05d}copy.{suffix.lower()}")
+        copy_label = _other(CLASSES, label) if conflict else label
+        copy_split = _other(SPLITS, split) if across else split
+        source = Path(split, label, f"p{patients[number]:05d}_{number:05d}.{formats[0].lower()}")
+        # another patient, so that only the image content identifies the copy
+        copy = Path(copy_split, copy_label, f"p{90000 + number}_{number:05d}copy.{formats[1].lower()}")
         for path, bytes_ in ((source, content), (copy, copied)):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(bytes_)
@@ -147,33 +136,53 @@ def plant(contents: list[bytes], folder: Path, seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["kind", "copy", "source", "conflict", "across"])
 
 
-def judge(planted: pd.DataFrame, pairs: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Recall of each kind of copy, and precision of exact and near pairs; `pairs` as pairs.csv has them."""
-    found = {
+def _other(pair: tuple[str, str], value: str) -> str:
+    return pair[pair.index(value) ^ 1]
+
+
+def _copy(content: bytes, kind: str, rng: Rng) -> tuple[bytes, tuple[str, str]]:
+    """A copy of a kind, and the formats of the image and of its copy."""
+    with PIL.Image.open(io.BytesIO(content)) as opened:
+        opened.load()
+        file_format, image = opened.format, opened.copy()
+    if kind == "same file":
+        return content, (file_format, file_format)
+    if kind == "same pixels":
+        return _saved(image, "PNG", compress_level=1), (file_format, "PNG")
+    copied = NEAR[kind](to_8_bit(image, "grey" if image.mode in ("L", "I;16", "I") else "rgb"), rng)
+    with PIL.Image.open(io.BytesIO(copied)) as opened:
+        return copied, (file_format, opened.format)
+
+
+def judge(planted: pd.DataFrame, pairs: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Recall by kind of copy (size, detected), and counts of exact and near pairs; `pairs`: as in pairs.csv."""
+    by_kind = {
         kind: {frozenset(ends) for ends in rows[["first_path", "second_path"]].itertuples(index=False)}
         for kind, rows in pairs.groupby("kind")
     }
-    exact = found.get("file", set()) | found.get("pixels", set())
-    near = found.get("near_duplicate", set())
+    exact = by_kind.get("file", set()) | by_kind.get("pixels", set())
+    near = by_kind.get("near_duplicate", set())
     ends = [frozenset(pair) for pair in zip(planted["copy"], planted["source"], strict=True)]
-    hit = [
+    detected = [
         pair in (exact if kind in EXACT else exact | near) for pair, kind in zip(ends, planted["kind"], strict=True)
     ]
-    recall = planted.assign(found=hit).groupby("kind", sort=False)["found"].agg(["size", "sum"])
-    right = set(ends)
-    told = {"exact pairs": len(exact), "right exact pairs": len(exact & right)}
-    return recall, told | {"near pairs": len(near), "right near pairs": len(near & right)}
+    by_copy = planted.assign(detected=detected).groupby("kind", sort=False)["detected"]
+    counts = {
+        "exact pairs": len(exact), "correct exact pairs": len(exact & set(ends)),
+        "near pairs": len(near), "correct near pairs": len(near & set(ends)),
+    }  # fmt: skip
+    return by_copy.agg(size="size", detected="sum"), counts
 
 
-def read(archive: str, most: int, seed: int) -> list[bytes]:
-    """Up to `most` images of a zip, without natural near-duplicates, drawn at random."""
+def read(archive: str, count: int, seed: int) -> list[bytes]:
+    """Up to `count` images of a zip, without natural near-duplicates, drawn at random."""
     with zipfile.ZipFile(archive) as opened:
         names = sorted(name for name in opened.namelist() if Path(name).suffix.lower() in IMAGE_SUFFIXES)
         names = [name for name in names if not LITTER.search(name)]
-        order = np.random.default_rng(seed).permutation(len(names))[: 3 * most]
-        contents = [opened.read(names[place]) for place in order]
+        order = np.random.default_rng(seed).permutation(len(names))[: 3 * count]
+        contents = [opened.read(names[i]) for i in order]
     images = [PIL.Image.open(io.BytesIO(content)) for content in contents]
-    return [contents[place] for place in unlike(images, most)]
+    return [contents[i] for i in dissimilar(images, count)]
 
 
 def sizes(contents: list[bytes], folder: Path, seed: int, factor: float) -> None:
@@ -187,8 +196,19 @@ def sizes(contents: list[bytes], folder: Path, seed: int, factor: float) -> None
         image.resize((side, side)).save(folder / label / f"{number}.png")
 
 
-def _nothing(*_) -> None:
-    """In place of a page."""
+def no_page(*_) -> None:
+    """Instead of `write_audit_page`."""
+
+
+def print_recall(recall: pd.DataFrame) -> None:
+    """Print a Markdown table with a row for each kind of copy, and sums."""
+    print("| planted | copies | detected | % |\n|---|---:|---:|---:|")
+    for group in (EXACT, tuple(KNOWN), tuple(UNSEEN)):
+        for kind in group:
+            size, hits = recall.loc[kind]
+            print(f"| {kind} | {size} | {hits} | {100 * hits / size:.1f} |")
+        size, hits = recall.loc[list(group)].sum()
+        print(f"| **together** | {size} | {hits} | **{100 * hits / size:.1f}** |")
 
 
 def main() -> None:
@@ -199,28 +219,27 @@ def main() -> None:
     arguments = parser.parse_args()
     for archive in arguments.archives:
         contents = read(archive, arguments.most, arguments.seed)
-        with tempfile.TemporaryDirectory() as scratch:
-            planted = plant(contents, Path(scratch, "images"), arguments.seed)
-            out = Path(scratch, "out")
-            found = audit_folder(str(Path(scratch, "images")), out, GROUP, 0, _nothing)
-            recall, precision = judge(planted, pd.read_csv(out / "pairs.csv", keep_default_na=False))
-            print(f"\n{Path(archive).name}: {len(contents)} images, a copy of each")
-            print("| planted | copies | found | % |\n|---|---:|---:|---:|")
-            for group in (EXACT, tuple(KNOWN), tuple(UNSEEN)):
-                for kind in group:
-                    size, hits = recall.loc[kind]
-                    print(f"| {kind} | {size} | {hits} | {100 * hits / size:.1f} |")
-                size, hits = recall.loc[list(group)].sum()
-                print(f"| **together** | {size} | {hits} | **{100 * hits / size:.1f}** |")
-            print(precision)
-            print(f"label conflicts: planted {planted['conflict'].sum()}, told {found['near']['conflicting']}")
-            print(f"across splits: planted {planted['across'].sum()}, told {found['near']['across_splits']}")
-            shared = sum(number % 10 == 1 for number in range(len(contents)))
-            print(f"patients on both sides: planted {shared}, told {found['groups']['across_splits']}")
-            for factor in (1.0, 1.02, 1.2):
-                sizes(contents[:400], Path(scratch, f"sizes{factor}"), arguments.seed, factor)
-                told = audit_folder(str(Path(scratch, f"sizes{factor}")), out, "", 0, _nothing)["shortcuts"]
-                print(f"one class larger x {factor}: width and height tell it with {told['width and height']:.3f}")
+        print(f"\n{Path(archive).name}: {len(contents)} images, a copy of each")
+        with tempfile.TemporaryDirectory() as temporary:
+            measure(contents, Path(temporary), arguments.seed)
+
+
+def measure(contents: list[bytes], folder: Path, seed: int) -> None:
+    """Plant faults below `folder`, audit them and print what was detected."""
+    planted, out = plant(contents, folder / "images", seed), folder / "out"
+    findings = audit_folder(str(folder / "images"), out, GROUP, 0, no_page)
+    recall, counts = judge(planted, pd.read_csv(out / "pairs.csv", keep_default_na=False))
+    print_recall(recall)
+    print(counts)
+    clusters = findings["near_duplicate"]
+    print(f"label conflicts: planted {planted['conflict'].sum()}, detected {clusters['conflicting']}")
+    print(f"across splits: planted {planted['across'].sum()}, detected {clusters['across_splits']}")
+    shared = sum(number % 10 == 1 for number in range(len(contents)))
+    print(f"patients in both splits: planted {shared}, detected {findings['groups']['across_splits']}")
+    for factor in (1.0, 1.02, 1.2):
+        sizes(contents[:400], folder / f"sizes{factor}", seed, factor)
+        shortcuts = audit_folder(str(folder / f"sizes{factor}"), out, "", 0, no_page)["shortcuts"]
+        print(f"one class larger x {factor}: balanced accuracy by size {shortcuts['width and height']:.3f}")
 
 
 if __name__ == "__main__":

@@ -12,10 +12,13 @@ RECORD = Path(__file__).with_name("code_digests.json")
 # files and folders, below src/medgrid, that each version covers
 COVERED = {
     "data": [
-        "data/__init__.py", "data/archive.py", "data/inventory.py", "data/synthetic.py", "data/tensors.py",
-        "config/dataset.py",
+        "data/__init__.py", "data/archive.py", "data/inventory.py", "data/label_table.py", "data/synthetic.py",
+        "data/tensors.py", "config/dataset.py",
     ],
-    "near_duplicates": ["data/alignment.py", "data/clusters.py", "data/near_duplicates.py", "data/thumbnails.py"],
+    "near_duplicates": [
+        "data/alignment.py", "data/candidates.py", "data/clusters.py", "data/near_duplicates.py",
+        "data/thumbnails.py",
+    ],
     "split": ["data/split.py"],
     "models": ["models", "architectures"],
     "training": ["training", "config/training.py", "config/optimizers.py", "grid/cells.py"],

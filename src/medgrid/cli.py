@@ -116,18 +116,18 @@ def _job(name: str, arguments: dict) -> None:
 
 
 def _audit(arguments: dict) -> None:
-    from medgrid.audit.folder import FAILINGS, audit_folder, failures, tell
+    from medgrid.audit.folder import FAIL_ON, audit_folder, failures, print_summary
     from medgrid.report.site.audit import write_audit_page
 
     asked = [word for word in arguments["fail_on"].split(",") if word]
-    if unknown := [word for word in asked if word not in FAILINGS]:
-        raise MedgridError(f"--fail-on knows {', '.join(FAILINGS)}, not '{unknown[0]}'")
+    if unknown := [word for word in asked if word not in FAIL_ON]:
+        raise MedgridError(f"--fail-on knows {', '.join(FAIL_ON)}, not '{unknown[0]}'")
     source = arguments["images"]
     out = Path(arguments["out"] or f"audit-{Path(source).resolve().name.removesuffix('.zip')}")
-    found = audit_folder(source, out, arguments["group"], arguments["threads"], write_audit_page)
-    tell(found)
+    findings = audit_folder(source, out, arguments["group"], arguments["threads"], write_audit_page)
+    print_summary(findings)
     print(out / "index.html")
-    if held := failures(found, asked):
+    if held := failures(findings, asked):
         sys.exit(f"medgrid: audit failed: {'; '.join(held)}")
 
 

@@ -1,7 +1,7 @@
-"""Audits of real archives that lie in results/audits: they hang together, and short scripts of other ways agree.
+"""Audits of real archives, in results/audits: their numbers are consistent, and equal those of other methods.
 
-The archives themselves are in data/archives, or in the folder that MEDGRID_MIRROR names; where they are not, what
-needs them is skipped.
+The archives are in data/archives or in the folder of the variable MEDGRID_MIRROR; tests that need them are skipped
+where they are not.
 """
 
 import csv
@@ -21,20 +21,20 @@ import yaml
 from conftest import ROOT
 
 AUDITS = sorted((ROOT / "results/audits").glob("*/audit.json"))
-KINDS = {"file": {"file"}, "pixels": {"file", "pixels"}, "near": {"file", "pixels", "near_duplicate"}}
+KINDS = {"file": {"file"}, "pixels": {"file", "pixels"}, "near_duplicate": {"file", "pixels", "near_duplicate"}}
 
 
 def archive_of(name: str) -> Path:
     dataset = yaml.safe_load((ROOT / "params.yaml").read_text())["datasets"][name]
     slug = dataset["kaggle"]["handle"].split("/")[1]
-    indices = [
+    candidates = [
         *(ROOT / "data/archives" / name).glob("*.zip"),
         Path(os.environ.get("MEDGRID_MIRROR", "."), f"{slug}.zip"),
     ]
-    found = next((place for place in indices if place.exists()), None)
-    if found is None:
-        pytest.skip(f"the archive of {name} is not here")
-    return found
+    archive = next((path for path in candidates if path.exists()), None)
+    if archive is None:
+        pytest.skip(f"no archive of {name}")
+    return archive
 
 
 @pytest.fixture(params=AUDITS, ids=lambda path: path.parent.name)
@@ -48,60 +48,59 @@ def test_there_are_audits_of_real_archives():
     assert {"brain_tumor_mri", "chest_xray_224"} <= {path.parent.name for path in AUDITS}
 
 
-def told(path: str) -> tuple[str, str]:
-    """Label and split of an image, as its folders say."""
+def label_and_split(path: str) -> tuple[str, str]:
+    """Label and original split of an image, from the names of its folders."""
     split, label = Path(path).parts[-3:-1]
     return label, split
 
 
-def clustered(pairs: list[dict]) -> dict[str, set[str]]:
-    """By joining sets, one pair after the other."""
-    of: dict[str, set] = {}
+def clusters_of(pairs: list[dict]) -> dict[str, set[str]]:
+    """The cluster of each path, by uniting sets, one pair after the other."""
+    clusters: dict[str, set] = {}
     for pair in pairs:
-        one, other = (of.get(pair[side], {pair[side]}) for side in ("first_path", "second_path"))
-        of |= dict.fromkeys(one | other, one | other)
-    return of
+        one, other = (clusters.get(pair[side], {pair[side]}) for side in ("first_path", "second_path"))
+        clusters |= dict.fromkeys(one | other, one | other)
+    return clusters
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_counts_follow_from_the_pairs(audited, kind):
-    _, found, pairs = audited
-    of = clustered([pair for pair in pairs if pair["kind"] in KINDS[kind]])
-    pictures = {id(each): each for each in of.values()}.values()
-    assert found[kind] == {
-        "images": sum(map(len, pictures)),
-        "clusters": len(pictures),
-        "surplus": sum(len(each) - 1 for each in pictures),
-        "largest": max(map(len, pictures)),
-        "conflicting": sum(len({told(path)[0] for path in each}) > 1 for each in pictures),
-        "across_splits": sum(len({told(path)[1] for path in each}) > 1 for each in pictures),
+    _, findings, pairs = audited
+    by_path = clusters_of([pair for pair in pairs if pair["kind"] in KINDS[kind]])
+    clusters = {id(cluster): cluster for cluster in by_path.values()}.values()
+    assert findings[kind] == {
+        "images": sum(map(len, clusters)),
+        "clusters": len(clusters),
+        "surplus": sum(len(cluster) - 1 for cluster in clusters),
+        "largest": max(map(len, clusters)),
+        "conflicting": sum(len({label_and_split(path)[0] for path in cluster}) > 1 for cluster in clusters),
+        "across_splits": sum(len({label_and_split(path)[1] for path in cluster}) > 1 for cluster in clusters),
     }
 
 
-def test_the_rest_hangs_together(audited):
-    _, found, pairs = audited
-    assert sum(found["classes"].values()) == sum(found["original_splits"].values()) == found["images"]
-    assert found["pairs"] == {
+def test_other_counts_are_consistent(audited):
+    _, findings, pairs = audited
+    assert sum(findings["classes"].values()) == sum(findings["original_splits"].values()) == findings["images"]
+    assert findings["pairs"] == {
         kind: sum(pair["kind"] == kind for pair in pairs) for kind in ("file", "pixels", "near_duplicate")
     }
     strong = [
         (float(pair["correlation"]), float(pair["detail"])) for pair in pairs if pair["kind"] == "near_duplicate"
     ]
     assert all(
-        r >= found["search"]["correlation"] - 1e-4 and d >= found["search"]["detail"] - 1e-4 for r, d in strong
+        r >= findings["search"]["correlation"] - 1e-4 and d >= findings["search"]["detail"] - 1e-4 for r, d in strong
     )
     for pair in pairs:
-        assert told(pair["first_path"]) == (pair["first_label"], pair["first_split"])
-    clean = [split for split in found["splits"] if split["protocol"] == "clean"]
-    assert clean
-    for split in clean:
-        assert split["copies_in_training"] == split["near_duplicates_in_training"] == split["groups_in_training"] == 0
-    assert any(split["near_duplicates_in_training"] for split in found["splits"] if split["protocol"] == "published")
+        assert label_and_split(pair["first_path"]) == (pair["first_label"], pair["first_split"])
+    for split in findings["splits"]:
+        assert split["train_images"] == findings["original_splits"][split["train"]]
+        assert split["test_images"] == findings["original_splits"][split["test"]]
+        assert split["copies_in_training"] <= split["near_duplicates_in_training"] <= split["test_images"]
 
 
-def test_copies_are_those_of_a_dictionary_of_bytes(audited):
+def test_copies_equal_those_of_a_dictionary_of_bytes(audited):
     """Files by hashlib, pixels by PIL and bytes."""
-    name, found, pairs = audited
+    name, findings, pairs = audited
     files, pixels = defaultdict(set), defaultdict(set)
     with zipfile.ZipFile(archive_of(name)) as archive:
         for path in archive.namelist():
@@ -113,18 +112,22 @@ def test_copies_are_those_of_a_dictionary_of_bytes(audited):
                 pixels[image.mode, image.size, key].add(path)
     for kind, kinds in (("file", files), ("pixels", pixels)):
         repeated = [paths for paths in kinds.values() if len(paths) > 1]
-        assert found[kind]["clusters"] == len(repeated)
-        assert found[kind]["images"] == sum(map(len, repeated))
-        assert found[kind]["largest"] == max(map(len, repeated))
-        assert found[kind]["across_splits"] == sum(len({told(path)[1] for path in paths}) > 1 for paths in repeated)
-        assert found[kind]["conflicting"] == sum(len({told(path)[0] for path in paths}) > 1 for paths in repeated)
+        assert findings[kind]["clusters"] == len(repeated)
+        assert findings[kind]["images"] == sum(map(len, repeated))
+        assert findings[kind]["largest"] == max(map(len, repeated))
+        assert findings[kind]["across_splits"] == sum(
+            len({label_and_split(path)[1] for path in paths}) > 1 for paths in repeated
+        )
+        assert findings[kind]["conflicting"] == sum(
+            len({label_and_split(path)[0] for path in paths}) > 1 for paths in repeated
+        )
         ends = {frozenset((p["first_path"], p["second_path"])) for p in pairs if p["kind"] in KINDS[kind]}
         assert all(any(ends_ <= paths for paths in repeated) for ends_ in ends)
-    assert Counter(told(path)[0] for paths in files.values() for path in paths) == found["classes"]
+    assert Counter(label_and_split(path)[0] for paths in files.values() for path in paths) == findings["classes"]
 
 
-def test_near_duplicates_are_those_of_other_methods(audited):
-    """Some near-duplicates by OpenCV's own alignment (ECC, affine); of a part of the images all pairs, by plain correlation."""
+def test_near_duplicates_equal_those_of_other_methods(audited):
+    """Some pairs align by OpenCV (ECC, affine); of some images all pairs are compared, by correlation."""
     name, _, pairs = audited
     rng = np.random.default_rng(0)
     repeated = [pair for pair in pairs if pair["kind"] != "rejected"]
@@ -134,12 +137,12 @@ def test_near_duplicates_are_those_of_other_methods(audited):
     ]
     with zipfile.ZipFile(archive_of(name)) as archive:
 
-        def picture(path: str) -> np.ndarray:
+        def read_image(path: str) -> np.ndarray:
             image = PIL.Image.open(io.BytesIO(archive.read(path))).convert("L")
             return cv2.GaussianBlur(np.asarray(image.resize((128, 128), PIL.Image.Resampling.BOX)), (5, 5), 0)
 
         def ecc(pair: dict) -> float:
-            one, other = picture(pair["first_path"]), picture(pair["second_path"])
+            one, other = read_image(pair["first_path"]), read_image(pair["second_path"])
             start, stop = np.eye(2, 3, dtype=np.float32), (cv2.TERM_CRITERIA_COUNT, 60, 0)
             return cv2.findTransformECC(one, other, start, cv2.MOTION_AFFINE, stop, None, 3)[0]
 
@@ -148,9 +151,9 @@ def test_near_duplicates_are_those_of_other_methods(audited):
         some = [paths[i] for i in rng.choice(len(paths), 200, replace=False)]
         some += [repeated[i][side] for i in rng.choice(len(repeated), 20) for side in ("first_path", "second_path")]
         some = list(dict.fromkeys(some))
-        table = np.corrcoef(np.stack([picture(path).ravel() for path in some]).astype(np.float32))
-    alike = [(some[i], some[j]) for i, j in np.argwhere(np.triu(table > 0.995, 1))]
-    of = clustered(repeated)
-    assert len(alike) >= 10
-    missed = [pair for pair in alike if pair[1] not in of.get(pair[0], ())]
-    assert len(missed) <= 0.05 * len(alike), missed
+        table = np.corrcoef(np.stack([read_image(path).ravel() for path in some]).astype(np.float32))
+    similar = [(some[i], some[j]) for i, j in np.argwhere(np.triu(table > 0.995, 1))]
+    clusters = clusters_of(repeated)
+    assert len(similar) >= 10
+    missed = [pair for pair in similar if pair[1] not in clusters.get(pair[0], ())]
+    assert len(missed) <= 0.05 * len(similar), missed

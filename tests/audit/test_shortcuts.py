@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medgrid.audit.shortcuts import ASKED, NEAREST, SIDE, nearest, shortcuts, shrunk, some
+from medgrid.audit.shortcuts import NEAREST, shortcuts
+from medgrid.data.nearest_thumbnail import shrink
 
 
 def images_of(count: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -16,14 +17,6 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(4)
 
 
-def test_the_nearest_are_those_of_numpy(rng):
-    thumbnails = rng.integers(0, 255, (60, 64, 64)).astype(np.uint8)
-    train, test = np.arange(0, 60, 2), np.arange(1, 60, 2)
-    small = thumbnails.reshape(60, SIDE, 4, SIDE, 4).mean((2, 4))
-    distance = ((small[test][:, None] - small[train][None]) ** 2).sum((2, 3))
-    assert nearest(shrunk(thumbnails), train, test).tolist() == train[distance.argmin(1)].tolist()
-
-
 @pytest.mark.parametrize(
     ("column", "values", "name"),
     [
@@ -33,36 +26,29 @@ def test_the_nearest_are_those_of_numpy(rng):
         ("width", ["400", "500"], "width and height"),
     ],
 )
-def test_what_tells_the_class_is_found(rng, column, values, name):
+def test_a_feature_that_predicts_the_class_is_reported(rng, column, values, name):
     images = images_of(300, rng)
     images[column] = np.where(images["label"] == "a", *values)
-    found = shortcuts(images, shrunk(rng.integers(0, 255, (300, 64, 64)).astype(np.uint8)))
-    assert found[name] == found["all of these"] == 1
+    accuracies = shortcuts(images, shrink(rng.integers(0, 255, (300, 64, 64)).astype(np.uint8)))
+    assert accuracies[name] == accuracies["all of these"] == 1
     others = {"colour mode", "file format", "file size", "mean brightness", NEAREST} - {name}
-    assert all(0.35 < found[other] < 0.65 for other in others)
+    assert all(0.35 < accuracies[other] < 0.65 for other in others)
 
 
-def test_copies_do_not_tell_each_other_s_class(rng):
-    """Random labels: one picture in both of two folds would be recognised."""
-    pictures = rng.integers(0, 255, (100, 64, 64)).astype(np.uint8)
+def test_copies_do_not_predict_each_other_s_class(rng):
+    """Labels are random: an image in two folds would be recognised."""
+    thumbnails = rng.integers(0, 255, (100, 64, 64)).astype(np.uint8)
     images = images_of(100, rng)
     twice = pd.concat([images, images], ignore_index=True)
-    small = shrunk(np.concatenate([pictures, pictures]))
+    small = shrink(np.concatenate([thumbnails, thumbnails]))
     assert 0.3 < shortcuts(twice, small)[NEAREST] < 0.7
     assert shortcuts(twice.assign(cluster=range(200)), small)[NEAREST] > 0.7
 
 
-def test_nothing_is_reported_where_there_is_nothing_to_tell_apart(rng):
+def test_without_two_classes_in_several_clusters_there_are_no_shortcuts(rng):
     images = images_of(20, rng)
-    small = shrunk(rng.integers(0, 255, (20, 64, 64)).astype(np.uint8))
+    small = shrink(rng.integers(0, 255, (20, 64, 64)).astype(np.uint8))
     assert shortcuts(images.assign(label="a"), small) == {}
-    # a class in one cluster alone cannot be in two folds
+    # a class that is a single cluster cannot be in two folds
     assert shortcuts(images.assign(label=["a"] * 19 + ["b"]), small) == {}
     assert shortcuts(images[:0], small[:0]) == {}
-
-
-def test_many_are_asked_by_a_fixed_sample():
-    rows = np.arange(3 * ASKED)
-    assert len(set(some(rows, ASKED))) == ASKED
-    assert (some(rows, ASKED) == some(rows, ASKED)).all()
-    assert (some(rows, len(rows)) == rows).all()

@@ -1,4 +1,4 @@
-"""Planted truths: altered copies among pictures that have none are found, and nothing else is."""
+"""Altered copies among images without near-duplicates are detected, and nothing else is."""
 
 import io
 
@@ -6,9 +6,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from medgrid.data.alignment import candidates, correlations, signatures
-from medgrid.data.clusters import THRESHOLDS
-from medgrid.data.synthetic import _head
+from medgrid.data.alignment import correlations
+from medgrid.data.candidates import find_candidates, signatures
+from medgrid.data.clusters import NEAR_DUPLICATE_CORRELATIONS
+from medgrid.data.synthetic import draw_head
 from medgrid.data.thumbnails import SIZE, thumbnail
 
 SUBJECTS, SIDE = 120, 160
@@ -27,8 +28,8 @@ def cropped(image: PIL.Image.Image, left: float, top: float, right: float, botto
     )
 
 
-def brightened(image: PIL.Image.Image, gain: float, more: float) -> PIL.Image.Image:
-    return PIL.Image.fromarray((np.asarray(image) * gain + more).clip(0, 255).astype(np.uint8))
+def brightened(image: PIL.Image.Image, gain: float, offset: float) -> PIL.Image.Image:
+    return PIL.Image.fromarray((np.asarray(image) * gain + offset).clip(0, 255).astype(np.uint8))
 
 
 ALTERED = {
@@ -43,32 +44,32 @@ ALTERED = {
 
 @pytest.fixture(scope="module")
 def heads() -> list[PIL.Image.Image]:
-    """One picture each of many subjects, with noise of their own."""
+    """One image of each of many subjects, with independent noise."""
     rng = np.random.default_rng(7)
-    images = [_head(rng, SIDE, subject) + rng.normal(0, 0.02, (SIDE, SIDE)) for subject in range(SUBJECTS)]
+    images = [draw_head(rng, SIDE, subject) + rng.normal(0, 0.02, (SIDE, SIDE)) for subject in range(SUBJECTS)]
     return [PIL.Image.fromarray((image * 200).clip(0, 255).astype(np.uint8)) for image in images]
 
 
 @pytest.mark.parametrize("kind", ALTERED)
-def test_altered_copies_are_found_and_nothing_else(heads, kind):
+def test_altered_copies_are_detected_and_nothing_else(heads, kind):
     altered = [ALTERED[kind](head) for head in heads[::4]]
     images = np.stack([thumbnail(image) for image in (*heads, *altered)])
-    pairs = candidates(signatures(images)).pairs
-    near_duplicates = pairs[(correlations(images, pairs) >= THRESHOLDS).all(1)]
-    planted = {(subject, SUBJECTS + place) for place, subject in enumerate(range(0, SUBJECTS, 4))}
+    pairs = find_candidates(signatures(images)).pairs
+    near_duplicates = pairs[(correlations(images, pairs) >= NEAR_DUPLICATE_CORRELATIONS).all(1)]
+    planted = {(subject, SUBJECTS + i) for i, subject in enumerate(range(0, SUBJECTS, 4))}
     assert set(map(tuple, near_duplicates)) == planted
 
 
-def test_alignment_undoes_a_crop_that_correlation_alone_does_not_survive(heads):
+def test_a_cropped_copy_correlates_only_after_alignment(heads):
     images = np.stack([thumbnail(heads[0]), thumbnail(cropped(heads[0], 0.05, 0.0, 0.0, 0.05))])
     plain = np.corrcoef(images.reshape(2, -1))[0, 1]
     (aligned, detail), *_ = correlations(images, np.array([[0, 1]]))
-    assert plain < 0.95 < THRESHOLDS[0] < aligned
-    assert detail > THRESHOLDS[1]
+    assert plain < 0.95 < NEAR_DUPLICATE_CORRELATIONS[0] < aligned
+    assert detail > NEAR_DUPLICATE_CORRELATIONS[1]
 
 
-def test_thumbnails_take_any_size_and_mode():
+def test_thumbnails_of_any_size_and_mode():
     for mode, size in (("L", (500, 300)), ("RGB", (20, 31)), ("RGBA", (64, 64)), ("I;16", (80, 80))):
-        made = thumbnail(PIL.Image.new(mode, size))
-        assert made.shape == (SIZE, SIZE)
-        assert made.dtype == np.uint8
+        grey = thumbnail(PIL.Image.new(mode, size))
+        assert grey.shape == (SIZE, SIZE)
+        assert grey.dtype == np.uint8

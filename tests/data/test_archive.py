@@ -10,7 +10,7 @@ from medgrid.utils.errors import MedgridError
 SHELL = r"find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
 
 
-def test_digest_is_what_the_shell_says(archive, tmp_path):
+def test_digest_equals_that_of_the_shell(archive, tmp_path):
     zipfile.ZipFile(archive).extractall(tmp_path)
     (tmp_path / "Zebra").mkdir()
     (tmp_path / "Zebra" / "a b.txt").write_text("spaces and capitals")
@@ -26,7 +26,7 @@ def test_zip_folder_and_repacked_zip_agree(archive, tmp_path):
     assert content_digest(archive) == content_digest(tmp_path / "folder") == content_digest(tmp_path / "again.zip")
 
 
-def test_damaged_archives_are_named(archive, tmp_path):
+def test_damaged_archives_are_errors_with_their_names(archive, tmp_path):
     cut = tmp_path / "cut.zip"
     cut.write_bytes(archive.read_bytes()[:5000])
     with pytest.raises(MedgridError, match="cut.zip is not a zip archive"):
@@ -40,7 +40,7 @@ def test_damaged_archives_are_named(archive, tmp_path):
         content_digest(tmp_path / "none.zip")
 
 
-def test_names_that_no_zip_can_hold_are_reported(tmp_path):
+def test_file_names_that_are_not_utf_8_are_errors(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "caf\udce9.png").write_bytes(b"")
@@ -48,11 +48,11 @@ def test_names_that_no_zip_can_hold_are_reported(tmp_path):
         zip_folder(folder, tmp_path / "a.zip")
 
 
-def test_an_archive_under_a_password_is_reported(tmp_path):
+def test_an_encrypted_archive_is_an_error(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a.png", b"x")
     content = bytearray((tmp_path / "a.zip").read_bytes())
-    content[6] |= 1  # the flag of the member, and of its entry in the directory
+    content[6] |= 1  # the encryption flag of the file, and of its entry in the directory
     content[content.index(b"PK\x01\x02") + 8] |= 1
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(MedgridError, match="a.zip cannot be read: .*password.*; unpack it"):

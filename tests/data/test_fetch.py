@@ -34,9 +34,9 @@ def files(folder) -> list[str]:
     return [path.name for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
-def from_kaggle(server, tmp_path, wanted, known=False):
+def from_kaggle(server, tmp_path, declared, known=False):
     target = tmp_path / "archives" / "phantoms.zip"
-    result = medgrid("fetch", json.dumps(wanted), str(target), env=environment(server, tmp_path, known))
+    result = medgrid("fetch", json.dumps(declared), str(target), env=environment(server, tmp_path, known))
     return target, result
 
 
@@ -46,7 +46,7 @@ def test_a_data_set_comes_without_credentials(archive, standin, tmp_path):
     assert result.returncode == 0, result.stderr
     assert content_digest(target) == content_digest(archive)
     assert files(target.parent) == ["phantoms.zip"]
-    assert "Declare it" not in result.stderr
+    assert "Set it as" not in result.stderr
 
 
 def test_what_kaggle_delivers_is_taken_and_its_digest_reported(archive, standin, tmp_path):
@@ -54,7 +54,7 @@ def test_what_kaggle_delivers_is_taken_and_its_digest_reported(archive, standin,
     target, result = from_kaggle(server, tmp_path, settings(archive, sha256=None))
     assert result.returncode == 0, result.stderr
     assert content_digest(target) == content_digest(archive)
-    assert f"{HANDLE} has the digest\n  {content_digest(archive)}\n" in result.stderr
+    assert f"content digest of Kaggle's {HANDLE} is\n  {content_digest(archive)}\n" in result.stderr
     assert "datasets.phantoms.sha256" in result.stderr
 
 
@@ -68,7 +68,7 @@ def test_a_cut_transfer_resumes(standin, tmp_path):
     target, result = from_kaggle(server, tmp_path, settings(large))
     assert result.returncode == 0, result.stderr
     assert content_digest(target) == content_digest(large)
-    starts = [int(wanted.removeprefix("bytes=")[:-1]) for _, _, wanted in server.requests if wanted]
+    starts = [int(value.removeprefix("bytes=")[:-1]) for _, _, value in server.requests if value]
     assert len(starts) == 2
     assert 0 < starts[0] < starts[1] < 8_000_000
 
@@ -86,7 +86,7 @@ def test_other_content_is_refused_and_nothing_placed(archive, standin, tmp_path)
     server = standin(archive.read_bytes())
     target, result = from_kaggle(server, tmp_path, settings(archive, sha256="0" * 64))
     assert result.returncode == 1
-    assert "is not what params.yaml declares" in result.stderr
+    assert "does not have the content that params.yaml declares" in result.stderr
     assert content_digest(archive) in result.stderr
     assert "Traceback" not in result.stderr
     assert files(target.parent) == []
@@ -110,7 +110,7 @@ def test_competition_rules_are_explained(archive, standin, tmp_path):
     server.statuses = [403]
     _, result = from_kaggle(server, tmp_path, settings(archive, "cancer-detection"), known=True)
     assert result.returncode == 1
-    assert "its rules must be accepted first" in result.stderr
+    assert "its rules must be accepted once" in result.stderr
     assert "https://www.kaggle.com/competitions/cancer-detection/rules" in result.stderr
     assert "Traceback" not in result.stderr
 
@@ -158,7 +158,7 @@ def test_without_a_network_there_is_one_attempt(archive, standin, closed_port, t
     assert result.returncode == 1
     assert f"no connection to localhost through the proxy 127.0.0.1:{closed_port}" in result.stderr
     assert "Connection refused" in result.stderr
-    assert "--config mirror=DIR at a folder that holds phantoms.zip" in result.stderr
+    assert "--config mirror=DIR to a folder that contains phantoms.zip" in result.stderr
     assert "attempt" not in result.stderr
     assert "Traceback" not in result.stderr
     assert files(target.parent) == []
@@ -187,16 +187,16 @@ def test_an_unknown_handle_is_named(archive, standin, tmp_path):
 def test_a_mirror_stands_in(archive, tmp_path):
     mirror = tmp_path / "mirror"
     mirror.mkdir()
-    with pytest.raises(MedgridError, match=r"has no phantoms.zip \(it holds no zip at all\)"):
+    with pytest.raises(MedgridError, match=r"has no phantoms.zip \(it contains no zip files\)"):
         fetch(settings(archive), str(tmp_path / "a.zip"), str(mirror))
     (mirror / "phantoms.zip").write_bytes(archive.read_bytes())
     fetch(settings(archive), str(tmp_path / "a.zip"), str(mirror))
     assert (tmp_path / "a.zip").read_bytes() == archive.read_bytes()
-    with pytest.raises(MedgridError, match="is not what params.yaml declares"):
+    with pytest.raises(MedgridError, match="does not have the content that params.yaml declares"):
         fetch(settings(archive, sha256="0" * 64), str(tmp_path / "b.zip"), str(mirror))
     assert not (tmp_path / "b.zip").exists()
     (mirror / "phantoms.zip").write_bytes(archive.read_bytes()[:5000])
-    with pytest.raises(MedgridError, match=r"mirror/phantoms.zip is not a zip archive, or was cut off"):
+    with pytest.raises(MedgridError, match=r"mirror/phantoms.zip is not a zip archive, or is truncated"):
         fetch(settings(archive), str(tmp_path / "b.zip"), str(mirror))
     with pytest.raises(MedgridError, match="is not a folder"):
         fetch(settings(archive), str(tmp_path / "b.zip"), str(tmp_path / "nowhere"))
@@ -205,54 +205,54 @@ def test_a_mirror_stands_in(archive, tmp_path):
 def test_a_mirror_s_copy_must_be_declared(archive, tmp_path):
     """A re-encoded copy has the same name as the original."""
     (tmp_path / "phantoms.zip").write_bytes(archive.read_bytes())
-    with pytest.raises(MedgridError, match=r"datasets.phantoms.sha256 does not say which") as refused:
+    with pytest.raises(MedgridError, match=r"datasets.phantoms.sha256 is not set") as refused:
         fetch(settings(archive, sha256=None), str(tmp_path / "a.zip"), str(tmp_path))
     assert content_digest(archive) in str(refused.value)
     assert not (tmp_path / "a.zip").exists()
 
 
 @pytest.fixture
-def own(archive, tmp_path):
-    """A user's folder, with a file from a device that does not know the time."""
+def scans(archive, tmp_path):
+    """A local folder; the time of one file is before 1980, which zips cannot hold."""
     folder = tmp_path / "my scans"
     zipfile.ZipFile(archive).extractall(folder)
     os.utime(next(path for path in folder.rglob("*.jpg")), (0, 0))
     return folder
 
 
-def test_a_folder_of_one_s_own_becomes_a_verified_zip(archive, own, tmp_path):
-    target = tmp_path / "archives" / "own.zip"
-    wanted = settings(archive, kaggle=None)
-    result = medgrid("fetch", json.dumps(wanted), str(target), f"--folder={own}")
+def test_a_local_folder_becomes_a_verified_zip(archive, scans, tmp_path):
+    target = tmp_path / "archives" / "local.zip"
+    declared = settings(archive, kaggle=None)
+    result = medgrid("fetch", json.dumps(declared), str(target), f"--folder={scans}")
     assert result.returncode == 0, result.stderr
     assert content_digest(target) == content_digest(archive)
     assert zipfile.is_zipfile(target)
-    (own / "Training" / "glioma" / "new.jpg").write_bytes(b"x")
-    with pytest.raises(MedgridError, match="my scans is not what params.yaml declares") as refused:
-        fetch(wanted, str(tmp_path / "other.zip"), folder=str(own))
-    assert content_digest(own) in str(refused.value)
+    (scans / "Training" / "glioma" / "new.jpg").write_bytes(b"x")
+    with pytest.raises(MedgridError, match="my scans does not have the content that params.yaml declares") as refused:
+        fetch(declared, str(tmp_path / "other.zip"), folder=str(scans))
+    assert content_digest(scans) in str(refused.value)
     assert not (tmp_path / "other.zip").exists()
 
 
-def test_a_zip_of_one_s_own_is_copied(archive, tmp_path):
-    # a mirror stands in for downloads only
-    fetch(settings(archive, kaggle=None), str(tmp_path / "own.zip"), "/nowhere", str(archive))
-    assert (tmp_path / "own.zip").read_bytes() == archive.read_bytes()
+def test_a_local_zip_is_copied(archive, tmp_path):
+    # mirrors are for downloads only
+    fetch(settings(archive, kaggle=None), str(tmp_path / "local.zip"), "/nowhere", str(archive))
+    assert (tmp_path / "local.zip").read_bytes() == archive.read_bytes()
     with pytest.raises(MedgridError, match=r"datasets.phantoms.folder: .*nothing does not exist"):
         fetch(settings(archive, kaggle=None), str(tmp_path / "b.zip"), folder=str(tmp_path / "nothing"))
 
 
-def test_a_home_folder_may_be_written_with_a_tilde(archive, own, tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(own.parent))
-    fetch(settings(archive, kaggle=None), str(tmp_path / "own.zip"), folder="~/my scans")
-    assert content_digest(tmp_path / "own.zip") == content_digest(archive)
+def test_a_home_folder_may_be_written_with_a_tilde(archive, scans, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(scans.parent))
+    fetch(settings(archive, kaggle=None), str(tmp_path / "local.zip"), folder="~/my scans")
+    assert content_digest(tmp_path / "local.zip") == content_digest(archive)
 
 
 def test_phantoms_come_with_their_table(tmp_path):
     synthetic = {"template": "train/{id}.png", "formats": ["png"], "images": 20, "size": 32, "duplicates": 0}
-    wanted = {
+    declared = {
         "dataset": "phantoms", "kaggle": None, "sha256": None, "synthetic": synthetic, "classes": ["a", "b"],
         "labels": {"file": "labels.csv", "values": {"0": "a", "1": "b"}},
     }  # fmt: skip
-    fetch(wanted, str(tmp_path / "phantoms.zip"))
+    fetch(declared, str(tmp_path / "phantoms.zip"))
     assert "labels.csv" in zipfile.ZipFile(tmp_path / "phantoms.zip").namelist()

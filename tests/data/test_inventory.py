@@ -100,7 +100,7 @@ def test_labels_must_be_the_declared_ones(odd, tmp_path):
             write_inventory(OPEN | {"classes": classes}, str(odd), str(tmp_path / "x.csv"))
     with pytest.raises(MedgridError, match="matches none of the 10 files"):
         write_inventory(OPEN | {"images": "^(?P<label>no)$"}, str(odd), str(tmp_path / "x.csv"))
-    with pytest.raises(MedgridError, match="datasets.odd.images: its group label finds nothing in "):
+    with pytest.raises(MedgridError, match="datasets.odd.images: its group label is empty for "):
         write_inventory(OPEN | {"images": r"(?P<label>no)?\.\w+$"}, str(odd), str(tmp_path / "x.csv"))
 
 
@@ -193,9 +193,9 @@ def test_labels_come_from_the_archive_s_table(patches, tmp_path, capsys):
 def test_ids_are_held_against_the_pixels(patches, tmp_path, capsys):
     matches = inventory_of(patches, tmp_path).set_index("id")["id_matches"]
     assert matches.to_dict() == {sha1(rgb(0)): "yes", sha1(rgb(1)): "no", sha1(rgb(2)): "yes", sha1(rgb(3)): ""}
-    said = capsys.readouterr().err
-    assert "the ids of 1 of 4 images are not the sha1 of their pixels" in said
-    assert f"train/{sha1(rgb(1))}.tif" in said
+    printed = capsys.readouterr().err
+    assert "the ids of 1 of 4 images are not the sha1 of their pixels" in printed
+    assert f"train/{sha1(rgb(1))}.tif" in printed
     assert set(inventory_of(patches, tmp_path, ids=None)["id_matches"]) == {""}
 
 
@@ -225,7 +225,7 @@ def test_an_id_without_an_image_is_reported(patches, tmp_path, capsys):
         (b"", {}, r"labels.id: labels.csv has no column id \(its columns: none\)"),
         (b"id,label\na,1\na,0\n", {}, "gives a two classes, tumour and normal"),
         (b"id,label\n\xff,1\n", {}, "labels.csv is not a CSV in UTF-8"),
-        (b"", {"file": "other.csv"}, r"the archive has no other.csv \(it holds labels.csv\)"),
+        (b"", {"file": "other.csv"}, r"the archive has no other.csv \(it contains labels.csv\)"),
         (None, {"values": {}}, "classes lacks 0, 1, which the archive has"),
     ],
 )

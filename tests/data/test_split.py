@@ -1,16 +1,19 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from medgrid.data import split
-from medgrid.data.split import clusters, most_frequent_labels
+from medgrid.data.clusters import cluster_ids_with_groups
+from medgrid.data.split import most_frequent_labels
 from medgrid.utils.errors import MedgridError
 
 SETTINGS = {"protocol": "clean", "test": 0.3, "validation": 0.2, "use": None, "balanced": False, "seed": 42}
 
 
 def copies(images: pd.DataFrame) -> pd.DataFrame:
-    """Pairs with the same pixels, as an audit finds them."""
+    """Pairs with the same pixels, as `find_pairs` returns them."""
     pairs = []
     for rows in images.groupby("pixels_sha256").indices.values():
         pairs += [(rows[0], row, "pixels") for row in rows[1:]]
@@ -18,8 +21,9 @@ def copies(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def assign(images: pd.DataFrame, settings: dict, near_duplicates: list[tuple[int, int]] = ()) -> pd.DataFrame:
-    found = pd.DataFrame([(*pair, "near_duplicate") for pair in near_duplicates], columns=["first", "second", "kind"])
-    return split.assign(images, settings, pd.concat([copies(images), found]))
+    rows = [(*pair, "near_duplicate") for pair in near_duplicates]
+    pairs = pd.concat([copies(images), pd.DataFrame(rows, columns=["first", "second", "kind"])])
+    return split.assign(images, settings, pairs)
 
 
 def write_split(settings: dict, inventory: str, target: str) -> None:
@@ -51,10 +55,10 @@ def test_clusters_chain_over_pixels_and_groups():
         [("1", "a", "p"), ("2", "a", "q"), ("3", "b", "q"), ("4", "", "r"), ("5", "", "r"), ("6", "", "s")],
         columns=["path", "group", "pixels_sha256"],
     )
-    assert clusters(table, copies(table)).tolist() == [0, 0, 0, 1, 1, 2]
+    assert cluster_ids_with_groups(table, copies(table)).tolist() == [0, 0, 0, 1, 1, 2]
 
 
-def test_clean_keeps_copies_and_groups_on_one_side(images):
+def test_clean_keeps_copies_and_groups_in_one_part(images):
     assert images["pixels_sha256"].duplicated().any()
     table = assign(images, SETTINGS)
     assert (table.groupby("pixels_sha256")["part"].nunique() == 1).all()
@@ -62,29 +66,29 @@ def test_clean_keeps_copies_and_groups_on_one_side(images):
     assert set(table["part"]) == {"train", "validation", "test"}
 
 
-def test_published_deals_out_single_images(images):
+def test_published_assigns_single_images(images):
     table = assign(images, SETTINGS | {"protocol": "published"})
-    # what the studies did: groups are torn apart
+    # as the studies did: groups are in several parts
     assert (table.groupby("group")["part"].nunique() > 1).any()
     counts = table["part"].value_counts()
     assert counts["test"] == round(0.3 * len(images))
 
 
-def test_counts_are_met_exactly_where_images_stand_alone():
+def test_counts_are_exact_where_every_image_is_a_cluster():
     table = assign(many(7023), SETTINGS | {"test": 2023, "validation": 1000})
     assert table["part"].value_counts().to_dict() == {"train": 4000, "test": 2023, "validation": 1000}
     shares = table.groupby("part")["label"].value_counts(normalize=True).unstack()
     assert ((shares - [0.25, 0.5, 0.25]).abs() < 0.002).all(axis=None)
 
 
-def test_the_seed_decides():
+def test_the_split_depends_on_the_seed_only():
     one, same, other = (assign(many(200), SETTINGS | {"seed": s})["part"] for s in (1, 1, 2))
     assert (one == same).all()
     assert (one != other).any()
 
 
 @pytest.mark.parametrize("change", [{"test": 500}, {"test": 150, "validation": 60}])
-def test_sizes_that_cannot_be_had(change):
+def test_sizes_that_leave_no_training_images(change):
     with pytest.raises(MedgridError, match="leave none of 200 to train on"):
         assign(many(200), SETTINGS | change)
 
@@ -97,12 +101,12 @@ def test_rows_number_the_readable_images(inventory, images, tmp_path):
 
 
 def test_the_test_images_may_validate_too(images):
-    own = assign(images, SETTINGS | {"protocol": "published"})
+    usual = assign(images, SETTINGS | {"protocol": "published"})
     table = assign(images, SETTINGS | {"protocol": "published", "validation": "test"})
     parts = table.groupby("part")["path"].apply(list)
-    assert parts["validation"] == parts["test"] == own["path"][own["part"] == "test"].tolist()
+    assert parts["validation"] == parts["test"] == usual["path"][usual["part"] == "test"].tolist()
     assert sorted(parts["train"] + parts["test"]) == sorted(images["path"])
-    # an image's two rows stand together, and have one index
+    # both rows of an image are adjacent and have the same index
     assert table.index.is_monotonic_increasing
     assert (table["path"] == images["path"].loc[table.index]).all()
 
@@ -115,12 +119,12 @@ def test_the_clean_protocol_keeps_clusters_where_test_images_validate(images):
     assert set(table["path"][table["part"] == "validation"]) == set(table["path"][table["part"] == "test"])
 
 
-def test_sizes_that_cannot_be_had_where_test_images_validate():
+def test_sizes_that_leave_no_training_images_where_test_images_validate():
     with pytest.raises(MedgridError, match="200 test images leave none of 200 to train on"):
         assign(many(200), SETTINGS | {"test": 200, "validation": "test"})
 
 
-def test_balanced_classes_are_as_many_as_the_smallest():
+def test_balanced_classes_have_the_size_of_the_smallest():
     table = assign(many(400), SETTINGS | {"protocol": "published", "test": 60, "validation": 30, "balanced": True})
     counts = table.groupby(["part", "label"]).size().unstack()
     assert counts.to_dict("index") == {
@@ -132,12 +136,12 @@ def test_balanced_classes_are_as_many_as_the_smallest():
     assert table["path"].tolist() == [f"{i}.png" for i in table.index]
 
 
-def test_what_is_left_out_is_random_and_seeded():
+def test_images_are_left_out_at_random_by_the_seed():
     def left_out(seed: int) -> set:
         return set(range(400)) - set(assign(many(400), SETTINGS | {"balanced": True, "seed": seed}).index)
 
     assert left_out(1) == left_out(1) != left_out(2)
-    # of 200 in the larger class, not the first nor the last hundred
+    # of the 200 images of the largest class, neither the first nor the last hundred
     assert len(left_out(1)) == 100
     assert 25 < len([i for i in left_out(1) if i < 200]) < 75
 
@@ -150,48 +154,48 @@ def test_balanced_and_clean_keeps_clusters_whole():
     assert (table.groupby("cluster")["part"].nunique() == 1).all()
 
 
-def test_images_that_a_left_out_one_ties_together_stay_on_one_side():
-    """Patients p and q share one image's pixels; whether that image is drawn must not matter."""
+def test_images_that_a_left_out_one_connects_stay_in_one_part():
+    """Patients p and q have copies of one image; their cluster does not depend on whether it is drawn."""
     rows = [(f"{who}{i}", "a", who, f"{who}{i}") for who in "pq" for i in range(4)]
     rows += [("pq", "a", "p", "q0")]
     rows += [(f"r{i}", "a", f"r{i}", f"r{i}") for i in range(8)] + [(f"b{i}", "b", "", f"b{i}") for i in range(12)]
     table = pd.DataFrame(rows, columns=["path", "label", "group", "pixels_sha256"])
-    without_tie = 0
+    without_link = 0
     for seed in range(8):
-        parted = assign(table, SETTINGS | {"balanced": True, "seed": seed})
-        without_tie += "pq" not in set(parted["path"])
-        assert parted["part"][parted["group"].isin(["p", "q"])].nunique() == 1
-    assert without_tie
+        assigned = assign(table, SETTINGS | {"balanced": True, "seed": seed})
+        without_link += "pq" not in set(assigned["path"])
+        assert assigned["part"][assigned["group"].isin(["p", "q"])].nunique() == 1
+    assert without_link
 
 
 def test_images_without_a_label_never_train(tmp_path):
-    table = many(60)
-    table.loc[::3, "label"] = ""
-    table = table.assign(error="").reset_index(drop=True)
-    table.loc[[0, 7], "error"] = "broken"
-    table.to_csv(tmp_path / "inventory.csv", index=False)
+    inventory = many(60)
+    inventory.loc[::3, "label"] = ""
+    inventory = inventory.assign(error="").reset_index(drop=True)
+    inventory.loc[[0, 7], "error"] = "broken"
+    inventory.to_csv(tmp_path / "inventory.csv", index=False)
+    # rows count all images that decode
+    readable = [path for path in inventory["path"] if path not in ("0.png", "7.png")]
     for changes in ({}, {"protocol": "published", "validation": "test"}, {"balanced": True}):
         write_split(SETTINGS | changes, str(tmp_path / "inventory.csv"), str(tmp_path / "split.csv"))
-        made = pd.read_csv(tmp_path / "split.csv", keep_default_na=False)
-        unlabelled = made[made["part"] == "unlabelled"]
+        table = pd.read_csv(tmp_path / "split.csv", keep_default_na=False)
+        unlabelled = table[table["part"] == "unlabelled"]
         assert unlabelled["path"].tolist() == [f"{i}.png" for i in range(3, 60, 3)]
         assert set(unlabelled["label"]) == {""}
-        assert set(made["label"][made["part"] != "unlabelled"]) == {"a", "b", "c"}
-        # rows count all images that decode
-        readable = [path for path in table["path"] if path not in ("0.png", "7.png")]
-        assert [readable[row] for row in made["row"]] == made["path"].tolist()
+        assert set(table["label"][table["part"] != "unlabelled"]) == {"a", "b", "c"}
+        assert [readable[row] for row in table["row"]] == table["path"].tolist()
 
 
-def test_the_split_says_what_it_did(inventory, tmp_path, capsys):
+def test_the_sizes_of_parts_are_printed(inventory, tmp_path, capsys):
     settings = SETTINGS | {"test": 12, "validation": 8, "balanced": True, "protocol": "published"}
     write_split(settings, str(inventory), str(tmp_path / "split.csv"))
     counts = pd.read_csv(inventory, keep_default_na=False).query("error == ''")["label"].value_counts()
     left_out = int((counts - counts.min()).sum())
-    assert f"12 test; {left_out} left out" in capsys.readouterr().out
+    assert re.search(rf"12 test; {left_out} left out; \d+ test images have a near-duplicate", capsys.readouterr().out)
 
 
-def test_a_cluster_s_label_is_its_most_frequent_one():
-    """As pandas' own mode says, which takes minutes on a hundred thousand clusters."""
+def test_the_label_of_a_cluster_is_its_most_frequent_one():
+    """As by pandas' mode, which takes minutes for a hundred thousand clusters."""
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"cluster": rng.integers(0, 30, 200), "label": rng.choice(list("abc"), 200)})
     expected = table.groupby("cluster")["label"].agg(lambda labels: labels.mode().iloc[0])
@@ -200,16 +204,16 @@ def test_a_cluster_s_label_is_its_most_frequent_one():
 
 @pytest.mark.parametrize("protocol", ["clean", "published"])
 @pytest.mark.parametrize(("use", "count"), [(80, 80), (0.25, 100)])
-def test_a_share_of_the_images_may_do(protocol, use, count):
+def test_a_share_of_the_images_may_be_used(protocol, use, count):
     table = assign(many(400), SETTINGS | {"protocol": protocol, "use": use})
     assert len(table) == count
     assert table["label"].value_counts().to_dict() == {"b": count / 2, "a": count / 4, "c": count / 4}
-    # the index still goes with its image: it becomes the row of the tensors
+    # the index of an image does not change: it becomes the row of the tensors
     assert (table["path"] == [f"{i}.png" for i in table.index]).all()
 
 
-def test_patients_named_by_numbers_and_words_stay_whole(tmp_path):
-    """So many lines that a reader guesses types piece by piece: patient 7 is one patient throughout."""
+def test_patients_named_by_numbers_and_words_stay_in_one_part(tmp_path):
+    """So many lines that pandas would guess types chunk by chunk: patient 7 is one patient in all of them."""
     count = 300_000
     patients = [i // 3 % (count // 6) for i in range(count)]  # each in the first half and in the second
     table = many(count).assign(error="", label=["ab"[patient % 2] for patient in patients], group=patients)
@@ -217,8 +221,8 @@ def test_patients_named_by_numbers_and_words_stay_whole(tmp_path):
     table.loc[table.index[-1], "group"] = "x1"
     table.to_csv(tmp_path / "inventory.csv", index=False)
     write_split(SETTINGS, str(tmp_path / "inventory.csv"), str(tmp_path / "split.csv"))
-    made = pd.read_csv(tmp_path / "split.csv")
-    assert made["part"].groupby(table["group"]).nunique().max() == 1
+    parts = pd.read_csv(tmp_path / "split.csv")["part"]
+    assert parts.groupby(table["group"]).nunique().max() == 1
 
 
 def test_classes_named_by_numbers_keep_their_names(tmp_path):
@@ -230,7 +234,7 @@ def test_classes_named_by_numbers_keep_their_names(tmp_path):
 def test_every_class_is_in_every_part(tmp_path):
     rare = many(203).assign(error="", label=["a"] * 100 + ["b"] * 100 + ["c"] * 3)
     rare.to_csv(tmp_path / "inventory.csv", index=False)
-    with pytest.raises(MedgridError, match="of the 3 images of class c none is for (validation|test); change"):
+    with pytest.raises(MedgridError, match="none of the 3 images of class c is in part (validation|test); change"):
         write_split(
             SETTINGS | {"test": 0.05, "validation": 0.05},
             str(tmp_path / "inventory.csv"),
@@ -243,35 +247,34 @@ def test_near_duplicates_chain_with_copies_and_groups():
     table = many(400)
     table.loc[[1, 300], "group"] = "patient"
     table.loc[[2, 301], "pixels_sha256"] = "same"
-    parted = assign(table, SETTINGS, near_duplicates=[(0, 1), (300, 2), (301, 5)])
-    assert parted.loc[[0, 1, 2, 5, 300, 301], "cluster"].nunique() == 1
-    assert parted["cluster"].nunique() == 400 - 5
+    assigned = assign(table, SETTINGS, near_duplicates=[(0, 1), (300, 2), (301, 5)])
+    assert assigned.loc[[0, 1, 2, 5, 300, 301], "cluster"].nunique() == 1
+    assert assigned["cluster"].nunique() == 400 - 5
 
 
 @pytest.mark.parametrize("protocol", ["published", "clean"])
-def test_what_is_tested_says_whether_training_shows_it(protocol):
-    """By brute force over all pairs."""
+def test_near_duplicates_in_training_equal_those_of_brute_force(protocol):
     rng = np.random.default_rng(3)
     table = many(300)
     table.loc[:59, "pixels_sha256"] = [f"p{i // 2}" for i in range(60)]
     near_duplicates = [(int(a), int(a) + 1) for a in rng.choice(np.arange(60, 298), 60, replace=False)]
-    parted = assign(table, SETTINGS | {"protocol": protocol}, near_duplicates=near_duplicates)
+    assigned = assign(table, SETTINGS | {"protocol": protocol}, near_duplicates=near_duplicates)
     same = np.eye(300, dtype=bool)
     for a, b in [*near_duplicates, *((i, i + 1) for i in range(0, 60, 2))]:
         same[a, b] = same[b, a] = True
-    for _ in range(9):  # what one image ties to two others is one picture of three
+    for _ in range(9):  # near-duplicates chain
         same = (same.astype(int) @ same) > 0
-    train = (parted["part"] == "train").to_numpy()
+    train = (assigned["part"] == "train").to_numpy()
     expected = {i: ("" if train[i] else "yes" if (same[i] & train).any() else "no") for i in range(300)}
-    assert parted["near_duplicate"].to_dict() == expected
+    assert assigned["near_duplicate"].to_dict() == expected
     assert ("yes" in expected.values()) == (protocol == "published")
 
 
-def test_unlabelled_images_and_validating_test_images_have_their_say(images):
+def test_near_duplicates_of_unlabelled_images_and_of_test_images_that_validate(images):
     table = images.copy()
     table.loc[::7, "label"] = ""
-    parted = assign(table, SETTINGS | {"protocol": "published", "validation": "test"})
-    assert set(parted.loc[parted["part"].isin(["train", "unlabelled"]), "near_duplicate"]) == {""}
-    both = parted[parted["part"].isin(["validation", "test"])].groupby("path")["near_duplicate"].agg(list)
+    assigned = assign(table, SETTINGS | {"protocol": "published", "validation": "test"})
+    assert set(assigned.loc[assigned["part"].isin(["train", "unlabelled"]), "near_duplicate"]) == {""}
+    both = assigned[assigned["part"].isin(["validation", "test"])].groupby("path")["near_duplicate"].agg(list)
     assert all(one == other for one, other in both)
     assert {one for one, _ in both} == {"yes", "no"}

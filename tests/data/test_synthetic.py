@@ -24,7 +24,7 @@ def settings(**changes) -> Synthetic:
     return Synthetic(**given | SMALL | changes)
 
 
-def made(tmp_path: Path, labels: LabelTable | None = None, **changes) -> zipfile.ZipFile:
+def generated(tmp_path: Path, labels: LabelTable | None = None, **changes) -> zipfile.ZipFile:
     generate(settings(**changes), ["a", "b"], tmp_path / "a.zip", labels)
     return zipfile.ZipFile(tmp_path / "a.zip")
 
@@ -55,7 +55,7 @@ def test_copies_damage_and_classes_are_as_asked(archive, inventory):
 
 def test_formats_take_turns(tmp_path):
     formats = ["jpeg", "png", "rgba", "palette", "tiff", "grey"]
-    opened = images(made(tmp_path, formats=formats, duplicates=0, template="{label}/{n:04d}.JPG"))
+    opened = images(generated(tmp_path, formats=formats, duplicates=0, template="{label}/{n:04d}.JPG"))
     assert list(opened)[:2] == ["a/0000.JPG", "a/0001.JPG"]
     kinds = [(image.format, image.mode) for image in opened.values()]
     expected = [("JPEG", "RGB"), ("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "P"), ("TIFF", "RGB"), ("JPEG", "L")]
@@ -67,7 +67,7 @@ def test_formats_take_turns(tmp_path):
 
 def test_formats_do_not_change_what_is_seen(tmp_path):
     grey, colour = (
-        np.stack([image.convert("L") for image in images(made(tmp_path, formats=[kind])).values()]).astype(float)
+        np.stack([image.convert("L") for image in images(generated(tmp_path, formats=[kind])).values()]).astype(float)
         for kind in ("grey", "tiff")
     )
     assert np.corrcoef(grey.ravel(), colour.ravel())[0, 1] > 0.98
@@ -75,15 +75,15 @@ def test_formats_do_not_change_what_is_seen(tmp_path):
 
 def test_a_template_for_each_class(tmp_path):
     template = {"a": "x/{n}.jpg", "b": "y/person{subject}_{n}.jpg"}
-    names = made(tmp_path, template=template).namelist()
+    names = generated(tmp_path, template=template).namelist()
     assert Counter(name[0] for name in names) == {"x": 12, "y": 12}
-    with pytest.raises(MedgridError, match="synthetic.template has none for class b"):
-        made(tmp_path, template={"a": "x/{n}.jpg"})
+    with pytest.raises(MedgridError, match="synthetic.template has no entry for class b"):
+        generated(tmp_path, template={"a": "x/{n}.jpg"})
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "rgba", "palette", "tiff", "grey"])
 def test_ids_are_the_digest_of_the_pixels_and_damage_does_not_decode(tmp_path, kind):
-    made(tmp_path, template="{label}/{id}.img", formats=[kind], duplicates=0, undecodable=2)
+    generated(tmp_path, template="{label}/{id}.img", formats=[kind], duplicates=0, undecodable=2)
     reading = {
         "dataset": "phantoms", "images": r"^(?P<label>.)/(?P<id>[0-9a-f]{40})\.img$", "group": None, "labels": None,
         "classes": ["a", "b"], "ids": "sha1", "unlabelled": None, "max_undecodable": 1,
@@ -97,12 +97,12 @@ def test_ids_are_the_digest_of_the_pixels_and_damage_does_not_decode(tmp_path, k
 
 def test_two_images_of_one_name_are_refused(tmp_path):
     with pytest.raises(MedgridError, match="two images would be ./.*set duplicates to 0"):
-        made(tmp_path, template="{label}/{id}.jpg", duplicates=0.2)
+        generated(tmp_path, template="{label}/{id}.jpg", duplicates=0.2)
 
 
 def test_unlabelled_images_change_nothing_else(tmp_path):
-    plain = {name: made(tmp_path).read(name) for name in made(tmp_path).namelist()}
-    archive = made(tmp_path, unlabelled=5, unlabelled_template="test/{n:03d}_{id}.jpg")
+    plain = {name: generated(tmp_path).read(name) for name in generated(tmp_path).namelist()}
+    archive = generated(tmp_path, unlabelled=5, unlabelled_template="test/{n:03d}_{id}.jpg")
     added = [name for name in archive.namelist() if name not in plain]
     assert {name: archive.read(name) for name in plain} == plain
     assert [name[:8] for name in added] == [f"test/00{i}" for i in range(5)]
@@ -110,7 +110,7 @@ def test_unlabelled_images_change_nothing_else(tmp_path):
 
 
 def test_the_table_names_every_class(tmp_path):
-    archive = made(tmp_path, LABELS, template="train/{label}{n}.jpg", unlabelled=3, undecodable=1)
+    archive = generated(tmp_path, LABELS, template="train/{label}{n}.jpg", unlabelled=3, undecodable=1)
     table = pd.read_csv(archive.open("tables/train.csv"), dtype=str)
     assert list(table) == ["name", "kind"]
     assert len(table) == 24
@@ -124,7 +124,7 @@ def test_the_table_names_every_class(tmp_path):
 
 
 def test_litter_is_what_a_mac_leaves(tmp_path):
-    names = made(tmp_path, litter=True, template="deep/{label}/{n}.jpg").namelist()
+    names = generated(tmp_path, litter=True, template="deep/{label}/{n}.jpg").namelist()
     assert [name for name in names if not name.endswith(tuple("0123456789.jpg"))] == ["deep/a/.DS_Store"]
     assert [name for name in names if "/._" in name] == ["__MACOSX/deep/a/._0.jpg"]
     assert len(names) == 26
@@ -146,6 +146,6 @@ def test_every_data_set_s_phantoms_are_read_as_the_real_images_are(params, key, 
     assert set(table["error"]) == {""}
     assert set(table["id_matches"]) == {"yes" if dataset.ids else ""}
     if dataset.group:
-        # two images of a subject, and copies under names of their own
+        # two images of a subject, and copies, each a group
         assert (table["group"] != "").all()
         assert table["group"].value_counts().value_counts().to_dict() == {2: 19, 1: 2}

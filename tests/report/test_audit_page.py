@@ -1,4 +1,4 @@
-"""An audit's page, from findings to what a browser would show."""
+"""The page of an audit has the numbers and images of the findings."""
 
 import json
 from html.parser import HTMLParser
@@ -10,44 +10,31 @@ from conftest import READING
 
 from medgrid.audit.findings import write_findings
 from medgrid.data.near_duplicates import write_near_duplicates
-from medgrid.report.site.audit import SHOWN, write_audit_page
-
-SIZES = {"studies": ["one"], "test": 0.3, "validation": 0.2, "use": None, "balanced": False, "seed": 1}
-SPLITS = [{"protocol": protocol} | SIZES for protocol in ("published", "clean")]
+from medgrid.report.site.audit import SHOWN, write_audit, write_audit_page
 
 
 @pytest.fixture(scope="module")
-def made(archive, inventory, tmp_path_factory) -> Path:
+def images(archive, inventory, tmp_path_factory) -> tuple[str, str, str]:
+    """Inventory, CSV of near-duplicates and .npz of thumbnails."""
     folder = tmp_path_factory.mktemp("audit")
-    write_near_duplicates(
-        {}, str(archive), str(inventory), str(folder / "near_duplicates.csv"), str(folder / "near_duplicates.npz"), 1
-    )
-    return folder
+    near_duplicates, thumbnails = str(folder / "near_duplicates.csv"), str(folder / "near_duplicates.npz")
+    write_near_duplicates({}, str(archive), str(inventory), near_duplicates, thumbnails, 1)
+    return str(inventory), near_duplicates, thumbnails
 
 
-def page(made: Path, inventory: Path, folder: Path, **settings) -> str:
-    near_duplicates, thumbnails, audit = (
-        str(made / "near_duplicates.csv"),
-        str(made / "near_duplicates.npz"),
-        str(folder / "audit.json"),
-    )
-    settings = {
-        "data": READING["dataset"],
-        "license": "CC0",
-        "synthetic": True,
-        "split_settings_list": SPLITS,
-    } | settings
-    write_findings(settings, str(inventory), near_duplicates, thumbnails, audit, str(folder / "pairs.csv"))
-    write_audit_page(
-        {}, audit, str(folder / "pairs.csv"), str(inventory), near_duplicates, thumbnails, str(folder / "index.html")
-    )
+def write_page(images: tuple[str, str, str], folder: Path, show_images: bool) -> str:
+    """Write audit.json, pairs.csv and index.html into `folder`; returns the page."""
+    settings = {"data": READING["dataset"], "license": "CC0", "synthetic": True, "show_images": show_images}
+    audit, pairs, page = (str(folder / name) for name in ("audit.json", "pairs.csv", "index.html"))
+    write_findings(settings, *images, audit, pairs)
+    write_audit_page({}, audit, pairs, *images, page)
     return (folder / "index.html").read_text()
 
 
-class Seen(HTMLParser):
+class Page(HTMLParser):
     def __init__(self, text: str):
         super().__init__()
-        self.images, self.cells = [], []
+        self.images, self.texts = [], []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
@@ -56,52 +43,67 @@ class Seen(HTMLParser):
 
     def handle_data(self, data):
         if data.strip():
-            self.cells.append(data.strip())
+            self.texts.append(data.strip())
 
 
-def test_the_page_tells_what_the_findings_hold(made, inventory, tmp_path):
-    seen = Seen(page(made, inventory, tmp_path, show_images=True))
-    found = json.loads((tmp_path / "audit.json").read_text())
+def test_the_page_has_the_numbers_of_the_findings(images, tmp_path):
+    page = Page(write_page(images, tmp_path, show_images=True))
+    findings = json.loads((tmp_path / "audit.json").read_text())
     pairs = pd.read_csv(tmp_path / "pairs.csv")
-    near = found["near"]
-    row = seen.cells.index("the same picture (near-duplicates, and all above)")
-    told = [str(near[name]) for name in ("clusters", "images", "surplus", "largest", "conflicting", "across_splits")]
-    assert seen.cells[row + 1 : row + 7] == told
-    assert near["surplus"] > 0
-    assert "clean: one" in seen.cells
-    assert 0 < len(seen.images) <= 4 * SHOWN
-    assert len(seen.images) <= len(pairs)
-    for image in seen.images:
+    clusters = findings["near_duplicate"]
+    row = page.texts.index("Near-duplicates (including the above)")
+    columns = ("clusters", "images", "surplus", "largest", "conflicting", "across_splits")
+    assert page.texts[row + 1 : row + 7] == [str(clusters[name]) for name in columns]
+    assert clusters["surplus"] > 0
+    row = page.texts.index("Training → Testing")
+    (split,) = findings["splits"]
+    assert page.texts[row + 1 : row + 4] == [
+        str(split[name]) for name in ("train_images", "test_images", "copies_in_training")
+    ]
+    assert 0 < len(page.images) <= 4 * SHOWN
+    assert len(page.images) <= len(pairs)
+    for image in page.images:
         assert image["src"].startswith("data:image/webp;base64,")
-        assert image["alt"].split(" beside ")[0] in set(pairs["first_path"])
+        assert image["alt"].split(" and ")[0] in set(pairs["first_path"])
 
 
-def test_where_the_licence_forbids_it_no_image_is_shown(made, inventory, tmp_path):
-    text = page(made, inventory, tmp_path, show_images=False)
-    assert Seen(text).images == []
+def test_without_permission_no_image_is_shown(images, tmp_path):
+    text = write_page(images, tmp_path, show_images=False)
+    assert Page(text).images == []
     assert "data:image" not in text
-    assert "No image is shown here" in text
-    # but the pairs are named, the weakest first
+    assert "No images are shown" in text
+    # the paths of pairs are listed, the least similar first
     pairs = pd.read_csv(tmp_path / "pairs.csv").query("kind == 'near_duplicate'")
     assert pairs["first_path"][(pairs["correlation"] + pairs["detail"]).idxmin()] in text
 
 
-def test_findings_count_by_brute_force(made, inventory, tmp_path):
+def test_the_page_of_a_site_has_the_findings_next_to_it(images, tmp_path):
+    results, site = tmp_path / "results", tmp_path / "report/audits/phantoms"
+    site.mkdir(parents=True)
+    settings = {"data": "phantoms", "license": "", "synthetic": True, "show_images": False}
+    audit, pairs = results / "audit.json", results / "pairs.csv"
+    write_audit(settings, *images, str(audit), str(pairs), str(site / "index.html"))
+    for file in (audit, pairs):
+        assert (site / file.name).read_bytes() == file.read_bytes()
+    assert (tmp_path / "report/assets").is_dir()
+
+
+def test_findings_equal_counts_by_brute_force(images, tmp_path):
     """Original splits, groups and copies of the phantoms, from the inventory alone."""
-    page(made, inventory, tmp_path, show_images=False)
-    found = json.loads((tmp_path / "audit.json").read_text())
-    every = pd.read_csv(inventory, keep_default_na=False)
-    images = every[every["error"] == ""]
-    assert found["unreadable"] == len(every) - len(images) == 2
-    same = images.groupby("pixels_sha256").agg(count=("path", "size"), splits=("original_split", "nunique"))
-    assert found["pixels"]["surplus"] == (same["count"] - 1).sum() > 0
-    assert found["pixels"]["across_splits"] == (same["splits"] > 1).sum()
-    groups = images.groupby("group").agg(count=("path", "size"), splits=("original_split", "nunique"))
-    assert found["groups"]["across_splits"] == (groups["splits"] > 1).sum() > 0
-    assert found["groups"]["images_across_splits"] == groups.loc[groups["splits"] > 1, "count"].sum()
-    own = next(split for split in found["splits"] if split["protocol"] == "own")
-    assert (own["train"], own["test"]) == ("Training", "Testing")
-    train, test = (images[images["original_split"] == own[part]] for part in ("train", "test"))
-    assert own["copies_in_training"] == test["pixels_sha256"].isin(train["pixels_sha256"]).sum()
-    assert own["groups_in_training"] == test["group"].isin(train["group"]).sum()
-    assert own["test_images"] == len(test)
+    write_page(images, tmp_path, show_images=False)
+    findings = json.loads((tmp_path / "audit.json").read_text())
+    every = pd.read_csv(images[0], keep_default_na=False)
+    readable = every[every["error"] == ""]
+    assert findings["unreadable"] == len(every) - len(readable) == 2
+    copies = readable.groupby("pixels_sha256").agg(count=("path", "size"), splits=("original_split", "nunique"))
+    assert findings["pixels"]["surplus"] == (copies["count"] - 1).sum() > 0
+    assert findings["pixels"]["across_splits"] == (copies["splits"] > 1).sum()
+    groups = readable.groupby("group").agg(count=("path", "size"), splits=("original_split", "nunique"))
+    assert findings["groups"]["across_splits"] == (groups["splits"] > 1).sum() > 0
+    assert findings["groups"]["images_across_splits"] == groups.loc[groups["splits"] > 1, "count"].sum()
+    (split,) = findings["splits"]
+    assert (split["train"], split["test"]) == ("Training", "Testing")
+    train, test = (readable[readable["original_split"] == split[part]] for part in ("train", "test"))
+    assert split["copies_in_training"] == test["pixels_sha256"].isin(train["pixels_sha256"]).sum()
+    assert split["groups_in_training"] == test["group"].isin(train["group"]).sum()
+    assert split["test_images"] == len(test)

@@ -1,1 +1,1 @@
-"""What is wrong with images before anything learns from them; and splits that take it into account."""
+"""Findings about a data set: copies, conflicting labels, leakage, shortcuts. Training does not depend on them."""

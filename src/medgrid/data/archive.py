@@ -1,7 +1,7 @@
-"""A data set's archive: one zip whose content, not whose bytes, is what counts.
+"""Read archives, zips or folders, and identify them by their content.
 
-The same images may arrive as Kaggle's own zip, as a folder that Kaggle's client unpacked, or as a mirror's
-re-packed zip. All three have the same content digest.
+The same images may come as Kaggle's zip, as a folder that Kaggle's client has unpacked, or as a mirror's re-packed
+zip. All three have the same content digest.
 """
 
 import hashlib
@@ -16,23 +16,23 @@ from tqdm import tqdm
 from medgrid.utils.errors import MedgridError
 from medgrid.utils.threads import usable_threads
 
-CHUNK = 1 << 20
+CHUNK = 1 << 20  # bytes read at a time
 _read: Callable[[str], bytes]
 
 
 def _open(path: str) -> None:
-    """Give this worker process its own handle on the archive, or folder, at `path`."""
+    """Open the zip or folder at `path` in this worker process."""
     global _read
     _read = (lambda name: Path(path, name).read_bytes()) if Path(path).is_dir() else zipfile.ZipFile(path).read
 
 
 def read_in_worker(name: str) -> bytes:
-    """Content of one member of the archive that this worker opened."""
+    """Content of a file in the archive that this worker has opened."""
     return _read(name)
 
 
 def workers(archive: str, threads: int = 0) -> ProcessPoolExecutor:
-    """Processes that read from the archive or folder: one for each core of this job, at most `threads` if given."""
+    """Processes that read from a zip or folder: one per core that this job may use, at most `threads` if given."""
     return ProcessPoolExecutor(usable_threads(threads), initializer=_open, initargs=(archive,))
 
 
@@ -47,7 +47,7 @@ def members(path: Path) -> list[str]:
 
 
 def check_names(source: str | Path, names: list[str]) -> None:
-    """Raise MedgridError for a name that is no text: zips and tables hold names as text."""
+    """Raise MedgridError for a file name that is not UTF-8, which zips and tables cannot hold."""
     for name in names:
         try:
             name.encode()
@@ -55,19 +55,19 @@ def check_names(source: str | Path, names: list[str]) -> None:
             raise MedgridError(f"{source}: the name of {os.fsencode(name)!r} is not UTF-8; rename the file") from None
 
 
-def content_digest(path: str | Path, called: str = "") -> str:
-    """Digest of what a zip or a folder contains: the sha256 of `sha256sum`'s listing in byte order of paths.
+def content_digest(path: str | Path, source: str = "") -> str:
+    """Digest of the files in a zip or folder: the sha256 of the output of `sha256sum`, in byte order of paths.
 
     For a folder, the same as
     `find . -type f -printf '%P\\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum`.
 
-    Raises MedgridError, which names the file as `called` if given, for what is neither a folder nor a whole zip.
+    Raises MedgridError when `path` is neither a folder nor a complete zip; `source` names it in messages.
     """
-    path, called = Path(path), called or str(path)
+    path, source = Path(path), source or str(path)
     if not path.exists():
-        raise MedgridError(f"{called} does not exist")
+        raise MedgridError(f"{source} does not exist")
     if path.is_file() and not zipfile.is_zipfile(path):
-        raise MedgridError(f"{called} is not a zip archive, or was cut off; fetch it again")
+        raise MedgridError(f"{source} is not a zip archive, or is truncated; fetch it again")
     listing = hashlib.sha256()
     archive = None if path.is_dir() else zipfile.ZipFile(path)
     try:
@@ -78,9 +78,9 @@ def content_digest(path: str | Path, called: str = "") -> str:
                     digest.update(chunk)
             listing.update(os.fsencode(f"{digest.hexdigest()}  {name}\n"))
     except zipfile.BadZipFile as error:
-        raise MedgridError(f"{called} is damaged: {error}; fetch it again") from None
-    except RuntimeError as error:  # zipfile's word for a member under a password
-        raise MedgridError(f"{called} cannot be read: {error}; unpack it and name the folder") from None
+        raise MedgridError(f"{source} is damaged: {error}; fetch it again") from None
+    except RuntimeError as error:  # zipfile raises it for encrypted files
+        raise MedgridError(f"{source} cannot be read: {error}; unpack it and use the folder") from None
     finally:
         if archive:
             archive.close()
@@ -88,9 +88,9 @@ def content_digest(path: str | Path, called: str = "") -> str:
 
 
 def zip_folder(folder: Path, target: Path) -> None:
-    """Put a folder's files into a zip, uncompressed: images are compressed already."""
+    """Store the files of a folder in a zip, uncompressed: images are compressed already."""
     check_names(folder, members(folder))
-    # zip knows no time before 1980; copies from some devices have one, and times are not part of the content
+    # zips cannot hold times before 1980, which some files have; times are not part of the content
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
-        for name in tqdm(members(folder), desc="packing", unit="file", mininterval=1):
+        for name in tqdm(members(folder), desc="zip", unit="file", mininterval=1):
             archive.write(folder / name, name)

@@ -1,26 +1,47 @@
-"""Images that pairs tie together, and the kinds of such pairs; `medgrid.data.near_duplicates` finds the pairs."""
+"""Clusters of images: connected components of the pairs that `medgrid.data.near_duplicates` finds, and of groups."""
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-# correlation of aligned images, and of their details, from which two show the same picture; below lie mostly slices
-# of one scan (benchmarks/README.md has what other numbers find and miss)
-THRESHOLDS = (0.985, 0.96)
-# kinds of pairs that tell, in the order of certainty
-FILE, PIXELS, SAME_PICTURE = ["file"], ["file", "pixels"], ["file", "pixels", "near_duplicate"]
+# least correlation of near-duplicates after alignment: of the images, and of their details. Pairs below are mostly
+# slices of one scan (benchmarks/README.md has recall and precision of other values)
+NEAR_DUPLICATE_CORRELATIONS = (0.985, 0.96)
+# kinds of pairs that make a cluster, from strict to lenient
+SAME_FILE = ["file"]
+SAME_PIXELS = ["file", "pixels"]
+NEAR_DUPLICATES = ["file", "pixels", "near_duplicate"]
 
 
 def read_images(inventory: str) -> pd.DataFrame:
-    """The images of an inventory that decode, in its order; text throughout."""
-    # pandas would guess types chunk by chunk, and patient 7 could be a number here and a word there
+    """The images of an inventory that decode, in its order; all columns are text."""
+    # pandas would guess types chunk by chunk, and patient 7 could be a number in one chunk and text in another
     images = pd.read_csv(inventory, keep_default_na=False, dtype=str)
     return images[images["error"] == ""].reset_index(drop=True)
 
 
 def cluster_ids(size: int, pairs: pd.DataFrame, kinds: list[str]) -> np.ndarray:
-    """Number of the cluster of each of `size` rows that pairs of these kinds tie together, also by way of others."""
+    """Cluster of each of `size` images, int [size]: pairs of these kinds connect images, also by way of others."""
     ends = pairs.loc[pairs["kind"].isin(kinds), ["first", "second"]].to_numpy(int)
-    graph = coo_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(size, size))
+    return _components(ends[:, 0], ends[:, 1], size)
+
+
+def cluster_ids_with_groups(images: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
+    """Cluster of each image, int [N], where near-duplicates and groups (patients, series) connect images.
+
+    Both relations chain: if a copy of one patient's image has another patient's name, all images of both patients
+    are one cluster.
+    """
+    # an image without a group is a group of its own; paths are unique
+    groups = pd.factorize(images["group"].where(images["group"] != "", images["path"]))[0]
+    near_duplicates = cluster_ids(len(images), pairs, NEAR_DUPLICATES)
+    # a graph whose nodes are clusters of near-duplicates and groups, and whose edges are images
+    groups = groups + near_duplicates.max() + 1
+    return pd.factorize(_components(near_duplicates, groups, groups.max() + 1)[near_duplicates])[0]
+
+
+def _components(starts: np.ndarray, ends: np.ndarray, nodes: int) -> np.ndarray:
+    """Connected component of each node of a graph with edges from `starts` to `ends`."""
+    graph = coo_matrix((np.ones(len(starts)), (starts, ends)), shape=(nodes, nodes))
     return connected_components(graph, directed=False)[1]

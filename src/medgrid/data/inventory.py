@@ -1,4 +1,4 @@
-"""What is in an archive: one row per image, with everything that later steps or a sceptic may ask."""
+"""The inventory of an archive: one row per image, with labels, groups, format, size and a digest of the pixels."""
 
 import csv
 import hashlib
@@ -9,6 +9,7 @@ import warnings
 import zipfile
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -17,6 +18,7 @@ from tqdm import tqdm
 from medgrid.config import LabelTable
 from medgrid.data import UNLABELLED
 from medgrid.data.archive import read_in_worker, workers
+from medgrid.data.label_table import read_label_table
 from medgrid.data.tensors import to_8_bit
 from medgrid.utils.errors import MedgridError
 from medgrid.utils.files import atomic_write
@@ -26,178 +28,176 @@ COLUMNS = (
     "pixels_sha256", "id_matches", "error",
 )  # fmt: skip
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp"}
-# what archivers leave behind: never an image, whatever its name
+# files that operating systems and archivers add: never images, whatever their names
 LITTER = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|\._|Thumbs\.db$)")
 
 
-def _describe(path: str, ids: str | None) -> tuple[dict, str]:
-    """An image's row, and the digest (of the kind `ids`) of its decoded RGB pixels, if any."""
-    row, made_from_pixels = dict.fromkeys(COLUMNS, "") | {"path": path}, ""
-    try:
-        content = read_in_worker(path)
-        row["bytes"] = len(content)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with PIL.Image.open(io.BytesIO(content)) as image:
-                row |= {
-                    "format": image.format,
-                    "mode": image.mode,
-                    "width": image.width,
-                    "height": image.height,
-                }
-                to_8_bit(image)  # whatever comes behind reads it so
-                # a palette image's pixels are colours, not places in its palette
-                pixels = np.asarray(image.convert("RGBA") if image.mode in ("P", "PA") else image)
-                if ids:
-                    rgb = np.asarray(image.convert("RGB"))
-                    made_from_pixels = hashlib.new(ids, rgb.tobytes(), usedforsecurity=False).hexdigest()
-        # mode and shape belong to the pixels: the same bytes may be another picture
-        digest = hashlib.sha256(f"{row['mode']} {pixels.shape} ".encode())
-        digest.update(np.ascontiguousarray(pixels))
-        row["pixels_sha256"] = digest.hexdigest()
-    except Exception as error:
-        row["error"] = f"{type(error).__name__}: {error}".replace("\n", " ")[:200]
-    return row, made_from_pixels
-
-
-def _read_table(archive: zipfile.ZipFile, labels: LabelTable, where: str) -> dict[str, str]:
-    """Class of each id that the archive's own table names."""
-    where = f"{where}.labels"
-    if labels.file not in archive.namelist():
-        held = (
-            ", ".join(sorted(name for name in archive.namelist() if name.lower().endswith(".csv"))) or "no CSV at all"
-        )
-        raise MedgridError(f"{where}.file: the archive has no {labels.file} (it holds {held})")
-    table: dict[str, str] = {}
-    try:
-        with io.TextIOWrapper(archive.open(labels.file), "utf-8-sig", newline="") as handle:
-            reader = csv.DictReader(handle)
-            for key in ("id", "label"):
-                if (column := getattr(labels, key)) not in (reader.fieldnames or ()):
-                    columns = ", ".join(reader.fieldnames or ()) or "none"
-                    raise MedgridError(
-                        f"{where}.{key}: {labels.file} has no column {column} (its columns: {columns})"
-                    )
-            for row in reader:
-                image_id, value = row[labels.id], row[labels.label]
-                if not (image_id and value):  # a cell left empty says as much as no line
-                    continue
-                label = labels.values.get(value, value)
-                if table.setdefault(image_id, label) != label:
-                    raise MedgridError(
-                        f"{where}: {labels.file} gives {image_id} two classes, {table[image_id]} and {label}"
-                    )
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise MedgridError(f"{where}.file: {labels.file} is not a CSV in UTF-8: {error}") from None
-    return table
-
-
-def _choose(paths: list[str], settings: dict, table: dict[str, str] | None, where: str) -> dict[str, dict]:
-    """Columns that a path and the table of labels decide, for each image that the settings ask for."""
-    pattern = re.compile(settings["images"])
-    unlabelled = re.compile(settings["unlabelled"]) if settings["unlabelled"] else None
-    group = re.compile(settings["group"]) if settings["group"] else None
-    chosen, unnamed = {}, []
-    for path in paths:
-        if match := pattern.search(path):
-            fields = match.groupdict()
-            image_id = fields.get("id") or ""
-            label = fields["label"] if table is None else table.get(image_id)
-            if table is None and not label:
-                raise MedgridError(f"{where}.images: its group label finds nothing in {path}")
-            chosen[path] = {"id": image_id, "label": label, "original_split": fields.get("split") or ""}
-            if label is None:
-                unnamed.append(path)
-        elif unlabelled and (match := unlabelled.search(path)):
-            chosen[path] = {"id": match["id"], "label": "", "original_split": UNLABELLED}
-        else:
-            continue
-        found = group.search(path) if group else None
-        chosen[path]["group"] = found["group"] if found else ""
-
-    if all(columns["label"] == "" for columns in chosen.values()):
-        example = f", for instance {paths[0]}" if paths else ""
-        raise MedgridError(f"{where}.images matches none of the {len(paths)} files of the archive{example}")
-    if unnamed:
-        raise MedgridError(
-            f"{where}.labels: {settings['labels']['file']} has no class for {len(unnamed)} of the images, such as "
-            f"{unnamed[0]} (id '{chosen[unnamed[0]]['id']}'); narrow {where}.images if they are not wanted"
-        )
-    if table is not None and (without := table.keys() - {columns["id"] for columns in chosen.values()}):
-        _say(f"{len(without)} ids of {settings['labels']['file']} have no image, such as {min(without)}")
-    other = [path for path in paths if path not in chosen and Path(path).suffix.lower() in IMAGE_SUFFIXES]
-    if other:
-        _say(f"{len(other)} images match no pattern and are left out, such as {other[0]}")
-    return chosen
-
-
-def describe(archive: str, paths: list[str], ids: str | None = None, threads: int = 0) -> list[tuple[dict, str]]:
-    """Of each image its row, without what its path tells, and the digest (`ids`) of its RGB pixels, if any."""
-    with workers(archive, threads) as pool:
-        described = pool.map(partial(_describe, ids=ids), paths, chunksize=32)
-        return list(tqdm(described, total=len(paths), desc="inventory", unit="image", mininterval=1))
-
-
-def write_inventory(settings: dict, archive: str, target: str, threads: int = 0) -> None:
+def write_inventory(settings: dict[str, Any], archive: str, target: str, threads: int = 0) -> None:
     """List every image of `archive` in the CSV `target`, in order of path.
 
-    Columns: path, id (group `id` of the patterns, may be empty), label (empty: to predict only), original_split (the
-    archive's own, may be empty; `unlabelled` where there is no label), group (patient or series, may be empty),
-    bytes, format (by content, not by name), mode, width, height (pixels), pixels_sha256 (of the decoded pixels),
-    id_matches (yes or no: whether the id is the digest of the RGB pixels; empty where `settings["ids"]` claims
-    nothing), error (why a file does not decode, else empty).
+    Columns: path, id (group `id` of the patterns, may be empty), label (empty: without a label), original_split (the
+    archive's own, may be empty; `unlabelled` without a label), group (patient or series, may be empty), bytes,
+    format (from the content, not the name), mode, width, height (pixels), pixels_sha256 (of the decoded pixels),
+    id_matches (whether the id is the digest of the RGB pixels: yes or no; empty without `settings["ids"]`), error
+    (why a file does not decode, else empty).
 
     Raises MedgridError when no image matches, a label is unknown or missing, the table of labels cannot be read or
     lacks an image, or more than `settings["max_undecodable"]` (share) of the images do not decode.
     """
-    where = f"datasets.{settings['dataset']}"
+    key = f"datasets.{settings['dataset']}"
     with zipfile.ZipFile(archive) as opened:
         paths = sorted(info.filename for info in opened.infolist() if not info.is_dir())
         labels = LabelTable.model_validate(settings["labels"]) if settings["labels"] else None
-        table = _read_table(opened, labels, where) if labels else None
-    chosen = _choose([path for path in paths if not LITTER.search(path)], settings, table, where)
-    _check_labels({columns["label"] for columns in chosen.values()} - {""}, settings["classes"], where)
-
-    described = describe(archive, list(chosen), settings["ids"], threads)
-    rows = [row | chosen[row["path"]] for row, _ in described]
-    for row, (_, made_from_pixels) in zip(rows, described, strict=True):
-        if made_from_pixels:
-            row["id_matches"] = "yes" if row["id"] == made_from_pixels else "no"
-    others = [row["path"] for row in rows if row["id_matches"] == "no"]
-    if others:
-        _say(
-            f"the ids of {len(others)} of {len(rows)} images are not the {settings['ids']} of their pixels, such as "
-            f"{others[0]}: these are not the original files"
-        )
-
-    broken = [row for row in rows if row["error"]]
-    for row in broken[:10]:
-        _say(f"does not decode: {row['path']} ({row['error']})")
-    limit = settings["max_undecodable"]
-    if len(broken) > limit * len(rows):
-        rejected = Path(target).with_suffix(".rejected.csv")
-        write_rows(rows, rejected)
-        raise MedgridError(
-            f"{len(broken)} of {len(rows)} images do not decode, more than {where}.max_undecodable = {limit:g} "
-            f"allows; they are listed with their errors in {rejected}"
-        )
+        table = read_label_table(opened, labels, f"{key}.labels") if labels else None
+    selected = _select([path for path in paths if not LITTER.search(path)], settings, table, key)
+    _check_labels({columns["label"] for columns in selected.values()} - {""}, settings["classes"], key)
+    rows = []
+    for row, digest in describe(archive, list(selected), settings["ids"], threads):
+        row |= selected[row["path"]]
+        if digest:
+            row["id_matches"] = "yes" if row["id"] == digest else "no"
+        rows.append(row)
+    _report_changed_files(rows, settings["ids"])
+    _check_undecodable(rows, settings["max_undecodable"], f"{key}.max_undecodable", Path(target))
     write_rows(rows, Path(target))
 
 
-def _say(text: str) -> None:
-    print(f"medgrid: {text}", file=sys.stderr)
-
-
 def write_rows(rows: list[dict], target: Path) -> None:
+    """Write rows with COLUMNS as a CSV."""
     with atomic_write(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.DictWriter(handle, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
 
 
-def _check_labels(found: set[str], declared: list[str], where: str) -> None:
-    unknown, missing = sorted(found - set(declared)), sorted(set(declared) - found)
+def describe(archive: str, paths: list[str], ids: str | None = None, threads: int = 0) -> list[tuple[dict, str]]:
+    """The row of each image, with the columns that its content determines, and a digest of its RGB pixels.
+
+    `ids`: name of the digest in hashlib; None: the digests are empty.
+    """
+    with workers(archive, threads) as pool:
+        rows = pool.map(partial(_describe_in_worker, ids=ids), paths, chunksize=32)
+        return list(tqdm(rows, total=len(paths), desc="inventory", unit="image", mininterval=1))
+
+
+def _describe_in_worker(path: str, ids: str | None) -> tuple[dict, str]:
+    row, rgb_digest = dict.fromkeys(COLUMNS, "") | {"path": path}, ""
+    try:
+        content = read_in_worker(path)
+        row["bytes"] = len(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with PIL.Image.open(io.BytesIO(content)) as image:
+                row |= {"format": image.format, "mode": image.mode, "width": image.width, "height": image.height}
+                to_8_bit(image)  # raises where later steps would
+                row["pixels_sha256"] = _pixels_sha256(image, row["mode"])
+                if ids:
+                    rgb = np.asarray(image.convert("RGB"))
+                    rgb_digest = hashlib.new(ids, rgb.tobytes(), usedforsecurity=False).hexdigest()
+    except Exception as error:
+        row["error"] = f"{type(error).__name__}: {error}".replace("\n", " ")[:200]
+        row["pixels_sha256"] = ""
+    return row, rgb_digest
+
+
+def _pixels_sha256(image: PIL.Image.Image, mode: str) -> str:
+    """Digest of an image's mode (before it was loaded), shape and pixels.
+
+    Without mode and shape, different images could have the same bytes.
+    """
+    # colours, not indices into a palette
+    pixels = np.asarray(image.convert("RGBA") if image.mode in ("P", "PA") else image)
+    digest = hashlib.sha256(f"{mode} {pixels.shape} ".encode())
+    digest.update(np.ascontiguousarray(pixels))
+    return digest.hexdigest()
+
+
+def _select(
+    paths: list[str], settings: dict[str, Any], table: dict[str, str] | None, key: str
+) -> dict[str, dict[str, str]]:
+    """Columns id, label, original_split and group of each path that matches a pattern of the settings.
+
+    `table`: class by id, if labels are in a table. `key`: of the data set, for messages.
+    Raises MedgridError when no path matches or an image has no label.
+    """
+    images, unlabelled, group = (
+        re.compile(settings[name]) if settings[name] else None for name in ("images", "unlabelled", "group")
+    )
+    selected, without_label = {}, []
+    for path in paths:
+        if match := images.search(path):
+            columns = _labelled_columns(match, table, key)
+            if columns["label"] is None:
+                without_label.append(path)
+        elif unlabelled and (match := unlabelled.search(path)):
+            columns = {"id": match["id"], "label": "", "original_split": UNLABELLED}
+        else:
+            continue
+        group_match = group.search(path) if group else None
+        selected[path] = columns | {"group": group_match["group"] if group_match else ""}
+    if all(columns["label"] == "" for columns in selected.values()):
+        example = f", for example {paths[0]}" if paths else ""
+        raise MedgridError(f"{key}.images matches none of the {len(paths)} files of the archive{example}")
+    if without_label:
+        raise MedgridError(
+            f"{key}.labels: {settings['labels']['file']} has no class for {len(without_label)} of the images, such "
+            f"as {without_label[0]} (id '{selected[without_label[0]]['id']}'); if they should not be used, change "
+            f"{key}.images so that it does not match them"
+        )
+    _report_unused(paths, selected, table, settings)
+    return selected
+
+
+def _labelled_columns(match: re.Match, table: dict[str, str] | None, key: str) -> dict[str, Any]:
+    """Columns id, label (None: not in the table) and original_split of a path that `images` matches."""
+    groups = match.groupdict()
+    image_id = groups.get("id") or ""
+    label = groups["label"] if table is None else table.get(image_id)
+    if table is None and not label:
+        raise MedgridError(f"{key}.images: its group label is empty for {match.string}")
+    return {"id": image_id, "label": label, "original_split": groups.get("split") or ""}
+
+
+def _report_unused(paths: list[str], selected: dict, table: dict[str, str] | None, settings: dict[str, Any]) -> None:
+    """Print ids of the table of labels without an image, and images without a matching pattern."""
+    if table is not None and (ids := table.keys() - {columns["id"] for columns in selected.values()}):
+        _warn(f"{len(ids)} ids of {settings['labels']['file']} have no image, such as {min(ids)}")
+    unused = [path for path in paths if path not in selected and Path(path).suffix.lower() in IMAGE_SUFFIXES]
+    if unused:
+        _warn(f"{len(unused)} images match no pattern and are left out, such as {unused[0]}")
+
+
+def _report_changed_files(rows: list[dict], ids: str) -> None:
+    """Print images whose ids are not the digests of their pixels."""
+    if changed := [row["path"] for row in rows if row["id_matches"] == "no"]:
+        _warn(
+            f"the ids of {len(changed)} of {len(rows)} images are not the {ids} of their pixels, such as "
+            f"{changed[0]}: these are not the original files"
+        )
+
+
+def _check_undecodable(rows: list[dict], limit: float, key: str, target: Path) -> None:
+    """Print images that do not decode; raise MedgridError if their share is above `limit`."""
+    broken = [row for row in rows if row["error"]]
+    for row in broken[:10]:
+        _warn(f"does not decode: {row['path']} ({row['error']})")
+    if len(broken) > limit * len(rows):
+        rejected = target.with_suffix(".rejected.csv")
+        write_rows(rows, rejected)
+        raise MedgridError(
+            f"{len(broken)} of {len(rows)} images do not decode, more than {key} = {limit:g} allows; they are listed "
+            f"with their errors in {rejected}"
+        )
+
+
+def _check_labels(labels: set[str], declared: list[str], key: str) -> None:
+    """Raise MedgridError unless the labels are those that `classes` declares."""
+    unknown, missing = sorted(labels - set(declared)), sorted(set(declared) - labels)
     if unknown:
-        raise MedgridError(f"{where}.classes lacks {', '.join(unknown)}, which the archive has")
+        raise MedgridError(f"{key}.classes lacks {', '.join(unknown)}, which the archive has")
     if missing:
-        raise MedgridError(f"{where}.classes names {', '.join(missing)}, of which the archive has no image")
+        raise MedgridError(f"{key}.classes names {', '.join(missing)}, of which the archive has no image")
+
+
+def _warn(text: str) -> None:
+    print(f"medgrid: {text}", file=sys.stderr)

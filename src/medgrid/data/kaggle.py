@@ -1,7 +1,7 @@
-"""Download from Kaggle with its own client, plus what that client leaves to its callers: retries and advice.
+"""Download from Kaggle with its own client, with retries and error messages that say what to do.
 
-Missing credentials, a refusal (HTTP 4xx) and a missing network end a download at once. Only faults that may pass are
-tried again: HTTP 429 and 5xx, and transfers that break off.
+Missing credentials, refusals (HTTP 4xx) and a missing network are errors at once. Transient faults are retried: HTTP
+429 and 5xx, and interrupted transfers.
 """
 
 import errno
@@ -9,6 +9,8 @@ import os
 import shutil
 import tarfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from medgrid.config import Kaggle
@@ -20,64 +22,72 @@ CREDENTIALS = (
     "create a token on kaggle.com (Settings, API) and save it as ~/.kaggle/kaggle.json, "
     "or set KAGGLE_USERNAME and KAGGLE_KEY"
 )
-ELSEWHERE = "point --config mirror=DIR at a folder that holds {slug}.zip"
+ALTERNATIVE = "set --config mirror=DIR to a folder that contains {slug}.zip"
 
 
 def download(kaggle: Kaggle, cache: Path) -> Path:
-    """Fetch a pinned data set or a competition's files into `cache`; returns the unpacked folder.
+    """Download a version of a data set, or a competition's files, into `cache`; returns the unpacked folder.
 
-    A broken transfer resumes where it stopped, here and in a later run: the partial file stays in `cache`.
-    Raises MedgridError that says what to do when Kaggle refuses or stays out of reach.
+    An interrupted transfer resumes where it stopped, also in a later run: the partial file stays in `cache`.
+    Raises MedgridError when Kaggle refuses, cannot be reached, or the disk is full.
     """
     os.environ["KAGGLEHUB_CACHE"] = str(cache.resolve())
     import kagglehub
-    import requests
-    from kagglehub.exceptions import DataCorruptionError, KaggleApiHTTPError
     from kagglesdk.kaggle_env import get_endpoint, get_env
 
     get = kagglehub.competition_download if kaggle.competition else kagglehub.dataset_download
-    elsewhere = ELSEWHERE.format(slug=kaggle.slug)
-    _require_credentials(kaggle, elsewhere)
+    alternative = ALTERNATIVE.format(slug=kaggle.slug)
+    _require_credentials(kaggle, alternative)
     endpoint = get_endpoint(get_env())
-    # Kaggle's client waits for a connection without limit
-    require_connection(endpoint, elsewhere)
+    # Kaggle's client waits for a connection without a timeout
+    require_connection(endpoint, alternative)
 
-    def fetch() -> Path:
-        try:
+    def attempt() -> Path:
+        with _translated_errors(kaggle, cache, endpoint, alternative):
             return Path(get(kaggle.handle))
-        except KaggleApiHTTPError as error:
-            status = error.response.status_code
-            if status < 500 and status != 429:
-                raise MedgridError(_refusal(kaggle, status, elsewhere)) from None
-            raise TransientError(f"HTTP {status}", asked_pause(error.response)) from None
-        except (zipfile.BadZipFile, tarfile.TarError, ValueError) as error:  # a damaged archive is fetched afresh
-            shutil.rmtree(cache, ignore_errors=True)
-            raise TransientError(f"{type(error).__name__}: {error}") from None
-        except DataCorruptionError as error:
-            raise TransientError(type(error).__name__) from None
-        except requests.RequestException as error:
-            require_handshake(error, endpoint, elsewhere)
-            raise TransientError(type(error).__name__) from None
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise MedgridError(f"no space left on the disk of {cache}") from None
-            raise TransientError(str(error)) from None
 
-    return with_retries(fetch, f"Kaggle's {kaggle.handle}", elsewhere)
+    return with_retries(attempt, f"Kaggle's {kaggle.handle}", alternative)
 
 
-def _require_credentials(kaggle: Kaggle, elsewhere: str) -> None:
-    """Raise MedgridError where a competition lacks credentials, or a file of them is damaged."""
+@contextmanager
+def _translated_errors(kaggle: Kaggle, cache: Path, endpoint: str, alternative: str) -> Iterator[None]:
+    """Raise TransientError for errors of Kaggle's client that a retry may solve, MedgridError for others."""
+    import requests
+    from kagglehub.exceptions import DataCorruptionError, KaggleApiHTTPError
+
+    try:
+        yield
+    except KaggleApiHTTPError as error:
+        status = error.response.status_code
+        if status < 500 and status != 429:
+            raise MedgridError(_refusal(kaggle, status, alternative)) from None
+        raise TransientError(f"HTTP {status}", asked_pause(error.response)) from None
+    except (zipfile.BadZipFile, tarfile.TarError, ValueError) as error:  # the archive is damaged
+        shutil.rmtree(cache, ignore_errors=True)
+        raise TransientError(f"{type(error).__name__}: {error}") from None
+    except DataCorruptionError as error:
+        raise TransientError(type(error).__name__) from None
+    except requests.RequestException as error:
+        require_handshake(error, endpoint, alternative)
+        raise TransientError(type(error).__name__) from None
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise MedgridError(f"no space left on the disk of {cache}") from None
+        raise TransientError(str(error)) from None
+
+
+def _require_credentials(kaggle: Kaggle, alternative: str) -> None:
+    """Raise MedgridError for a competition without credentials, or when the credentials file is damaged."""
     from kagglehub.config import get_kaggle_credentials
 
     try:
-        known = get_kaggle_credentials()
+        credentials = get_kaggle_credentials()
     except ValueError as error:
-        raise MedgridError(f"{error}: {CREDENTIALS}, or {elsewhere}") from None
-    if kaggle.competition and not known:
+        raise MedgridError(f"{error}: {CREDENTIALS}, or {alternative}") from None
+    if kaggle.competition and not credentials:
         raise MedgridError(
             f"the competition {kaggle.handle} needs Kaggle credentials: {CREDENTIALS}; then accept the competition's "
-            f"rules at {_rules(kaggle)}; or {elsewhere}"
+            f"rules at {_rules(kaggle)}; or {alternative}"
         )
 
 
@@ -85,17 +95,18 @@ def _rules(kaggle: Kaggle) -> str:
     return f"https://www.kaggle.com/competitions/{kaggle.handle}/rules"
 
 
-def _refusal(kaggle: Kaggle, status: int, elsewhere: str) -> str:
+def _refusal(kaggle: Kaggle, status: int, alternative: str) -> str:
+    """What an HTTP status of 4xx means, and what to do."""
     if status == 404:
         return f"Kaggle has no {kaggle.handle} (HTTP 404): check its handle in params.yaml"
     if kaggle.competition and status == 403:
         return (
-            f"Kaggle refuses the competition {kaggle.handle} (HTTP 403): its rules must be accepted first, "
-            f"once, at {_rules(kaggle)}; or {elsewhere}"
+            f"Kaggle refuses the competition {kaggle.handle} (HTTP 403): its rules must be accepted once, "
+            f"at {_rules(kaggle)}; or {alternative}"
         )
     if status not in (401, 403):
-        return f"Kaggle refuses {kaggle.handle} (HTTP {status}); {elsewhere}"
+        return f"Kaggle refuses {kaggle.handle} (HTTP {status}); {alternative}"
     return (
         f"Kaggle refuses {kaggle.handle} (HTTP {status}): wrong or expired credentials, or terms that must be "
-        f"accepted on its page first; {CREDENTIALS}, or {elsewhere}"
+        f"accepted on its page first; {CREDENTIALS}, or {alternative}"
     )

@@ -1,138 +1,142 @@
-"""Which image trains, which validates, which tests."""
+"""Split images into parts train, validation and test."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import train_test_split
 
 from medgrid.data import HELD_OUT, PARTS, UNLABELLED
-from medgrid.data.clusters import SAME_PICTURE, cluster_ids, read_images
+from medgrid.data.clusters import NEAR_DUPLICATES, cluster_ids, cluster_ids_with_groups, read_images
 from medgrid.utils.errors import MedgridError
 from medgrid.utils.files import atomic_write
 
+COLUMNS = ["row", "path", "label", "part", "cluster", "near_duplicate"]
 
-def clusters(images: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
-    """Number of the cluster of each image: images of one picture (see `find_pairs`) or group belong together.
 
-    All relations chain: if a copy of one patient's image lies under another patient's name, all images of both are
-    one cluster.
+def assign(images: pd.DataFrame, settings: dict[str, Any], pairs: pd.DataFrame) -> pd.DataFrame:
+    """Images of an inventory with columns `cluster`, `part` and `near_duplicate`, in their order, with their index.
+
+    near_duplicate: of validation and test images, whether part train has a copy or near-duplicate (yes or no).
+
+    protocol published: single images are assigned, stratified by label, as the studies did.
+    protocol clean: whole clusters are assigned, stratified by their most frequent label, so that no test image has a
+    copy or near-duplicate in part train. The sizes of parts then differ from the settings by a few images.
+
+    use, balanced: images left out have no row. They are drawn one by one under either protocol, before parts are
+    assigned; images that a left-out one connects stay in one cluster. Under protocol clean, where clusters differ in
+    size, the classes of each part are therefore equal up to a few images.
+    validation test: each test image has a second row, as a validation image.
+    Images with an empty label are in part `unlabelled` and never train.
+
+    Raises MedgridError when there are too few images for the settings.
     """
-    # an image without a group is a group of its own; paths are unique
-    groups = images["group"].where(images["group"] != "", images["path"])
-    # a graph whose nodes are pictures and groups, and whose edges are the images
-    pictures, groups = cluster_ids(len(images), pairs, SAME_PICTURE), pd.factorize(groups)[0]
-    groups = groups + pictures.max() + 1
-    size = groups.max() + 1
-    graph = coo_matrix((np.ones(len(images)), (pictures, groups)), shape=(size, size))
-    return pd.factorize(connected_components(graph, directed=False)[1][pictures])[0]
+    images = images.assign(cluster=cluster_ids_with_groups(images, pairs))
+    labelled = _assign_parts(images[images["label"] != ""], settings)
+    tables = [labelled, images[images["label"] == ""].assign(part=UNLABELLED)]
+    if settings["validation"] == "test":
+        tables.insert(0, labelled[labelled["part"] == "test"].assign(part="validation"))
+    table = pd.concat(tables).sort_index(kind="stable")
+    near_duplicates = cluster_ids(len(images), pairs, NEAR_DUPLICATES)[images.index.get_indexer(table.index)]
+    in_training = np.isin(near_duplicates, near_duplicates[table["part"] == "train"])
+    held_out = table["part"].isin(HELD_OUT)
+    return table.assign(near_duplicate=np.where(held_out, np.where(in_training, "yes", "no"), ""))
 
 
-def _balanced(images: pd.DataFrame, seed: int) -> pd.DataFrame:
+def _assign_parts(images: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
+    """Labelled images that the settings use, with column `part`."""
+    try:
+        if settings["use"]:
+            images, _ = train_test_split(
+                images, train_size=settings["use"], stratify=images["label"], random_state=settings["seed"]
+            )
+            images = images.sort_index()
+        if settings["balanced"]:
+            images = _balance(images, settings["seed"])
+        if settings["protocol"] == "published":
+            return images.assign(part=_part_of(images, settings, len(images)))
+        part = _part_of(most_frequent_labels(images), settings, len(images))
+        return images.assign(part=images["cluster"].map(part))
+    except ValueError as error:  # of scikit-learn
+        raise MedgridError(f"split: {error} Change the study's split: test, validation or use.") from None
+
+
+def _balance(images: pd.DataFrame, seed: int) -> pd.DataFrame:
     """As many images of each class as the smallest has, drawn at random."""
-    drawn = images.iloc[np.random.default_rng(seed).permutation(len(images))]
-    kept = drawn[drawn.groupby("label").cumcount() < images["label"].value_counts().min()]
-    return kept.sort_index()
+    shuffled = images.iloc[np.random.default_rng(seed).permutation(len(images))]
+    chosen = shuffled[shuffled.groupby("label").cumcount() < images["label"].value_counts().min()]
+    return chosen.sort_index()
 
 
-def _part_of(units: pd.DataFrame, settings: dict, images: int) -> pd.Series:
-    """Split units (images, or clusters of them), stratified by label; amounts may be counts of images."""
+def _part_of(units: pd.DataFrame, settings: dict[str, Any], images: int) -> pd.Series:
+    """Part of each unit (image or cluster), stratified by label.
 
-    def share(amount: int | float, of: float) -> float:
-        return amount / of if isinstance(amount, int) else amount
+    Sizes in the settings are shares, or numbers out of `images`, which become shares of the units.
+    Raises MedgridError when they leave nothing for part train.
+    """
 
-    own_validation = settings["validation"] != "test"
+    def share(size: float, of: float) -> float:
+        return size / of if isinstance(size, int) else size
+
+    has_validation = settings["validation"] != "test"
     test = share(settings["test"], images)
-    validation = share(settings["validation"], images) / (1 - test) if own_validation and test < 1 else 0.0
+    validation = share(settings["validation"], images) / (1 - test) if has_validation and test < 1 else 0.0
     if test >= 1 or validation >= 1:
-        held_out = f"{settings['test']} test" + (
-            f" and {settings['validation']} validation" if own_validation else ""
-        )
+        held_out = f"{settings['test']} test"
+        held_out += f" and {settings['validation']} validation" if has_validation else ""
         raise MedgridError(f"split: {held_out} images leave none of {images} to train on")
     seed = settings["seed"]
-    trained, tested = train_test_split(
+    train_units, test_units = train_test_split(
         units, test_size=round(test * len(units)), stratify=units["label"], random_state=seed
     )
-    frames = {"test": tested}
-    if own_validation:
-        trained, frames["validation"] = train_test_split(
-            trained, test_size=round(validation * len(trained)), stratify=trained["label"], random_state=seed
+    tables = {"test": test_units}
+    if has_validation:
+        validation_size = round(validation * len(train_units))
+        train_units, tables["validation"] = train_test_split(
+            train_units, test_size=validation_size, stratify=train_units["label"], random_state=seed
         )
-    frames["train"] = trained
-    return pd.concat([pd.Series(part, index=frame.index) for part, frame in frames.items()])
+    tables["train"] = train_units
+    return pd.concat([pd.Series(part, index=table.index) for part, table in tables.items()])
 
 
 def most_frequent_labels(images: pd.DataFrame) -> pd.DataFrame:
-    """One row for each cluster, with its label; of equally frequent ones the first in the alphabet."""
+    """Column `label` by cluster: its most frequent label; of equally frequent ones the first by alphabet."""
     counts = images.groupby(["cluster", "label"]).size().rename("count").reset_index()
     counts = counts.sort_values(["cluster", "count", "label"], ascending=[True, False, True])
     return counts.drop_duplicates("cluster").set_index("cluster")[["label"]]
 
 
-def assign(images: pd.DataFrame, settings: dict, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Add `cluster`, `part` and `near-duplicate` to the images of an inventory, in their order; the index goes with its image.
+def write_split(settings: dict[str, Any], inventory: str, near_duplicates: str, target: str) -> None:
+    """Write the CSV `target`: row (of the tensors), path, label, part, cluster, near_duplicate (see `assign`).
 
-    near-duplicate: of a test or validation image, whether an image that trains shows the same picture (yes or no).
-
-    protocol published: images are dealt out one by one, stratified, as the studies did.
-    protocol clean: whole clusters are dealt out, stratified by their most frequent label, so that neither a copy nor
-    a near-duplicate of a training image is ever tested; the parts' sizes then scatter around the wanted ones by a few images.
-
-    use, balanced: images left out have no row. They are drawn one by one under either protocol, and before anything
-    is dealt out; images that a left-out one ties together stay in one cluster. Under the clean protocol, where
-    clusters differ in size, each part's classes are therefore equal up to a few images.
-    validation test: a test image has a second row, as a validation image.
-    Images with an empty label get part `unlabelled` and never train.
-    """
-    images = images.assign(cluster=clusters(images, pairs))
-    labelled = images[images["label"] != ""]
-    try:
-        if settings["use"]:
-            labelled, _ = train_test_split(
-                labelled, train_size=settings["use"], stratify=labelled["label"], random_state=settings["seed"]
-            )
-            labelled = labelled.sort_index()
-        if settings["balanced"]:
-            labelled = _balanced(labelled, settings["seed"])
-        if settings["protocol"] == "published":
-            labelled = labelled.assign(part=_part_of(labelled, settings, len(labelled)))
-        else:
-            part = _part_of(most_frequent_labels(labelled), settings, len(labelled))
-            labelled = labelled.assign(part=labelled["cluster"].map(part))
-    except ValueError as error:
-        raise MedgridError(f"split: {error} Change the study's split: test, validation or use.") from None
-    parts = [labelled, images[images["label"] == ""].assign(part=UNLABELLED)]
-    if settings["validation"] == "test":
-        parts.insert(0, labelled[labelled["part"] == "test"].assign(part="validation"))
-    table = pd.concat(parts).sort_index(kind="stable")
-    picture = cluster_ids(len(images), pairs, SAME_PICTURE)[images.index.get_indexer(table.index)]
-    learned = np.isin(picture, picture[table["part"] == "train"])
-    return table.assign(near_duplicate=np.where(table["part"].isin(HELD_OUT), np.where(learned, "yes", "no"), ""))
-
-
-def write_split(settings: dict, inventory: str, near_duplicates: str, target: str) -> None:
-    """Write the CSV `target`: row (of the tensors), path, label, part (train, validation, test, unlabelled), cluster,
-    near-duplicate (see `assign`).
-
-    Images that do not decode or are left out have no row here, test images that validate too have two; `row` is still
-    the image's place in the tensors. Raises MedgridError when the sizes cannot be had.
+    Images that do not decode or are left out have no row in the CSV; test images that are validation images too have
+    two. `row` counts all images that decode. Raises MedgridError when there are too few images for the settings.
     """
     images = read_images(inventory)
     table = assign(images, settings, pd.read_csv(near_duplicates)).rename_axis("row").reset_index()
-    for part in PARTS:
-        held = set(table.loc[table["part"] == part, "label"])
-        if missing := sorted(set(images["label"]) - held - {""}):
-            raise MedgridError(
-                f"split: of the {(images['label'] == missing[0]).sum()} images of class {missing[0]} none is for "
-                f"{part}; change the study's split (test, validation, use), or gather more"
-            )
-    counts = table["part"].value_counts()
-    shown = [*PARTS, UNLABELLED] if UNLABELLED in counts else PARTS
-    text = "medgrid: split: " + ", ".join(f"{counts.get(part, 0)} {part}" for part in shown)
-    if left := len(images) - table["row"].nunique():
-        text += f"; {left} left out"
-    tested = table[table["part"] == "test"]
-    text += f"; {(tested['near_duplicate'] == 'yes').sum()} of the test images show a picture that trains"
-    print(text)
+    _require_every_class(table, images["label"])
+    print(_describe(table, len(images)))
     with atomic_write(target) as temporary:
-        table[["row", "path", "label", "part", "cluster", "near_duplicate"]].to_csv(temporary, index=False)
+        table[COLUMNS].to_csv(temporary, index=False)
+
+
+def _require_every_class(table: pd.DataFrame, labels: pd.Series) -> None:
+    """Raise MedgridError if a part lacks one of the `labels` of the inventory."""
+    for part in PARTS:
+        present = set(table.loc[table["part"] == part, "label"])
+        if missing := sorted(set(labels) - present - {""}):
+            raise MedgridError(
+                f"split: none of the {(labels == missing[0]).sum()} images of class {missing[0]} is in part {part}; "
+                "change the study's split (test, validation, use), or add images"
+            )
+
+
+def _describe(table: pd.DataFrame, images: int) -> str:
+    """Sizes of the parts, in one line."""
+    counts = table["part"].value_counts()
+    parts = [*PARTS, UNLABELLED] if UNLABELLED in counts else PARTS
+    text = "medgrid: split: " + ", ".join(f"{counts.get(part, 0)} {part}" for part in parts)
+    if unused := images - table["row"].nunique():
+        text += f"; {unused} left out"
+    near_duplicates = ((table["part"] == "test") & (table["near_duplicate"] == "yes")).sum()
+    return f"{text}; {near_duplicates} test images have a near-duplicate in part train"

@@ -1,9 +1,10 @@
-"""All images of a data set at one size, in one file that every job on the machine maps into memory."""
+"""All images of a data set at one size, in one file that all jobs on a machine map into memory."""
 
 import csv
 import io
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -13,17 +14,15 @@ from medgrid.data.archive import read_in_worker, workers
 from medgrid.utils.files import atomic_write
 
 CHUNK = 32  # images per task of a worker
-
-
-MODES = {"rgb": "RGB", "grey": "L"}
+MODES = {"rgb": "RGB", "grey": "L"}  # of PIL, by setting
 
 
 def to_8_bit(image: PIL.Image.Image, colour: str = "rgb") -> PIL.Image.Image:
-    """Any mode to 8-bit RGB or grey. Deep grey images are scaled from their 16-bit range, which PIL would clip.
+    """Convert an image of any mode to 8-bit RGB or grey; 16-bit grey is scaled, which PIL would clip.
 
     Raises ValueError for floating-point images, which have no agreed range.
     """
-    if image.mode == "LAB":  # PIL knows no way from there to grey
+    if image.mode == "LAB":  # PIL does not convert it to grey
         image = image.convert("RGB")
     if image.mode == "F":
         raise ValueError("floating-point images have no agreed range; convert them to 8 or 16 bits first")
@@ -36,31 +35,32 @@ def _resizer(size: int, interpolation: str) -> Callable[[PIL.Image.Image], np.nd
     if interpolation == "area":
         import cv2
 
-        # a process for each core is enough
+        # there is one process per core
         cv2.setNumThreads(0)
         return lambda image: cv2.resize(np.asarray(image), (size, size), interpolation=cv2.INTER_AREA)
     resampling = PIL.Image.Resampling[interpolation.upper()]
     return lambda image: np.asarray(image.resize((size, size), resampling))
 
 
-def _fill(target: str, start: int, paths: list[str], settings: dict) -> int:
+def _fill(target: str, start: int, paths: list[str], settings: dict[str, Any]) -> int:
+    """Write the images `paths` into rows from `start` of the .npy `target`; returns how many."""
     tensors = np.load(target, mmap_mode="r+")
     resize = _resizer(settings["size"], settings["interpolation"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for row, path in enumerate(paths, start):
             with PIL.Image.open(io.BytesIO(read_in_worker(path))) as image:
-                # a grey image has no axis of channels yet
+                # a grey image has no channel axis yet
                 tensors[row] = resize(to_8_bit(image, settings["colour"])).reshape(tensors.shape[1:])
     return len(paths)
 
 
-def write_tensors(settings: dict, archive: str, inventory: str, target: str, threads: int = 0) -> None:
+def write_tensors(settings: dict[str, Any], archive: str, inventory: str, target: str, threads: int = 0) -> None:
     """Write uint8 [N, size, size, C] (C: 3 for rgb, 1 for grey; 0..255) as a memory-mappable .npy.
 
-    Rows are the images of the inventory that decode, in its order, unlabelled ones included: the split's `row`.
-    Channels last, because that is how decoders deliver pixels and how convolutions want them: a view with
-    the axes permuted is a channels_last batch without a copy.
+    Rows are the images of the inventory that decode, in its order, unlabelled ones included: `row` of the split.
+    Channels are last, as decoders deliver them: a permuted view is a batch in PyTorch's channels_last format, without
+    a copy.
     """
     with open(inventory, newline="", encoding="utf-8") as handle:  # noqa: PTH123
         paths = [row["path"] for row in csv.DictReader(handle) if not row["error"]]

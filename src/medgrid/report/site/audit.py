@@ -1,10 +1,11 @@
-"""An audit's page: counts, shortcuts, leakage, and the pairs of images that one should look at."""
+"""The page of a data set's audit: counts, leakage, shortcuts, and pairs of images to inspect."""
 
 import base64
 import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,101 +17,55 @@ from medgrid.report.site.assets import write_assets
 from medgrid.report.site.render import render
 from medgrid.utils.files import atomic_write
 
-SHOWN = 12  # pairs of each kind
-CLOSEST = "The closest pairs that do not count"
-KINDS = {"file": "same file", "pixels": "same pixels", "near_duplicate": "near-duplicate", "rejected": "not counted"}
-ROWS = {
-    "file": "identical files",
-    "pixels": "identical pixels",
-    "near": "the same picture (near-duplicates, and all above)",
+SHOWN = 12  # pairs per gallery
+REJECTED = "Closest pairs that are not near-duplicates"
+KINDS = {
+    "file": "identical files", "pixels": "identical pixels", "near_duplicate": "near-duplicate",
+    "rejected": "not a near-duplicate",
+}  # fmt: skip
+CLUSTERS = {
+    "file": "Identical files",
+    "pixels": "Identical pixels",
+    "near_duplicate": "Near-duplicates (including the above)",
 }
-PROTOCOLS = {"own": "the archive's own", "published": "dealt out image by image", "clean": "clean"}
-
-
-def _picture(one: np.ndarray, other: np.ndarray) -> str:
-    """Two thumbnails, uint8 [H, W], side by side, as a data URI."""
-    gap = np.full((len(one), 4), 255, np.uint8)
-    with io.BytesIO() as buffer:
-        PIL.Image.fromarray(np.hstack([one, gap, other])).save(buffer, "WEBP", quality=85)
-        return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def galleries(images: pd.DataFrame, pairs: pd.DataFrame, thumbnails: np.ndarray | None) -> list[dict]:
-    """Pairs to look at, each in one gallery: conflicting labels, across splits, and on either side of the threshold.
-
-    `thumbnails`: uint8 [N, H, W], or None where pictures may not be shown.
-    """
-    ends = {side: images.iloc[pairs[side]].reset_index(drop=True) for side in ("first", "second")}
-    found = pairs["kind"] != "rejected"
-
-    def differ(column: str) -> pd.Series:
-        one, other = ends["first"][column], ends["second"][column]
-        return found & (one != other) & (one != "") & (other != "")
-
-    strength = pairs["correlation"] + pairs["detail"]
-    chosen = {
-        "One picture, two labels": differ("label"),
-        "One picture in two of the original splits": differ("original_split"),
-        "The weakest near-duplicates that count": pairs["kind"] == "near_duplicate",
-        CLOSEST: pairs["kind"] == "rejected",
-    }
-    result, seen = [], set()
-    for heading, wanted in chosen.items():
-        order = strength[wanted].sort_values(ascending=heading != CLOSEST, kind="stable").index
-        entries = []
-        for place in [place for place in order if place not in seen][:SHOWN]:
-            seen.add(place)
-            pair = pairs.loc[place]
-            one, other = (ends[side].loc[place] for side in ("first", "second"))
-            entries.append(
-                {
-                    "kind": KINDS[pair["kind"]],
-                    "paths": [one["path"], other["path"]],
-                    "correlation": None if pair["kind"] in ("file", "pixels") else f"{pair['correlation']:.3f}",
-                    "detail": f"{pair['detail']:.3f}",
-                    "source": None
-                    if thumbnails is None
-                    else _picture(thumbnails[pair["first"]], thumbnails[pair["second"]]),
-                }
-            )
-        if entries:
-            result.append({"heading": heading, "count": int(wanted.sum()), "pairs": entries})
-    return result
-
-
-def _called(split: dict) -> str:
-    """A split in words."""
-    if split["protocol"] == "own":
-        return f"{PROTOCOLS['own']}: {split['train']} → {split['test']}"
-    return f"{PROTOCOLS[split['protocol']]}: {', '.join(split['studies'])}"
 
 
 def write_audit(
-    settings: dict, inventory: str, near_duplicates: str, thumbnails: str, audit: str, pairs: str, page: str
+    settings: dict[str, Any],
+    inventory: str,
+    near_duplicates: str,
+    thumbnails: str,
+    audit: str,
+    pairs: str,
+    page: str,
 ) -> None:
-    """Write a data set's findings (see `write_findings`), then their page, which lies two folders below its site."""
+    """Write a data set's findings (see `write_findings`), then their page, two folders below the site."""
     write_findings(settings, inventory, near_duplicates, thumbnails, audit, pairs)
     write_audit_page({"root": "../../"}, audit, pairs, inventory, near_duplicates, thumbnails, page)
 
 
 def write_audit_page(
-    settings: dict, audit: str, pairs: str, inventory: str, near_duplicates: str, thumbnails: str, target: str
+    settings: dict[str, Any],
+    audit: str,
+    pairs: str,
+    inventory: str,
+    near_duplicates: str,
+    thumbnails: str,
+    target: str,
 ) -> None:
-    """Write the page `target` from what `medgrid.audit` made, with thumbnails where the audit's settings allow.
+    """Write the page `target` of the findings in `audit`, with thumbnails if the settings in `audit` allow it.
 
-    `settings`: root, the way from the page to its site's folder; nothing, if the page stands alone. What the page
-    leads to, `audit` and `pairs`, is copied beside it.
+    `settings`: root, the relative path from the page to the site; empty for a page without a site. The files `audit`
+    and `pairs`, which the page links, are copied next to it.
     """
-    found = json.loads(Path(audit).read_text(encoding="utf-8"))
-    images = read_images(inventory)
-    with np.load(thumbnails) as stored:
-        small = stored["thumbnails"] if found["settings"]["show_images"] else None
+    findings = json.loads(Path(audit).read_text(encoding="utf-8"))
+    with np.load(thumbnails) as arrays:
+        images = arrays["thumbnails"] if findings["settings"]["show_images"] else None
     page = render(
         "audit.html",
-        found=found,
-        rows={title: found[kind] for kind, title in ROWS.items()},
-        splits=[split | {"called": _called(split)} for split in found["splits"]],
-        galleries=galleries(images, pd.read_csv(near_duplicates), small),
+        findings=findings,
+        rows={title: findings[kind] for kind, title in CLUSTERS.items()},
+        galleries=galleries(read_images(inventory), pd.read_csv(near_duplicates), images),
         **settings,
     )
     for file in map(Path, (audit, pairs)):
@@ -120,3 +75,57 @@ def write_audit_page(
         write_assets(Path(target).parent / settings["root"])
     with atomic_write(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def galleries(images: pd.DataFrame, pairs: pd.DataFrame, thumbnails: np.ndarray | None) -> list[dict[str, Any]]:
+    """Pairs to inspect, each in one gallery of at most SHOWN: heading, count (of all such pairs) and pairs.
+
+    `thumbnails`: uint8 [N, H, W], or None where images must not be shown.
+    """
+    correlation = pairs["correlation"] + pairs["detail"]
+    result, shown = [], set()
+    for heading, belongs in _headings(images, pairs).items():
+        order = correlation[belongs].sort_values(ascending=heading != REJECTED, kind="stable").index
+        rows = [row for row in order if row not in shown][:SHOWN]
+        shown |= set(rows)
+        if rows:
+            entries = [_entry(pairs.loc[row], images, thumbnails) for row in rows]
+            result.append({"heading": heading, "count": int(belongs.sum()), "pairs": entries})
+    return result
+
+
+def _headings(images: pd.DataFrame, pairs: pd.DataFrame) -> dict[str, pd.Series]:
+    """By heading of a gallery, which of the pairs belong into it."""
+
+    def differ(column: str) -> pd.Series:
+        values = images[column].to_numpy()
+        one, other = values[pairs["first"]], values[pairs["second"]]
+        return (pairs["kind"] != "rejected") & (one != other) & (one != "") & (other != "")
+
+    return {
+        "Near-duplicates with different labels": differ("label"),
+        "Near-duplicates in different original splits": differ("original_split"),
+        "Least similar near-duplicates": pairs["kind"] == "near_duplicate",
+        REJECTED: pairs["kind"] == "rejected",
+    }
+
+
+def _entry(pair: pd.Series, images: pd.DataFrame, thumbnails: np.ndarray | None) -> dict[str, Any]:
+    """What the page shows of a pair; `source`: both images, as a data URI."""
+    rows = [pair["first"], pair["second"]]
+    is_copy = pair["kind"] in ("file", "pixels")
+    return {
+        "kind": KINDS[pair["kind"]],
+        "paths": images["path"].iloc[rows].tolist(),
+        "correlation": None if is_copy else f"{pair['correlation']:.3f}",
+        "detail": f"{pair['detail']:.3f}",
+        "source": None if thumbnails is None else _side_by_side(*thumbnails[rows]),
+    }
+
+
+def _side_by_side(one: np.ndarray, other: np.ndarray) -> str:
+    """Two thumbnails, uint8 [H, W], as the data URI of one image."""
+    gap = np.full((len(one), 4), 255, np.uint8)
+    with io.BytesIO() as buffer:
+        PIL.Image.fromarray(np.hstack([one, gap, other])).save(buffer, "WEBP", quality=85)
+        return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

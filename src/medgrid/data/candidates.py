@@ -1,0 +1,99 @@
+"""Pairs of images that may be near-duplicates, by the low frequencies of their thumbnails.
+
+All pairs are compared, as products of matrices; `medgrid.data.alignment` then aligns those that are similar.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.fft
+import torch
+from tqdm import tqdm
+
+FREQUENCIES = 8  # of the cosine transform, in each direction
+BLOCK = 4096  # images per product of matrices
+COMPARE_ALL_UP_TO = 100  # images; statistics of so few do not show what all images of a data set share
+MIN_COSINE = 0.75  # of the signatures of a candidate pair; see benchmarks/README.md
+MAX_CANDIDATES_PER_IMAGE = 64  # with later images: those with the highest cosines
+MAX_CANDIDATES = 1_000_000  # of a data set: those with the highest cosines; aligning them takes some minutes
+
+
+class Candidates(NamedTuple):
+    """Pairs to align."""
+
+    pairs: np.ndarray  # int64 [M, 2], the smaller number first
+    dropped: int  # pairs beyond MAX_CANDIDATES_PER_IMAGE or MAX_CANDIDATES
+
+
+def signatures(thumbnails: np.ndarray) -> torch.Tensor:
+    """Unit vectors, float32 [N, FREQUENCIES**2 - 1], of thumbnails, uint8 [N, H, W].
+
+    Brightness and contrast of each image are removed. Each frequency is then standardised over the data set, so that
+    what all images share (a head on black, ribs) does not make pairs similar.
+    """
+    vectors = np.empty((len(thumbnails), FREQUENCIES**2 - 1), np.float32)
+    for start in range(0, len(thumbnails), BLOCK):
+        images = thumbnails[start : start + BLOCK].astype(np.float32)
+        images -= images.mean((1, 2), keepdims=True)
+        images /= images.std((1, 2), keepdims=True) + 1
+        low = scipy.fft.dctn(images, axes=(1, 2), norm="ortho", workers=-1)[:, :FREQUENCIES, :FREQUENCIES]
+        vectors[start : start + BLOCK] = low.reshape(len(images), -1)[:, 1:]
+    vectors -= vectors.mean(0)
+    vectors /= vectors.std(0) + 1e-6
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-6
+    return torch.from_numpy(vectors)
+
+
+def find_candidates(
+    signatures: torch.Tensor, min_cosine: float = MIN_COSINE, max_pairs: int = MAX_CANDIDATES
+) -> Candidates:
+    """Pairs of signatures, float32 [N, D], whose cosine is at least `min_cosine`; of up to COMPARE_ALL_UP_TO, all.
+
+    Of more than MAX_CANDIDATES_PER_IMAGE pairs of an image, and of more than `max_pairs` in all, those with the
+    highest cosines: near-duplicates are among them.
+    """
+    if len(signatures) <= COMPARE_ALL_UP_TO:
+        return Candidates(np.stack(np.triu_indices(len(signatures), 1), 1), 0)
+    pair_blocks, cosine_blocks, dropped = [torch.empty((0, 2), dtype=torch.int64)], [torch.empty(0)], 0
+    for start in tqdm(range(0, len(signatures), BLOCK), desc="compare", unit="block", mininterval=1):
+        pairs, cosines, dropped_here = _pairs_of_block(signatures, start, min_cosine)
+        pair_blocks.append(pairs)
+        cosine_blocks.append(cosines)
+        dropped += dropped_here
+    pairs, cosines = torch.cat(pair_blocks), torch.cat(cosine_blocks)
+    if len(pairs) > max_pairs:
+        dropped += len(pairs) - max_pairs
+        pairs = pairs[cosines.topk(max_pairs).indices.sort().values]
+    return Candidates(pairs.numpy(), dropped)
+
+
+def _pairs_of_block(
+    signatures: torch.Tensor, start: int, min_cosine: float
+) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Candidates of the BLOCK images from `start` with themselves and all later ones: pairs, cosines, dropped."""
+    rows = signatures[start : start + BLOCK]
+    pairs, cosines, count = torch.empty((0, 2), dtype=torch.int64), torch.empty(0), 0
+    for other in range(start, len(signatures), BLOCK):
+        products = rows @ signatures[other : other + BLOCK].T
+        if other == start:
+            products = products.triu(1)
+        first, second = (products >= min_cosine).nonzero(as_tuple=True)
+        count += len(first)
+        pairs = torch.cat([pairs, torch.stack([first + start, second + other], 1)])
+        cosines = torch.cat([cosines, products[first, second]])
+        # pairs are dropped as they come, or a data set of blank images would fill the memory
+        if len(pairs) > MAX_CANDIDATES_PER_IMAGE * len(rows):
+            closest = _closest(pairs, cosines)
+            pairs, cosines = pairs[closest], cosines[closest]
+    closest = _closest(pairs, cosines)
+    return pairs[closest], cosines[closest], count - len(closest)
+
+
+def _closest(pairs: torch.Tensor, cosines: torch.Tensor) -> torch.Tensor:
+    """Indices of the MAX_CANDIDATES_PER_IMAGE pairs with the highest cosines of each first image."""
+    order = torch.argsort(cosines, descending=True)
+    order = order[torch.argsort(pairs[order, 0], stable=True)]
+    pairs = pairs[order]
+    counts = torch.unique_consecutive(pairs[:, 0], return_counts=True)[1]
+    starts = torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+    return order[torch.arange(len(pairs)) - starts < MAX_CANDIDATES_PER_IMAGE]
