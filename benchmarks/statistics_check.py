@@ -54,10 +54,10 @@ class World:
 
 
 WORLDS = {
-    "all of it": World(),
-    "images equally hard for both": World(own=0.0),
-    "trainings that hardly differ": World(flip=0.01),
-    "seeds that matter": World(own=0.0, flip=0.3, seed=0.4),
+    "all effects": World(),
+    "images equally hard for both cells": World(own=0.0),
+    "nearly the same predictions with every seed": World(flip=0.01),
+    "accuracies that vary between seeds": World(own=0.0, flip=0.3, seed=0.4),
     "clusters of five images": World(cluster=5),
     "100 images": World(images=100),
     "two seeds": World(seeds=2),
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=4000)
     studies = parser.parse_args().studies
     print(f"{studies} studies each; standard error of 5 %: {100 * np.sqrt(0.05 * 0.95 / studies):.2f} points\n")
-    print("| world | over seeds | over images | over both | a cell's accuracy, both |\n|---|---|---|---|---|")
+    print("| scenario | over seeds | over images | over both | a cell's accuracy, both |\n|---|---|---|---|---|")
     for name, world in WORLDS.items():
         shown = [*misses(world, studies), missed_accuracy(world, studies)]
         print(f"| {name} | " + " | ".join(f"{100 * share:.1f} %" for share in shown) + " |", flush=True)
