@@ -5,11 +5,11 @@ BIN = .venv/bin
 UV = $(shell command -v uv || echo .uv/bin/uv)
 NEW_VENV = rm -rf .venv && $(UV) venv --quiet --no-python-downloads --python "$$(command -v $(PYTHON))" .venv
 INSTALL = VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
-# a module's tests share what takes long to make, so they stay on one worker
+# tests of a module share slow fixtures, so they run on one worker
 WORKERS = -n auto --dist loadscope
-# jobs find `medgrid` and `snakemake` here, without an activated environment
+# rules find `medgrid` and `snakemake` here, also without an activated environment
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# keep compiled modules, or every job would compile its imports again (empty: not set)
+# keep compiled modules; without them every job would compile its imports again (empty: not set)
 export PYTHONDONTWRITEBYTECODE :=
 STUDIES = brain_tumor_lr_batch brain_tumor_transfer histopathology_batch stroke_transfer pneumonia_loss
 DEMO = $(firstword $(STUDIES))
@@ -20,9 +20,9 @@ DEMO = $(firstword $(STUDIES))
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-environment: .venv/ready  ## create the environment from requirements.lock, as the targets below do by themselves
+environment: .venv/ready  ## create the environment from requirements.lock, which the targets below also do
 
-demo: .venv/ready  ## run one study on synthetic images, small, on the CPU; prints the path of the front page
+demo: .venv/ready  ## run one small study on synthetic images, on the CPU, and print the path of the front page
 	@medgrid run --workflow-profile demo
 	@echo "front page: $(CURDIR)/results/demo/report/index.html"
 	@echo "more: \`make demo-all\` runs all five studies like this, 59 cells;"
@@ -35,14 +35,14 @@ demo-all: .venv/ready  ## run all five studies on synthetic images
 test: .venv/ready  ## run the quick tests, after each edit: no whole runs, no browser, no SLURM
 	@pytest $(WORKERS)
 
-test-all: .venv/ready  ## run all tests; those on SLURM alone, since they time out beside others
+test-all: .venv/ready  ## run all tests; those on SLURM last and alone, since they would time out next to others
 	@pytest $(WORKERS) -m "not slurm"
 	@pytest -rs -m slurm tests/slurm
 
 lint: .venv/ready  ## check style and format of code and rules
 	@ruff check . && ruff format --check . && snakefmt --check Snakefile workflow && python tests/lint.py
 
-dry: .venv/ready  ## schedule every study under every profile, running nothing
+dry: .venv/ready  ## dry-run every study with every profile
 	@for profile in workflow/profiles/*; do \
 	  said=$$(medgrid run -n --workflow-profile "$$profile" -- studies 2>&1) || { echo "$$said"; exit 1; }; \
 	  echo "$$profile: $$(echo "$$said" | awk '$$1 == "total" {print $$2; exit}') jobs"; done
@@ -53,18 +53,18 @@ format: .venv/ready  ## format the code
 schema: .venv/ready  ## write the JSON schema of params.yaml
 	@medgrid schema > workflow/schemas/params.schema.json
 
-bless: .venv/ready  ## note that changed code gives the same numbers, or that its version was bumped
+bless: .venv/ready  ## record that changed code gives the same numbers, or that its version was raised
 	@python tests/code_digests.py
 
-dag: .venv/ready  ## draw how the rules hang together, docs/rules.svg; wants graphviz
+dag: .venv/ready  ## draw the rules and their order as docs/rules.svg; needs graphviz
 	@snakemake --quiet all --forceall --rulegraph dot -- histopathology_batch stroke_transfer audit_mri_stroke \
 	  | tred | dot -Tsvg > docs/rules.svg
 
-lock: .venv/ready  ## resolve requirements.lock anew
+lock: .venv/ready  ## update requirements.lock
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header --extra dev \
 	  --python-version 3.11 --upgrade pyproject.toml -o requirements.lock
 
-clean:  ## remove the environment; results and data stay
+clean:  ## remove the environment; results and data are kept
 	rm -rf .venv .uv
 
 .venv/ready: requirements.lock pyproject.toml | tools
@@ -77,7 +77,7 @@ clean:  ## remove the environment; results and data stay
 cpu: | tools  ## create the environment with PyTorch's CPU build instead: a quarter of the size, no GPU
 	@echo "medgrid: creating .venv with PyTorch for the CPU" >&2
 	@$(NEW_VENV)
-	@# all of the lock but PyTorch and NVIDIA's libraries; then the same PyTorch from its makers' own index
+	@# everything in the lock except PyTorch and NVIDIA's libraries; then the same version of PyTorch from its own index
 	@awk '/^[a-z]/ {left_out = /^(torch|torchvision|triton|nvidia-[^=]*|cuda-[^=]*)==/} !left_out' requirements.lock > .venv/cpu.lock
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --no-deps --require-hashes -r .venv/cpu.lock
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --torch-backend cpu \
