@@ -60,7 +60,7 @@ dag: .venv/ready  ## draw the rules and their order as docs/rules.svg; needs gra
 	@snakemake --quiet all --forceall --rulegraph dot -- histopathology_batch stroke_transfer audit_mri_stroke \
 	  | tred | dot -Tsvg > docs/rules.svg
 
-lock: .venv/ready  ## update requirements.lock
+lock: .venv/ready  ## upgrade all packages in requirements.lock
 	@$(UV) pip compile -q --universal --generate-hashes --no-annotate --no-header --extra dev \
 	  --python-version 3.11 --upgrade pyproject.toml -o requirements.lock
 
