@@ -3,8 +3,8 @@
     python benchmarks/many_cells.py [100 1000 10000]
 
 A synthetic study of rates and seeds: as whole networks, of which each cell is a job, and as heads on the features of
-a frozen backbone, which share one job. For comparison, in the same run: the dry run of a workflow of nothing but as many
-jobs of one empty rule with the outputs, log, benchmark, params and resources of medgrid's rule `train`.
+a frozen backbone, which share one job. For comparison, in the same run: the dry run of a workflow that has only as
+many jobs of one empty rule, with the outputs, log, benchmark, params and resources of medgrid's rule `train`.
 """
 
 import os

@@ -1,12 +1,12 @@
-"""Do the intervals and verdicts err as often as they say? Simulated studies in which the truth is known.
+"""Coverage of intervals and error rates of verdicts, in simulated studies with known true values.
 
     python benchmarks/statistics_check.py [--studies N]
 
 Each simulated study trains two cells several times and tests them on the same images. An image is hard or easy for
-both, harder for one of them, and a seed shifts a whole training or flips single images; how much of each is varied.
-Prints how often two cells that are the same in truth are called different (nominal: 5 %), how often an interval
-misses the true accuracy (5 %), and how often five replicates support or contradict a claim about cells whose
-accuracies differ by so much (wrongly: 2.5 % at most).
+both cells, or harder for one of them; a seed shifts all predictions of a training or flips single ones. The scenarios
+vary how much. Printed are: how often two cells that are truly the same are called different (nominal: 5 %), how often
+an interval misses the true accuracy (5 %), and how often five replicates support or contradict a claim about cells
+with a given difference of accuracy (wrongly: 2.5 % at most).
 """
 
 import argparse
@@ -19,8 +19,8 @@ from medgrid.evaluation.statistics import LEVEL, Region, estimate
 
 
 @dataclass(frozen=True)
-class World:
-    """Standard deviations, in logits, of what makes a prediction right or wrong."""
+class Scenario:
+    """Standard deviations, in logits, of the causes of correct and wrong predictions."""
 
     shared: float = 2.0  # difficulty of an image for either cell
     own: float = 0.7  # for one of them
@@ -53,46 +53,48 @@ class World:
         return float(stats.norm.ppf(accuracy) * spread)
 
 
-WORLDS = {
-    "all effects": World(),
-    "images equally hard for both cells": World(own=0.0),
-    "nearly the same predictions with every seed": World(flip=0.01),
-    "accuracies that vary between seeds": World(own=0.0, flip=0.3, seed=0.4),
-    "clusters of five images": World(cluster=5),
-    "100 images": World(images=100),
-    "two seeds": World(seeds=2),
-    "three seeds": World(seeds=3),
+SCENARIOS = {
+    "all effects": Scenario(),
+    "images equally hard for both cells": Scenario(own=0.0),
+    "nearly the same predictions with every seed": Scenario(flip=0.01),
+    "accuracies that vary between seeds": Scenario(own=0.0, flip=0.3, seed=0.4),
+    "clusters of five images": Scenario(cluster=5),
+    "100 images": Scenario(images=100),
+    "two seeds": Scenario(seeds=2),
+    "three seeds": Scenario(seeds=3),
 }
 
 
-def misses(world: World, studies: int, seed: int = 0) -> np.ndarray:
+def misses(scenario: Scenario, studies: int, seed: int = 0) -> np.ndarray:
     """Share of studies whose interval of a difference (over seeds, images, both) misses the true one, 0."""
     rng = np.random.default_rng(seed)
     found = np.zeros(3)
     for _ in range(studies):
-        (one, other), clusters = world.right(rng, (world.skill(0.85),) * 2)
+        (one, other), clusters = scenario.right(rng, (scenario.skill(0.85),) * 2)
         of = estimate(one - other, clusters)
         found += [not low <= 0 <= high for low, high in (of.over_seeds(), of.over_images(), of.interval())]
     return found / studies
 
 
-def missed_accuracy(world: World, studies: int, seed: int = 0) -> float:
+def missed_accuracy(scenario: Scenario, studies: int, seed: int = 0) -> float:
     """Share of studies whose interval over both misses a cell's true accuracy."""
     rng = np.random.default_rng(seed)
     found = 0
     for _ in range(studies):
-        (one,), clusters = world.right(rng, (world.skill(0.85),))
+        (one,), clusters = scenario.right(rng, (scenario.skill(0.85),))
         low, high = estimate(one, clusters).interval()
         found += not low <= 0.85 <= high
     return found / studies
 
 
-def decided(world: World, difference: float, region: Region, studies: int, seed: int = 0) -> tuple[float, float]:
-    """Share of studies that support, and that contradict, a claim about cells whose accuracies differ in truth."""
+def decided(
+    scenario: Scenario, difference: float, region: Region, studies: int, seed: int = 0
+) -> tuple[float, float]:
+    """Share of studies that support, and that contradict, a claim about cells whose true accuracies differ."""
     rng = np.random.default_rng(seed)
     found = np.zeros(2)
     for _ in range(studies):
-        (one, other), clusters = world.right(rng, (world.skill(0.85 + difference), world.skill(0.85)))
+        (one, other), clusters = scenario.right(rng, (scenario.skill(0.85 + difference), scenario.skill(0.85)))
         of = estimate(one - other, clusters)
         found += [region.p_for(of) <= LEVEL, region.p_against(of) <= LEVEL]
     return tuple(found / studies)
@@ -104,12 +106,12 @@ def main() -> None:
     studies = parser.parse_args().studies
     print(f"{studies} studies each; standard error of 5 %: {100 * np.sqrt(0.05 * 0.95 / studies):.2f} points\n")
     print("| scenario | over seeds | over images | over both | a cell's accuracy, both |\n|---|---|---|---|---|")
-    for name, world in WORLDS.items():
-        shown = [*misses(world, studies), missed_accuracy(world, studies)]
+    for name, scenario in SCENARIOS.items():
+        shown = [*misses(scenario, studies), missed_accuracy(scenario, studies)]
         print(f"| {name} | " + " | ".join(f"{100 * share:.1f} %" for share in shown) + " |", flush=True)
     margin = 0.01
     print("\n| true difference (points) | claim | supported | contradicted |\n|---|---|---|---|")
-    large = World(images=1400)
+    large = Scenario(images=1400)
     for difference in (0, 0.01, 0.02, 0.03, 0.05):
         for claim, region in {"better": Region.above(margin=margin), "alike": Region.about(0, margin)}.items():
             supported, contradicted = decided(large, difference, region, studies // 4)
@@ -119,9 +121,9 @@ def main() -> None:
             )
     print("\n| test images | difference at the margin: alike | no difference: alike |\n|---|---|---|")
     for images in (24, 60, 100, 200, 400, 1400):
-        # cells that err alike, seed for seed: on few images they often agree on every one
-        world, margin = World(images=images, seeds=3, own=0.02, seed=0.01, flip=0.01), 0.02
-        wrong, right = (decided(world, each, Region.about(0, margin), studies // 4)[0] for each in (margin, 0))
+        # cells that err on the same images, seed by seed: they often agree on all of a few images
+        scenario, margin = Scenario(images=images, seeds=3, own=0.02, seed=0.01, flip=0.01), 0.02
+        wrong, right = (decided(scenario, each, Region.about(0, margin), studies // 4)[0] for each in (margin, 0))
         print(f"| {images:,} | {100 * wrong:.1f} % | {100 * right:.1f} % |", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Draw docs/pairs.jpg: test images of the brain tumour archive that repeat a training image.
+"""Draw docs/pairs.jpg: test images of the brain tumour archive with a copy or near-duplicate in its training part.
 
 python docs/draw_pairs.py ARCHIVE.zip: Kaggle's archive (CC0); the pairs are those of its audit in results/audits.
 """
@@ -14,7 +14,7 @@ import PIL.Image
 
 DOCS = Path(__file__).parent
 PAIRS = DOCS.parent / "results/audits/brain_tumor_mri/pairs.csv"
-# kind of pair, class, and which of these pairs, as a share of them from the least to the most correlated
+# kind of pair, class, and rank among these pairs by correlation, 0 (lowest) to 1 (highest)
 CHOSEN = [
     ("pixels", "meningioma", 0.5),
     ("pixels", "notumor", 0.5),
@@ -25,7 +25,7 @@ CHOSEN = [
 ]
 KINDS = {"pixels": "identical pixels", "near_duplicate": "near-duplicate"}
 NAMES = {"notumor": "no tumour"}
-GROUND, TEXT = "#0d1117", "#f0f6fc"  # readable on light and dark pages alike
+BACKGROUND, TEXT = "#0d1117", "#f0f6fc"  # readable on light and dark pages
 
 
 def choose(pairs: pd.DataFrame) -> list[pd.Series]:
@@ -39,7 +39,7 @@ def choose(pairs: pd.DataFrame) -> list[pd.Series]:
 
 
 def draw(archive: zipfile.ZipFile, rows: list[pd.Series], target: Path) -> None:
-    figure, axes = plt.subplots(2, len(rows), figsize=(8, 3.05), layout="constrained", facecolor=GROUND)
+    figure, axes = plt.subplots(2, len(rows), figsize=(8, 3.05), layout="constrained", facecolor=BACKGROUND)
     for column, row in zip(axes.T, rows, strict=True):
         for panel, path in zip(column, (row["second_path"], row["first_path"]), strict=True):
             with PIL.Image.open(io.BytesIO(archive.read(path))) as image:
