@@ -23,6 +23,7 @@ from medgrid.models.weights import sha256_of
 from medgrid.training import CURVES
 from medgrid.training.data import Part, read_parts
 from medgrid.training.loop import Run, make_generators
+from medgrid.training.predictions import Predictions, write_predictions
 from medgrid.training.stacked import StackedMLP
 from medgrid.training.whole_network import WholeNetwork
 from medgrid.utils.files import atomic_write, file_lock
@@ -266,20 +267,20 @@ def _write(folder: Path, settings: dict, results: dict, parts: dict[str, Part], 
             [torch.stack([results[i, seed][name] for seed in seeds]) for i in range(len(names))]
         ).numpy()
 
-    predictions = {
-        "cells": np.array(names),
-        "seeds": np.array(seeds),
-        "classes": np.array(settings["classes"]),
-        "epochs": gather("ended_at"),
-        **{name: gather(name) for name in ("best_epoch", "diverged_at", "seconds", "penalty")},
-    }
-    for part in HELD_OUT:
-        predictions[f"{part}_probabilities"] = gather(part)
-        predictions[f"{part}_images"] = np.array(paths[part])
-        predictions[f"{part}_labels"] = parts[part].labels.cpu().numpy()
+    probabilities = {part: gather(part) for part in HELD_OUT}
     if UNLABELLED in parts:
-        predictions[f"{UNLABELLED}_probabilities"] = gather(UNLABELLED)[:, :, 0]
-        predictions[f"{UNLABELLED}_images"] = np.array(paths[UNLABELLED])
+        probabilities[UNLABELLED] = gather(UNLABELLED)[:, :, 0]
+    per_training = {name: gather(name) for name in ("best_epoch", "diverged_at", "seconds", "penalty")}
+    predictions = Predictions(
+        names,
+        seeds,
+        settings["classes"],
+        epochs=gather("ended_at"),
+        probabilities=probabilities,
+        images=paths,
+        labels={part: parts[part].labels.cpu().numpy() for part in HELD_OUT},
+        **per_training,
+    )
     weights = {
         name: {seed: results[i, seed]["weights"] for seed in seeds if "weights" in results[i, seed]}
         for i, name in enumerate(names)
@@ -293,5 +294,4 @@ def _write(folder: Path, settings: dict, results: dict, parts: dict[str, Part], 
                 result = results[i, seed]
                 for epoch, values in enumerate(result["curves"][: result["ended_at"]].tolist(), 1):
                     writer.writerow((name, seed, epoch, *(f"{value:.7g}" for value in values)))
-    with atomic_write(folder / "predictions.npz") as temporary:
-        np.savez(temporary, **predictions)
+    write_predictions(folder, predictions)
