@@ -1,7 +1,8 @@
-"""What a training reads: images, maps or features of each part of a split, on the device that trains."""
+"""The inputs of a training: images, feature maps or features of each part of a split, on the device that trains."""
 
 import csv
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,9 +12,9 @@ from medgrid.data import PARTS, UNLABELLED
 
 @dataclass(frozen=True)
 class Part:
-    """Rows [n] of one part of a split within `inputs`, and their labels [n] (class numbers).
+    """One part of a split: rows [n] of `inputs`, and labels [n] (class numbers; -1: unlabelled).
 
-    `inputs` is shared by all parts: [N, ...], or [1 + V, N, ...] with V augmented views behind the plain images.
+    All parts share `inputs`: [N, ...], or [1 + V, N, ...] with V augmented views after the original images.
     """
 
     inputs: torch.Tensor
@@ -24,8 +25,16 @@ class Part:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of one input."""
+        return self.inputs.shape[2 if self.views else 1 :]
+
     def batch(self, indices: torch.Tensor, views: torch.Tensor | None = None) -> torch.Tensor:
-        """Inputs at `places` within the part, on their device: the plain ones, or of the given views."""
+        """Inputs at `indices` within the part, on their device.
+
+        `views` [n] has the number of a view for each image of the part; without it, inputs are the original images.
+        """
         rows = self.rows[indices]
         if not self.views:
             return self.inputs[rows]
@@ -35,23 +44,24 @@ class Part:
 def read_parts(
     inputs: str, split: str, classes: list[str], views: int, device: torch.device
 ) -> tuple[dict[str, Part], dict[str, list[str]]]:
-    """Each part of the split, and the paths of its images; `unlabelled` is a part where there are such images.
+    """The parts of a split, and the paths of their images. `unlabelled` is a part if there are such images.
 
-    On a CPU the file is mapped, not read, so that jobs side by side share its pages. On a GPU all of it moves there.
+    On a CPU the file is mapped into memory, so that jobs on the same machine share its pages. On a GPU it is loaded
+    into the GPU's memory.
     """
-    # copy-on-write, since torch wants memory that it may write to
+    # copy-on-write, since torch requires writable memory
     data = torch.from_numpy(np.load(inputs, mmap_mode="c"))
     if device.type != "cpu":
         data = data.to(device)
-    with open(split, newline="", encoding="utf-8") as handle:  # noqa: PTH123
-        images = list(csv.DictReader(handle))
+    with Path(split).open(newline="", encoding="utf-8") as file:
+        images = list(csv.DictReader(file))
     parts, paths = {}, {}
     for part in (*PARTS, UNLABELLED):
-        chosen = [image for image in images if image["part"] == part]
-        if not chosen and part == UNLABELLED:
+        members = [image for image in images if image["part"] == part]
+        if not members and part == UNLABELLED:
             continue
-        rows = torch.tensor([int(image["row"]) for image in chosen])
-        labels = torch.tensor([classes.index(image["label"]) if image["label"] else -1 for image in chosen])
+        rows = torch.tensor([int(image["row"]) for image in members])
+        labels = torch.tensor([classes.index(image["label"]) if image["label"] else -1 for image in members])
         parts[part] = Part(data, rows.to(device), labels.to(device), views)
-        paths[part] = [image["path"] for image in chosen]
+        paths[part] = [image["path"] for image in members]
     return parts, paths

@@ -1,15 +1,12 @@
-"""One job: cells and seeds that share their inputs, trained stack by stack, resumable at any moment."""
+"""A training job: cells that share their inputs, for a block of seeds; trained group by group, resumable at any time."""
 
-import csv
 import json
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
@@ -20,52 +17,49 @@ from medgrid.models import device as devices
 from medgrid.models.layers import build_layers
 from medgrid.models.networks import Network, build
 from medgrid.models.weights import sha256_of
-from medgrid.training import CURVES
+from medgrid.training.checkpoints import SAVE_EVERY, Checkpoints
 from medgrid.training.data import Part, read_parts
 from medgrid.training.loop import Run, make_generators
-from medgrid.training.predictions import Predictions, write_predictions
+from medgrid.training.outputs import Results, write_description, write_outputs
 from medgrid.training.stacked import StackedMLP
 from medgrid.training.whole_network import WholeNetwork
-from medgrid.utils.files import atomic_write, file_lock
-
-SAVE_EVERY = 20.0  # seconds between checkpoints of a running stack, at least
-SAVE_SHARE = 20  # and so many times what saving takes
+from medgrid.utils.files import atomic_folder, file_lock
 
 
 @dataclass(frozen=True)
 class Group:
-    """Cells (by position in the job) that train as one stack, for one seed."""
+    """Cells (positions within the job) that train together, as one stack, for one seed."""
 
     cells: list[int]
     seed: int
 
     @property
     def name(self) -> str:
-        # the first cell tells the groups of a job apart; a list of hundreds is no file name
+        # the first cell identifies a group within its job; a list of hundreds would be too long for a file name
         return f"seed{self.seed}-cell{self.cells[0]}-of{len(self.cells)}"
 
 
 def groups(cells: list[Training], seeds: list[int], stacked: bool) -> Iterator[Group]:
-    """What trains together: same batch size, epochs and loss, same seed; without stacks, every replicate alone."""
+    """Groups of a job, seed by seed: stacks of the cells with the same batch size, epochs and loss, or single cells."""
 
     def shared(i: int) -> tuple:
         return (cells[i].batch_size, cells[i].epochs, cells[i].loss) if stacked else (i,)
 
-    members = [list(each) for _, each in groupby(sorted(range(len(cells)), key=shared), key=shared)]
+    members = [list(positions) for _, positions in groupby(sorted(range(len(cells)), key=shared), key=shared)]
     for seed in seeds:
-        for each in members:
-            yield Group(each, seed)
+        for positions in members:
+            yield Group(positions, seed)
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """Everything that a job's trainings share."""
+    """Everything that the trainings of a job share."""
 
     settings: dict
     cells: list[Training]
     model: Model
-    dropout: float  # of the inputs, where they are features for torchvision's own head
-    weights: Path | str
+    dropout: float  # rate on the inputs: that of torchvision's head, when they are its features
+    weights: Path | str  # of the backbone: a file, `random` or `random_calibrated`
     parts: dict[str, Part]
     device: torch.device
 
@@ -78,85 +72,60 @@ class TrainingJob:
         """What the inputs are: features, maps, pixels or images."""
         return self.settings["source"]
 
-    def run(self, group: Group) -> Run:
-        """A group's run, at its beginning."""
+    def start(self, group: Group) -> Run:
+        """The run of a group before its first epoch."""
         members = [self.cells[i] for i in group.cells]
         generators = make_generators(group.seed)
-        outputs = members[0].outputs or len(self.settings["classes"])
         train = self.parts["train"]
-        shape = train.inputs.shape[2 if train.views else 1 :]
-        if self.stacked:
-            channels = shape[-1] if self.source == "pixels" else 1
-            learner = StackedMLP(
-                members, self.model.layers, shape.numel(), outputs, self.dropout, channels, generators, self.device
-            )
-        else:
-            # torch's own generator initialises whole networks: a number for the head, one for a backbone from nothing
-            seeds = torch.randint(2**62, (2,), generator=generators["initial"]).tolist()
-            learner = WholeNetwork(
-                self._network(members[0], outputs, seeds, shape),
-                self.model if self.source == "images" else self.model.model_copy(update={"backbone": None}),
-                members[0],
-                self._augmentation(members[0]),
-                generators,
-                self.device,
-            )
+        make_learner = self._stack if self.stacked else self._whole_network
+        learner = make_learner(members, train.shape, generators)
         measured = self.source in ("features", "maps") and not train.views
         return Run(learner, members, generators, self.settings["select"], train, measured)
 
-    def _network(self, training: Training, outputs: int, seeds: list[int], shape: torch.Size) -> Network:
+    def keeps_weights(self, seed: int) -> bool:
+        keep = self.settings["keep_weights"]
+        return keep == "all" or (keep == "first" and seed == 0)
+
+    def _outputs(self, training: Training) -> int:
+        return training.outputs or len(self.settings["classes"])
+
+    def _stack(
+        self, members: list[Training], shape: torch.Size, generators: dict[str, torch.Generator]
+    ) -> StackedMLP:
+        outputs = self._outputs(members[0])
+        channels = shape[-1] if self.source == "pixels" else 1
+        return StackedMLP(
+            members, self.model.layers, shape.numel(), outputs, self.dropout, channels, generators, self.device
+        )
+
+    def _whole_network(
+        self, members: list[Training], shape: torch.Size, generators: dict[str, torch.Generator]
+    ) -> WholeNetwork:
+        (training,) = members
+        # torch's global generator initialises whole networks: one seed for the head, one for a backbone from scratch
+        seeds = torch.randint(2**62, (2,), generator=generators["initial"]).tolist()
+        network = self._network(training, seeds, shape)
+        model = self.model if self.source == "images" else self.model.model_copy(update={"backbone": None})
+        return WholeNetwork(network, model, training, self._augmentation(training), generators, self.device)
+
+    def _network(self, training: Training, seeds: list[int], shape: torch.Size) -> Network:
+        outputs = self._outputs(training)
         if self.source == "maps":
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seeds[0])
                 head = build_layers(self.model.layers, shape[0], shape[-1], outputs)
             return Network(nn.Identity(), head, None, shape[0])
-        # a backbone that trains from nothing is the replicate's own; a random one that stays frozen is part of the data
-        own = {"backbone_seed": seeds[1]} if training.mode == "scratch" else {}
+        # a backbone that trains from scratch has the replicate's seed; a random one that stays frozen a fixed one
+        backbone_seed = {"backbone_seed": seeds[1]} if training.mode == "scratch" else {}
         size, _, channels = shape
-        return build(self.model, outputs, training.normalisation, self.weights, channels, size, seeds[0], **own)
+        return build(
+            self.model, outputs, training.normalisation, self.weights, channels, size, seeds[0], **backbone_seed
+        )
 
     def _augmentation(self, training: Training) -> Augmentation | None:
         if training.augmentation == "none" or training.views:
             return None
         return Augmentation.model_validate(self.settings["augmentations"][training.augmentation])
-
-
-def _save(content: dict, path: Path) -> None:
-    with atomic_write(path) as temporary:
-        torch.save(content, temporary)
-
-
-def _load(path: Path, device: torch.device) -> dict | None:
-    """What was saved at `path`; None where nothing was, or where a disk's fault left it unreadable."""
-    try:
-        return torch.load(path, map_location=device, weights_only=True)
-    except FileNotFoundError:
-        return None
-    except Exception as error:
-        print(f"medgrid: {path} is damaged ({type(error).__name__}); training it anew", file=sys.stderr, flush=True)
-        return None
-
-
-def _train(run: Run, parts: dict[str, Part], checkpoint: Path, bar: tqdm, save_every: float) -> dict:
-    """Train or go on training one group; returns its results on the CPU."""
-    saved = _load(checkpoint, parts["train"].rows.device)
-    if saved:
-        run.restore(saved)
-        bar.update(run.epoch)
-    last, pause = time.monotonic(), save_every
-
-    def after_epoch() -> None:
-        nonlocal last, pause
-        bar.update()
-        if time.monotonic() - last >= pause and not run.finished:
-            began = time.monotonic()
-            _save(run.state(), checkpoint)
-            last = time.monotonic()
-            pause = max(save_every, SAVE_SHARE * (last - began)) if save_every else 0.0
-
-    run.run(parts["validation"], after_epoch)
-    bar.update(run.epochs - run.epoch)  # what an early end saved
-    return run.results({part: parts[part] for part in (*HELD_OUT, UNLABELLED) if part in parts})
 
 
 def train_job(
@@ -173,125 +142,106 @@ def train_job(
     slots: int = 1,
     save_every: float = SAVE_EVERY,
 ) -> None:
-    """Train every cell x seed of a job and write its primary results into the folder of `target`.
+    """Train every cell of a job with every seed and write the results to the folder `target`.
 
-    Inputs are either `features` with their `stamp`, or `tensors` with the `weights` of the backbone, if it has a file.
+    `settings`: cells (id, training), seeds, source, select, classes, model, weights, augmentations, keep_weights. The
+    inputs are `features` and their `stamp`, or `tensors` and the `weights` of the backbone, if they are a file.
 
-    - `predictions.npz` (= `target`): for part in validation, test: `<part>_probabilities` float32
-      [cells, seeds, 2 (best, last epoch), images, classes], `<part>_images` (ids), `<part>_labels` (class
-      numbers); `unlabelled_probabilities` [cells, seeds, images, classes] of the best epoch and `unlabelled_images`,
-      where there are such; `cells`, `seeds`, `classes`; [cells, seeds]: `best_epoch` and `diverged_at` (from 1; 0:
-      none), `epochs` (trained), `seconds` (a stack's are shared out evenly); `penalty` [cells, seeds, 2].
-    - `curves.csv`: cell, seed, epoch, train and validation loss (without penalty) and accuracy, rate; a row an epoch.
-    - `weights.pt`: cell -> seed -> state of what trained, at the best epoch, for the replicates that
-      `keep_weights` names.
+    The folder appears when all files are complete:
+
+    - `predictions.npz`: see `medgrid.training.predictions`.
+    - `curves.csv`: cell, seed, epoch, loss (without penalty) and accuracy of training and validation, learning rate.
+    - `weights.pt`: cell -> seed -> state of what was trained, at the best epoch. `keep_weights` first means seed 0.
     - `job.json`: settings, weights, device, precision, threads, versions.
 
-    `checkpoints` is a folder of this job's own: finished stacks are kept there, the running one is saved every
-    `save_every` seconds, and a killed job goes on from them to the same numbers. Whoever calls removes the folder
-    once the results are safe.
+    `checkpoints` is a folder for all blocks of seeds of the same cells. Finished groups are kept there, the running
+    one is saved every `save_every` seconds, and a killed job continues to the same numbers. The caller removes it
+    when the results are complete.
     """
-    folder, scratch = Path(target).parent, Path(checkpoints)
-    with file_lock(f"{checkpoints}.lock", "an earlier job that still trains this job"):
+    lock = Path(checkpoints, f"{Path(target).name}.lock")
+    with file_lock(lock, "another process that trains the same job"):
         chosen = devices.choose(device, threads, slots)
+        backbone = json.loads(Path(stamp).read_text(encoding="utf-8")) if stamp else None
         cells = [Training.model_validate(cell["training"]) for cell in settings["cells"]]
-        model = Model.model_validate(settings["model"])
-        backbone = json.loads(Path(stamp).read_text()) if stamp else None
         parts, paths = read_parts(features or tensors, split, settings["classes"], cells[0].views, chosen)
         job = TrainingJob(
             settings,
             cells,
-            model,
+            Model.model_validate(settings["model"]),
             backbone["dropout"] if backbone else 0.0,
             Path(weights) if weights else settings["weights"],
             parts,
             chosen,
         )
-        results = _train_all(job, scratch, save_every)
-        _write(folder, settings, results, parts, paths)
-        description = {
-            **{name: settings[name] for name in ("cells", "select", "seeds", "classes", "model")},
-            "source": job.source,
-            "backbone": {
-                "model": cells[0].model,
-                "architecture": model.backbone,
-                "weights": settings["weights"],
-                "sha256": backbone["sha256"] if backbone else sha256_of(Path(weights)) if weights else None,
-                **({name: backbone[name] for name in devices.STAMP} if backbone else dict.fromkeys(devices.STAMP)),
-            },
-            "training": devices.stamp(chosen, mixed=not job.stacked),
-        }
-        with atomic_write(folder / "job.json") as temporary:
-            temporary.write_text(json.dumps(description, indent=2) + "\n")
+        results = _train_all(job, Checkpoints(Path(checkpoints), save_every))
+        with atomic_folder(target) as folder:
+            write_outputs(folder, settings, results, parts, paths)
+            write_description(folder, _describe(job, backbone))
 
 
-def _train_all(job: TrainingJob, scratch: Path, save_every: float) -> dict[tuple[int, int], dict]:
-    """Results of every (cell, seed) of a job, from finished groups or by training."""
+def _describe(job: TrainingJob, stamp: dict | None) -> dict:
+    """Content of job.json; `stamp` is that of the features, if the job trained on features."""
+    settings = job.settings
+    sha256 = stamp["sha256"] if stamp else sha256_of(job.weights) if isinstance(job.weights, Path) else None
+    computed = {name: stamp[name] for name in devices.STAMP} if stamp else dict.fromkeys(devices.STAMP)
+    return {
+        **{name: settings[name] for name in ("cells", "select", "seeds", "classes", "model")},
+        "source": job.source,
+        "backbone": {
+            "model": job.cells[0].model,
+            "architecture": job.model.backbone,
+            "weights": settings["weights"],
+            "sha256": sha256,
+            **computed,
+        },
+        "training": devices.stamp(job.device, mixed=not job.stacked),
+    }
+
+
+def _train_all(job: TrainingJob, checkpoints: Checkpoints) -> Results:
+    """Results of all trainings of a job: of finished groups as they were saved, of the others by training them."""
     todo = list(groups(job.cells, job.settings["seeds"], job.stacked))
-    total = sum(job.cells[group.cells[0]].epochs for group in todo)
-    earlier = sum((scratch / f"{group.name}.pt").exists() for group in todo)
-    if earlier:
-        print(f"medgrid: {earlier} of {len(todo)} stacks were finished earlier", file=sys.stderr, flush=True)
-    results: dict[tuple[int, int], dict] = {}
-    with tqdm(total=total, desc=job.cells[0].model, unit="epoch", mininterval=1) as bar:
+    if finished := sum(checkpoints.is_finished(group.name) for group in todo):
+        print(f"medgrid: resuming, {finished} of {len(todo)} groups are finished", file=sys.stderr, flush=True)
+    epochs = sum(job.cells[group.cells[0]].epochs for group in todo)
+    results: Results = {}
+    with tqdm(total=epochs, desc=job.cells[0].model, unit="epoch", mininterval=1) as bar:
         for group in todo:
-            done, running = scratch / f"{group.name}.pt", scratch / "running" / f"{group.name}.pt"
-            result = _load(done, torch.device("cpu"))
-            if result is None:
-                result = _train(job.run(group), job.parts, running, bar, save_every)
-                if not _kept(job.settings, group.seed):
-                    del result["weights"]
-                _save(result, done)
-                running.unlink(missing_ok=True)
+            group_results = checkpoints.load_finished(group.name)
+            if group_results is None:
+                group_results = _train_group(job, group, checkpoints, bar)
+                checkpoints.save_finished(group.name, group_results)
             else:
                 bar.update(job.cells[group.cells[0]].epochs)
-            for position, cell in enumerate(group.cells):
-                results[cell, group.seed] = {
-                    name: {key: tensor[position].clone() for key, tensor in value.items()}
-                    if name == "weights"
-                    else value[position]
-                    for name, value in result.items()
-                }
+            for member, cell in enumerate(group.cells):
+                results[cell, group.seed] = _member_results(group_results, member)
     return results
 
 
-def _kept(settings: dict, seed: int) -> bool:
-    return settings["keep_weights"] == "all" or (settings["keep_weights"] == "first" and seed == 0)
+def _member_results(results: dict, member: int) -> dict:
+    """Results of one member of a group. Weights are copied, as saving a slice would save the whole tensor."""
+    values = {name: value[member] for name, value in results.items() if name != "weights"}
+    if "weights" in results:
+        values["weights"] = {name: tensor[member].clone() for name, tensor in results["weights"].items()}
+    return values
 
 
-def _write(folder: Path, settings: dict, results: dict, parts: dict[str, Part], paths: dict) -> None:
-    names, seeds = [cell["id"] for cell in settings["cells"]], settings["seeds"]
+def _train_group(job: TrainingJob, group: Group, checkpoints: Checkpoints, bar: tqdm) -> dict:
+    """Train one group from its start or from its last checkpoint; returns its results, on the CPU."""
+    run, parts = job.start(group), job.parts
+    if saved := checkpoints.load_running(group.name, job.device):
+        run.restore(saved)
+        bar.update(run.epoch)
+    save_if_due = checkpoints.saver(group.name, run.state)
 
-    def gather(name: str) -> np.ndarray:
-        return torch.stack(
-            [torch.stack([results[i, seed][name] for seed in seeds]) for i in range(len(names))]
-        ).numpy()
+    def after_epoch() -> None:
+        bar.update()
+        if not run.finished:
+            save_if_due()
 
-    probabilities = {part: gather(part) for part in HELD_OUT}
-    if UNLABELLED in parts:
-        probabilities[UNLABELLED] = gather(UNLABELLED)[:, :, 0]
-    per_training = {name: gather(name) for name in ("best_epoch", "diverged_at", "seconds", "penalty")}
-    predictions = Predictions(
-        names,
-        seeds,
-        settings["classes"],
-        epochs=gather("ended_at"),
-        probabilities=probabilities,
-        images=paths,
-        labels={part: parts[part].labels.cpu().numpy() for part in HELD_OUT},
-        **per_training,
-    )
-    weights = {
-        name: {seed: results[i, seed]["weights"] for seed in seeds if "weights" in results[i, seed]}
-        for i, name in enumerate(names)
-    }
-    _save(weights, folder / "weights.pt")
-    with atomic_write(folder / "curves.csv") as temporary, temporary.open("w", newline="") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(("cell", "seed", "epoch", *CURVES, "lr"))
-        for i, name in enumerate(names):
-            for seed in seeds:
-                result = results[i, seed]
-                for epoch, values in enumerate(result["curves"][: result["ended_at"]].tolist(), 1):
-                    writer.writerow((name, seed, epoch, *(f"{value:.7g}" for value in values)))
-    write_predictions(folder, predictions)
+    run.run(parts["validation"], after_epoch)
+    bar.update(run.epochs - run.epoch)  # epochs that early stopping saved
+    results = run.results({part: parts[part] for part in (*HELD_OUT, UNLABELLED) if part in parts})
+    if not job.keeps_weights(group.seed):
+        del results["weights"]
+    return results

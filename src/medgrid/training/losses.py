@@ -1,13 +1,13 @@
-"""Losses and what they make of logits, for any number of members at once."""
+"""Losses, predicted classes and probabilities of logits, for all members of a stack at once."""
 
 import torch
 import torch.nn.functional as F
 
 
 def losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Loss per image and member: logits [B, M, C], class numbers [B] to [B, M].
+    """Loss of each image and member: logits [B, M, C] and class numbers [B] to [B, M].
 
-    With one logit (C = 1) binary cross-entropy for class 1 of two, else cross-entropy.
+    One logit (C = 1) means binary cross-entropy for class 1 of two; otherwise it is cross-entropy.
     """
     members = labels[:, None].expand(-1, logits.shape[1])
     if logits.shape[2] == 1:
@@ -21,7 +21,7 @@ def predicted(logits: torch.Tensor) -> torch.Tensor:
 
 
 def probabilities(logits: torch.Tensor) -> torch.Tensor:
-    """Probabilities [B, M, classes] of logits [B, M, C]; one logit gives two classes."""
+    """float32 probabilities [B, M, classes] of logits [B, M, C]; one logit gives two classes."""
     logits = logits.float()
     if logits.shape[2] == 1:
         return torch.cat([(-logits).sigmoid(), logits.sigmoid()], 2)

@@ -1,4 +1,4 @@
-"""One whole network with its optimizer, behind the same interface as a stack: a stack of one."""
+"""One network with its optimizer and the interface of `StackedMLP`: a stack with one member."""
 
 import contextlib
 
@@ -9,14 +9,14 @@ from medgrid.models.augment import augment
 from medgrid.models.layers import penalty
 from medgrid.models.networks import Network, freeze, penalties
 from medgrid.training.losses import losses, predicted
-from medgrid.training.optimizers import OPTIMIZERS, group
+from medgrid.training.optimizers import make_optimizer
 
 
 class WholeNetwork:
-    """A network and what trains in it.
+    """A network, or a head on feature maps, of which some modules train.
 
-    Inputs are uint8 images [B, H, W, C], or float feature maps [B, F, h, w] for a network without backbone. On a GPU
-    that has it, forward passes run in bfloat16 where torch's autocast finds that safe; weights stay float32.
+    Inputs are uint8 images [B, H, W, C], or float feature maps [B, F, h, w] for a network without a backbone. On a GPU
+    with bfloat16, forward passes use torch's autocast; weights stay float32.
     """
 
     members = 1
@@ -30,25 +30,25 @@ class WholeNetwork:
         generators: dict[str, torch.Generator],
         device: torch.device,
     ):
-        """`generators` are named augmentation and dropout; the second seeds torch's own, which dropout layers use."""
+        """`generators` are those of `make_generators`; `dropout` seeds torch's global one, which dropout layers use."""
         self.network, self.training = network.to(device), None
         self.trained = freeze(network, model, training)
         self.penalised = penalties(network, model)
-        self.augmentation, self.generator, self.device = augmentation, generators["augmentation"], device
+        self.augmentation, self.generators, self.device = augmentation, generators, device
         torch.manual_seed(int(torch.randint(2**62, (1,), generator=generators["dropout"])))
-        learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        self.optimizer = OPTIMIZERS[training.optimizer]([group(training, learned)])
+        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self.optimizer = make_optimizer(training.optimizer, [(training, parameters)])
         # parameters that train, and statistics of the BatchNorm layers among them
-        inside = {id(tensor) for module in self.trained for tensor in (*module.parameters(), *module.buffers())}
-        self.names = [name for name, tensor in network.state_dict(keep_vars=True).items() if id(tensor) in inside]
+        trained = {id(tensor) for module in self.trained for tensor in (*module.parameters(), *module.buffers())}
+        self.names = [name for name, tensor in network.state_dict(keep_vars=True).items() if id(tensor) in trained]
         self.autocast = (
             torch.autocast("cuda", torch.bfloat16)
             if device.type == "cuda" and torch.cuda.is_bf16_supported()
             else contextlib.nullcontext()
         )
 
-    def _switch(self, training: bool) -> None:
-        # only where it changes: a cut network compiles its graph anew each time
+    def _set_mode(self, training: bool) -> None:
+        # only when it changes: a traced network compiles its graph again each time
         if training != self.training:
             self.network.eval()
             for module in self.trained:
@@ -57,13 +57,13 @@ class WholeNetwork:
 
     def _logits(self, inputs: torch.Tensor) -> torch.Tensor:
         with self.autocast:
-            made = self.network(inputs)
-        return (made.float() if made.dtype == torch.bfloat16 else made)[:, None]
+            logits = self.network(inputs)
+        return (logits.float() if logits.dtype == torch.bfloat16 else logits)[:, None]
 
     @torch.no_grad()
     def logits(self, inputs: torch.Tensor) -> torch.Tensor:
         """[B, ...] to [B, 1, outputs], in eval mode, without augmentation."""
-        self._switch(training=False)
+        self._set_mode(training=False)
         return self._logits(inputs)
 
     def penalty(self) -> torch.Tensor:
@@ -74,10 +74,13 @@ class WholeNetwork:
         return total
 
     def step(self, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """One optimizer step on one batch: sums over it, [1] each, of loss (without penalty) and of right answers."""
-        self._switch(training=True)
+        """One optimizer step on one batch.
+
+        Returns the sums, over the batch, of the loss (without penalty) and of correct predictions, [1] each.
+        """
+        self._set_mode(training=True)
         if self.augmentation:
-            inputs = augment(inputs, self.augmentation, self.generator)
+            inputs = augment(inputs, self.augmentation, self.generators)
         self.optimizer.zero_grad(set_to_none=True)
         logits = self._logits(inputs)
         loss = losses(logits, labels)
@@ -89,7 +92,7 @@ class WholeNetwork:
         (self.optimizer.param_groups[0]["lr"],) = rates
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """What was learned, [1, ...] each: the tensors themselves, not copies."""
+        """Weights and statistics of what trains, [1, ...] each: the tensors themselves, not copies."""
         state = self.network.state_dict()
         return {name: state[name][None] for name in self.names}
 
