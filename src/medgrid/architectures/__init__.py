@@ -1,1 +1,1 @@
-"""What is known of networks without importing torch: torchvision's names, Keras's lists of layers."""
+"""Names and layers of networks, without importing torch."""

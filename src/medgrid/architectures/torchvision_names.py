@@ -1,4 +1,4 @@
-"""Names of torchvision's image classifiers, so that a wrong name is caught without importing torch.
+"""Names of torchvision's image classifiers, to check names without importing torch.
 
 A test compares the list with `torchvision.models.list_models(module=torchvision.models)`.
 """

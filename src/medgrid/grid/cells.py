@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from medgrid.architectures.keras_layers import last_blocks, last_layers
 from medgrid.config import Model, Params, Study, Training
+from medgrid.config.optimizers import OPTIMIZERS
 from medgrid.utils.errors import MedgridError
 
 # settings whose values need no name next to them in a cell's id
@@ -96,7 +97,7 @@ def _check_distinct(cells: list[Cell], name: str) -> None:
 def _without_idle(training: Training) -> Training:
     """The training with settings that do not apply to it at their defaults."""
     idle = set()
-    if training.optimizer not in ("sgd", "rmsprop"):
+    if "momentum" not in OPTIMIZERS[training.optimizer].takes:
         idle.add("momentum")
     if training.scheduler not in ("step", "plateau"):
         idle.add("step_size")

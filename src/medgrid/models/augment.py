@@ -50,9 +50,7 @@ def augmentation_generators(seed: int) -> dict[str, torch.Generator]:
     return {name: seeded_generator(seed, name) for name in names}
 
 
-def augment(
-    images: torch.Tensor, settings: Augmentation, generators: Mapping[str, torch.Generator]
-) -> torch.Tensor:
+def augment(images: torch.Tensor, settings: Augmentation, generators: Mapping[str, torch.Generator]) -> torch.Tensor:
     """uint8 images [B, H, W, C] to float32 [B, C, H, W] of 0..255, each image changed independently.
 
     `generators` are those of `augmentation_generators`. Where an operation uncovers area outside of the image, the

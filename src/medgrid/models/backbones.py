@@ -1,4 +1,4 @@
-"""torchvision classifiers as backbones: cut where a head begins, with weights from a file or from chance."""
+"""torchvision classifiers without their output, as backbones; with weights from a file, or random."""
 
 import re
 import warnings
@@ -12,22 +12,21 @@ from torch.fx.experimental.optimization import fuse
 from medgrid.models.light_torchvision import create_feature_extractor, get_graph_node_names, torchvision
 from medgrid.utils.errors import MedgridError
 
-# what follows scaling to 0..1: subtract the first, divide by the second, per channel
+# mean and standard deviation of each channel, of pixels scaled to 0..1
 NORMALISATION = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "own": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # what torchvision's weights want: see `Trunk`
+    "own": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # that of torchvision's weights; see also `Backbone`
     "symmetric": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
-PASSING = 3.0  # of random_calibrated layers: norm of the pass-through, in norms of the random part
-INITIAL_SEED = (
-    0  # of random weights that no training changes: such a backbone is part of the data, not of a replicate
-)
-SMALLEST = {"inception_v3": 75}  # pixels below which a backbone has nothing left to pool
+IDENTITY_SHARE = 3.0  # of random_calibrated layers: norm of the identity part, in norms of the random part
+# seed of random weights that no training changes: all replicates have the same frozen backbone
+INITIAL_SEED = 0
+SMALLEST = {"inception_v3": 75}  # least size of an image in pixels: in smaller ones, a pooling has no input
 
 
 def normalising(normalisation: str, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Factor and offset [channels, 1, 1] that take pixels of 0..255 to what a network wants."""
+    """Factor and offset [channels, 1, 1] that normalise pixels of 0..255."""
     mean, std = (torch.tensor(values) for values in NORMALISATION[normalisation])
     if channels == 1:
         mean, std = mean.mean(0, keepdim=True), std.mean(0, keepdim=True)
@@ -35,32 +34,36 @@ def normalising(normalisation: str, channels: int) -> tuple[torch.Tensor, torch.
 
 
 def output_layer(model: nn.Module) -> tuple[str, nn.Linear, str | None]:
-    """Name of the last linear layer, the layer itself, and the name of a dropout just before it, if there is one."""
+    """Name of the last linear layer, the layer, and the name of the dropout directly before it, or None.
+
+    Raises MedgridError when there is no linear layer.
+    """
     modules = [(name, module) for name, module in model.named_modules() if not list(module.children())]
     last = max((i for i, (_, module) in enumerate(modules) if isinstance(module, nn.Linear)), default=None)
     if last is None:
-        raise MedgridError(
-            f"{type(model).__name__} ends in no linear layer that could be replaced; choose another model"
-        )
+        raise MedgridError(f"{type(model).__name__} has no linear output layer to replace; choose another model")
     before = modules[last - 1]
     return *modules[last], before[0] if isinstance(before[1], nn.Dropout) else None
 
 
 def load_state(path: Path) -> dict[str, torch.Tensor]:
-    """Read a state dict, raising MedgridError for anything else (a pickled model, a damaged file)."""
+    """Read a state dict; raises MedgridError for anything else, such as a pickled model or a damaged file."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = type(error).__name__
-        raise MedgridError(f"{path} is not a state dict that can be read safely ({reason})") from None
+        raise MedgridError(f"{path} cannot be read as a state dict without running code ({reason})") from None
     if not isinstance(state, dict) or not state or not all(torch.is_tensor(value) for value in state.values()):
-        raise MedgridError(f"{path} holds no plain state dict (names to tensors); save model.state_dict()")
+        raise MedgridError(f"{path} is not a state dict (names to tensors); save model.state_dict()")
     return state
 
 
 def _last_map(network: nn.Module, model: str) -> str:
-    """Graph node of the last feature map: what the last pooling over space takes in."""
-    with warnings.catch_warnings():  # that dropout leaves the graph in eval mode is no news
+    """Graph node of the last feature map: the input of the last spatial pooling.
+
+    Raises MedgridError when there is none.
+    """
+    with warnings.catch_warnings():  # about graphs of train and eval mode, which differ by dropout only
         warnings.simplefilter("ignore")
         _, names = get_graph_node_names(network)
     modules = dict(network.named_modules())
@@ -71,34 +74,34 @@ def _last_map(network: nn.Module, model: str) -> str:
         if isinstance(modules.get(name), nn.AdaptiveAvgPool2d) or function.match(name)
     ]
     if not pooling or not pooling[-1]:
-        raise MedgridError(f"{model} pools no feature map before its output: use it without layers of one's own")
+        raise MedgridError(f"{model} does not pool a feature map before its output; use it without layers")
     return names[pooling[-1] - 1]
 
 
 class Backbone(nn.Module):
-    """A backbone up to a head's first layer: normalised float images [B, 3, H, W] to maps [B, F, h, w] or vectors [B, F].
+    """Normalised float images [B, 3, H, W] to the input of a head: maps [B, F, h, w] or vectors [B, F].
 
-    `dropout` is the rate that torchvision's own head applies first (0 for maps). Modules keep torchvision's names
-    below `network`.
+    `dropout` is the rate that torchvision's head applies to that input (0 for maps). Within `network`, modules have
+    the names that they have in torchvision.
     """
 
     def __init__(
         self, model: str, feature_level: str, weights: Path | str, normalisation: str, seed: int = INITIAL_SEED
     ):
-        """`cut`: output (all before the last linear layer) or map. `weights`: a file, `random` or `random_calibrated`.
+        """`feature_level`: output (everything before the last linear layer) or map (up to the last feature map).
 
-        Raises MedgridError when the file does not fit.
+        `weights`: a file, `random` or `random_calibrated`. Raises MedgridError when the file does not fit.
         """
         super().__init__()
         self.model = model
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = _plain(model, drawn=not isinstance(weights, Path))
+            network = _torchvision_network(model, initialise=not isinstance(weights, Path))
         if hasattr(network, "transform_input"):
-            # Google's weights were made for inputs of -1..1, to which torchvision's Inceptions translate
+            # torchvision's Inceptions have Google's weights for inputs of -1..1, and convert ImageNet's normalisation
             network.transform_input = normalisation == "own"
         if hasattr(network, "aux_logits"):
-            # further classifiers halfway, which only training from scratch on ImageNet used
+            # auxiliary classifiers, which are used only for training from scratch on ImageNet
             network.aux_logits = False
             for name in {"AuxLogits", "aux1", "aux2"} & set(dict(network.named_children())):
                 setattr(network, name, None)
@@ -118,69 +121,71 @@ class Backbone(nn.Module):
             self._load(model, weights)
 
     def _load(self, model: str, path: Path) -> None:
-        own = self.network.state_dict()
+        needed = self.network.state_dict()
         state = load_state(path)
-        # a whole classifier's file has an output layer (and more, behind a cut), which is replaced anyway
+        # the file of a whole classifier has layers after the feature level; they are not used
         with torch.device("meta"):
-            everything = _plain(model, drawn=False).state_dict()
-        unexpected = [name for name in state if name not in everything]
-        missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
+            classifier = _torchvision_network(model, initialise=False).state_dict()
+        unexpected = [name for name in state if name not in classifier]
+        missing = [name for name in needed if name not in state and not name.endswith("num_batches_tracked")]
         try:
-            self.network.load_state_dict({name: value for name, value in state.items() if name in own}, strict=False)
+            used = {name: value for name, value in state.items() if name in needed}
+            self.network.load_state_dict(used, strict=False)
         except RuntimeError as error:
             reason = str(error).splitlines()[1].strip()
             raise MedgridError(f"{path} does not fit {model}: {reason}") from None
         if missing or unexpected:
-            lacks = f"lacks {missing[0]}" if missing else f"has {unexpected[0]}, which it should not"
-            raise MedgridError(f"{path} does not fit {model}: it {lacks}")
+            problem = f"{missing[0]} is missing" if missing else f"{unexpected[0]} is unexpected"
+            raise MedgridError(f"{path} does not fit {model}: {problem}")
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         result = self.network(images)
         return result["map"] if isinstance(result, dict) else result.flatten(1)
 
     def shape(self, size: int) -> tuple[int, int]:
-        """Channels and side of what it makes of images of `size` pixels; side 0: vectors.
+        """Channels and side of the output for images of `size` pixels; side 0 means vectors.
 
-        Raises MedgridError when it takes no images of that size.
+        Raises MedgridError when the backbone does not accept images of that size.
         """
         training = self.training
         try:
             with torch.no_grad():
-                made = self.eval()(torch.zeros(1, 3, size, size))
+                output = self.eval()(torch.zeros(1, 3, size, size))
         except (AssertionError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise MedgridError(
-                f"{self.model} takes no images of {size} pixels; change image.size ({reason})"
+                f"{self.model} does not accept images of {size} pixels; change image.size ({reason})"
             ) from None
         self.train(training)
-        return made.shape[1], made.shape[2] if made.dim() == 4 else 0
+        return output.shape[1], output.shape[2] if output.dim() == 4 else 0
 
 
-def _plain(model: str, drawn: bool) -> nn.Module:
-    """torchvision's own network, without a file; `drawn`: its initial weights matter."""
-    # the Inceptions draw truncated normals, which takes seconds, and ask to be told
-    options = {"init_weights": drawn} if model in ("inception_v3", "googlenet") else {}
+def _torchvision_network(model: str, initialise: bool) -> nn.Module:
+    """torchvision's network without a file; `initialise`: its initial weights are used."""
+    # the Inceptions draw truncated normals, which takes seconds, and warn without this option
+    options = {"init_weights": initialise} if model in ("inception_v3", "googlenet") else {}
     return torchvision.models.get_model(model, weights=None, **options)
 
 
 @torch.no_grad()
 def calibrate_batch_norm(network: nn.Module) -> None:
-    """Make random layers usable: as initialised, a deep network scrambles its input beyond any reading.
+    """Change the weights of a random network so that its features can be classified.
 
-    Each convolution gets a pass-through beside its random part, and BatchNorm statistics are measured on
-    fixed noise, without which activations grow by orders.
+    As initialised, a deep network loses the structure of its input. Here each convolution is the sum of its random
+    weights and an identity, and the running statistics of BatchNorm are measured on fixed noise; otherwise activations
+    grow by orders of magnitude.
     """
     network.eval()
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [module.momentum for module in norms]
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            passing = nn.init.dirac_(torch.empty_like(module.weight), module.groups)
-            module.weight += PASSING * module.weight.flatten(1).norm(dim=1).mean() * passing
+            identity = nn.init.dirac_(torch.empty_like(module.weight), module.groups)
+            module.weight += IDENTITY_SHARE * module.weight.flatten(1).norm(dim=1).mean() * identity
         elif isinstance(module, nn.BatchNorm2d):
             module.train()
-            module.momentum = None  # plain mean over what passes, here one batch
-    # coarse and fine noise together, since images have both
+            module.momentum = None  # the mean over all batches: here one
+    # images have coarse and fine structure
     generator = torch.Generator().manual_seed(INITIAL_SEED)
     coarse = torch.randn(32, 3, 4, 4, generator=generator)
     fine = torch.randn(32, 3, 96, 96, generator=generator)
@@ -190,18 +195,18 @@ def calibrate_batch_norm(network: nn.Module) -> None:
 
 
 class FrozenBackbone(nn.Module):
-    """Float images [B, 3, H, W] of 0..255 to float32 features; a fixed function of each image.
+    """Float images [B, 3, H, W] of 0..255 to float32 features, which depend on nothing but the image.
 
-    In eval mode for good: BatchNorm uses its stored statistics, dropout is off. Convolutions carry their
-    BatchNorm folded in, which saves time and changes rounding (by less than 2e-5 of the largest feature, as tested).
+    It stays in eval mode: BatchNorm uses its running statistics, dropout is off. BatchNorm is folded into the
+    convolutions before it, which saves time and changes rounding (tested: by less than 2e-5 of the largest feature).
     """
 
     def __init__(self, model: str, feature_level: str, weights: Path | str, normalisation: str):
-        """`cut`: output, pooled (the mean of the last feature map) or map."""
+        """`feature_level`: output [B, F], pooled [B, F] (mean of the last feature map) or map [B, F, h, w]."""
         super().__init__()
         backbone = Backbone(model, "output" if feature_level == "output" else "map", weights, normalisation).eval()
         self.dropout, self.feature_level = backbone.dropout, feature_level
-        # in place: a copy of a cut network forgets that it is in eval mode
+        # in place: a copy of a traced network is not in eval mode
         backbone.network = fuse(symbolic_trace(backbone.network).eval(), inplace=True)
         self.backbone = backbone.to(memory_format=torch.channels_last)
         scale, shift = normalising(normalisation, 3)
@@ -211,5 +216,5 @@ class FrozenBackbone(nn.Module):
         self.eval()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        made = self.backbone(images * self.scale + self.shift)
-        return made.mean((2, 3)) if self.feature_level == "pooled" else made
+        features = self.backbone(images * self.scale + self.shift)
+        return features.mean((2, 3)) if self.feature_level == "pooled" else features

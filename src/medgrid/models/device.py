@@ -1,4 +1,4 @@
-"""Which processor computes, said aloud and stamped on results."""
+"""Select, log and record the device that computes."""
 
 import ctypes
 import platform
@@ -7,7 +7,7 @@ from typing import IO
 
 import torch
 
-from medgrid.models.gpu_lock import claim
+from medgrid.models.gpu_lock import acquire
 from medgrid.utils.errors import MedgridError
 from medgrid.utils.threads import usable_threads
 
@@ -15,29 +15,30 @@ from medgrid.utils.threads import usable_threads
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
-_held: list[IO] = []  # slots, for as long as this process lives
+_slots: list[IO] = []  # lock files of GPU slots, open until this process ends
 
 
 def choose(wanted: str, threads: int, slots: int = 1) -> torch.device:
-    """Resolve `wanted` (auto, cpu, cuda); raises MedgridError when cuda is wanted and there is none.
+    """The device for `wanted` (auto, cpu or cuda), logged to stderr; also sets torch's number of threads (0: as it is).
 
-    Of several GPUs it takes one that has a free slot, and waits for one where all are taken; `slots`: of each GPU.
+    Of several GPUs it is one with a free slot, of `slots` each; if there is none, this waits. Raises MedgridError when
+    cuda is wanted and torch sees no CUDA device.
     """
     if wanted == "cuda" and not torch.cuda.is_available():
         raise MedgridError("device: cuda, but torch sees no CUDA device here; set device to auto or cpu")
     device = torch.device("cpu")
     if wanted != "cpu" and torch.cuda.is_available():
         count = torch.cuda.device_count()
-        position, slot = claim([str(torch.cuda.get_device_properties(i).uuid) for i in range(count)], slots)
-        _held.append(slot)
-        device = torch.device("cuda", position)
+        index, slot = acquire([str(torch.cuda.get_device_properties(i).uuid) for i in range(count)], slots)
+        _slots.append(slot)
+        device = torch.device("cuda", index)
         torch.cuda.set_device(device)
     if threads:
         torch.set_num_threads(usable_threads(threads))
     if device.type == "cpu":
         keep_memory()
     else:
-        # results are stamped float32, and mean it: cuDNN would round convolutions' inputs to 10 bits
+        # results are recorded as float32: with TF32, cuDNN rounds the inputs of convolutions to 10 bits
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.deterministic = True
     print(f"medgrid: device {describe(device)}", file=sys.stderr, flush=True)
@@ -45,10 +46,10 @@ def choose(wanted: str, threads: int, slots: int = 1) -> torch.device:
 
 
 def keep_memory() -> None:
-    """Let glibc keep freed memory instead of handing every large activation back to the kernel.
+    """Let glibc keep freed memory instead of returning every large activation to the kernel.
 
-    Page faults otherwise cost more than the arithmetic: see `benchmarks/README.md`. Elsewhere than on glibc
-    this does nothing.
+    Otherwise page faults take longer than the arithmetic (see `benchmarks/README.md`). Without glibc this does
+    nothing.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
@@ -57,18 +58,19 @@ def keep_memory() -> None:
 
 
 def describe(device: torch.device) -> str:
-    """Such as `cpu, 2 threads` or `cuda, NVIDIA H200`."""
+    """The device in words, such as `cpu, 2 threads` or `cuda, NVIDIA H200`."""
     if device.type == "cuda":
         return f"cuda, {torch.cuda.get_device_name(device)}"
     threads = torch.get_num_threads()
     return f"cpu, {threads} thread{'s' if threads > 1 else ''}"
 
 
+# what `stamp` records
 STAMP = ("device", "precision", "torch", "python", "machine")
 
 
 def stamp(device: torch.device, mixed: bool = False) -> dict:
-    """What computed (names: STAMP), kept beside every result. `mixed`: with autocast, where there is bfloat16."""
+    """The environment of a computation (keys: STAMP), stored with its results. `mixed`: it used autocast to bfloat16."""
     mixed = mixed and device.type == "cuda" and torch.cuda.is_bf16_supported()
     return {
         "device": describe(device),

@@ -1,7 +1,7 @@
-"""Graphics processors shared among the jobs of one machine: each job holds a slot for as long as it lives.
+"""GPUs shared by the jobs of one machine: each job holds a slot of a GPU until its process ends.
 
-Snakemake counts resources and does not number them, so the jobs themselves agree on who takes which processor. The
-operating system frees a slot when its job ends, however it ends.
+Snakemake counts resources but does not number them, so jobs agree among themselves on which GPU each uses. A slot is a
+lock on a file, which the operating system releases when the job ends, also when it is killed.
 """
 
 import fcntl
@@ -12,41 +12,42 @@ import time
 from pathlib import Path
 from typing import IO
 
-PATIENCE = 1.0  # seconds between two looks for a free slot
+POLL_INTERVAL = 1.0  # seconds
 
 
-def _take(path: Path) -> IO | None:
-    """Hold the lock file `path`; None while another process does."""
+def _try_lock(path: Path) -> IO | None:
+    """Lock the file `path`; None if another process holds it."""
     try:
-        # not `a`, which may create: kernels refuse that for another user's file in a folder like /tmp
-        handle = path.open("r+")
+        # not mode `a`, which may create files: for another user's file in a folder like /tmp, kernels refuse that
+        file = path.open("r+")
     except FileNotFoundError:
-        handle = path.open("a")
+        file = path.open("a")
         path.chmod(0o666)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        handle.close()
+        file.close()
         return None
-    return handle
+    return file
 
 
-def claim(devices: list[str], slots: int, folder: Path | None = None) -> tuple[int, IO]:
-    """Wait for a slot on one of `devices`, each of which has `slots`; returns its position and what holds the slot.
+def acquire(devices: list[str], slots: int, folder: Path | None = None) -> tuple[int, IO]:
+    """Wait for a free slot on one of `devices`, with `slots` each; returns its index and the open lock file.
 
-    `devices`: names that mean the same to all jobs of this machine, whatever each of them may see. Empty ones go
-    first. `folder`: of the lock files; by default the machine's own for temporary files, shared by all projects.
+    The slot is held until the file is closed. `devices` are names that mean the same GPU to all jobs of the machine,
+    such as UUIDs. Devices without a job are preferred. `folder` is for lock files; the default is the machine's folder
+    for temporary files, so that all projects share it.
     """
     folder = folder or Path(tempfile.gettempdir())
     names = [re.sub(r"\W+", "-", device) for device in devices]
     waiting = False
     while True:
         for slot in range(slots):
-            for position, name in enumerate(names):
-                handle = _take(folder / f"medgrid-gpu-{name}-{slot}.lock")
-                if handle is not None:
-                    return position, handle
+            for index, name in enumerate(names):
+                lock = _try_lock(folder / f"medgrid-gpu-{name}-{slot}.lock")
+                if lock is not None:
+                    return index, lock
         if not waiting:
             print(f"medgrid: waiting for one of {len(devices)} x {slots} GPU slots", file=sys.stderr, flush=True)
             waiting = True
-        time.sleep(PATIENCE)
+        time.sleep(POLL_INTERVAL)

@@ -1,4 +1,4 @@
-"""Heads and plain networks from their description: one grammar for both (`medgrid.config.Layer`)."""
+"""Heads, and networks without a backbone, built from a list of layers (`medgrid.config.Layer`)."""
 
 from collections.abc import Iterator
 
@@ -14,10 +14,10 @@ ACTIVATIONS = {"relu": lambda: nn.ReLU(), "leaky_relu": lambda: nn.LeakyReLU(SLO
 
 
 def build_layers(layers: list[Layer], channels: int, side: int, outputs: int) -> nn.Sequential:
-    """Modules for maps [B, channels, side, side] (side 0: flat [B, channels]) to logits [B, outputs].
+    """Modules from maps [B, channels, side, side] (side 0: vectors [B, channels]) to logits [B, outputs].
 
-    Every layer brings its operation, then activation, BatchNorm and dropout where it asks for them; a linear output
-    layer follows the last. Raises MedgridError where a pooling finds nothing left to pool.
+    Each layer is its operation, then activation, BatchNorm and dropout if it has them. A linear output layer is
+    appended. Raises MedgridError when a map of 1 x 1 pixel would be pooled.
     """
     modules: list[nn.Module] = []
     for i, layer in enumerate(layers):
@@ -29,7 +29,7 @@ def build_layers(layers: list[Layer], channels: int, side: int, outputs: int) ->
             channels = layer.dense
         elif layer.pool == "max":
             if side < 2:
-                raise MedgridError(f"layers[{i}] pools a map of 1 x 1: choose a larger image.size")
+                raise MedgridError(f"layers[{i}] pools a map of 1 x 1 pixel; use a larger image.size")
             modules.append(nn.MaxPool2d(2))
             side //= 2
         elif layer.pool and side:
@@ -47,16 +47,18 @@ def build_layers(layers: list[Layer], channels: int, side: int, outputs: int) ->
 
 
 def penalised(head: nn.Sequential, layers: list[Layer]) -> Iterator[tuple[nn.Parameter, float, float]]:
-    """Weights of a head that carry a penalty, with its factors: of the sum of absolutes, of the sum of squares."""
+    """Weights of a head with a penalty, and the factors of its L1 and L2 terms (see `penalty`)."""
     weighted = (module for module in head if isinstance(module, nn.Conv2d | nn.Linear))
     described = (layer for layer in layers if layer.conv or layer.dense)
-    for layer, module in zip(described, weighted, strict=False):  # the output layer has no description, no penalty
+    for layer, module in zip(
+        described, weighted, strict=False
+    ):  # the output layer is not in `layers`: it has no penalty
         if layer.l1 or layer.l2:
             yield module.weight, layer.l1, layer.l2
 
 
 def penalty(weight: torch.Tensor, l1: float, l2: float) -> torch.Tensor:
-    """Penalty of weights [M, ...] for each of M members: l1 x sum of absolutes + l2 x sum of squares, as in Keras."""
+    """Penalties [M] of weights [M, ...]: l1 x sum of absolute values + l2 x sum of squares, as in Keras."""
     flat = weight.flatten(1)
     total = flat.new_zeros(len(flat))
     if l1:

@@ -1,4 +1,4 @@
-"""Whole networks: a backbone, a head, and which of their weights train."""
+"""Networks: a backbone, a head, and which of their weights train."""
 
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from medgrid.utils.errors import MedgridError
 
 
 def to_float(images: torch.Tensor) -> torch.Tensor:
-    """uint8 [B, H, W, C] to float32 [B, C, H, W], still 0..255; in memory the channels stay last."""
+    """uint8 [B, H, W, C] to float32 [B, C, H, W] of 0..255, in the channels-last memory format."""
     return images.permute(0, 3, 1, 2).float()
 
 
 class Network(nn.Module):
-    """uint8 images [B, H, W, C] to logits [B, outputs]: `prepare`, `backbone`, `head`.
+    """uint8 images [B, H, W, C] to logits [B, outputs], by `prepare`, `backbone` and `head`.
 
-    Without a `normalisation` it is for feature maps [B, F, h, w] instead, which its head takes as they are.
+    Without a `normalisation`, the inputs are feature maps [B, F, h, w], which are not normalised.
     """
 
     def __init__(self, backbone: nn.Module, head: nn.Sequential, normalisation: str | None, channels: int):
@@ -50,14 +50,15 @@ def build(
     seed: int,
     backbone_seed: int = INITIAL_SEED,
 ) -> Network:
-    """A network for images of `size` pixels and 1 or 3 `channels`; `seed` draws the head, `base_seed` a random backbone.
+    """A network for images of `size` x `size` pixels with 1 or 3 `channels`.
 
-    `weights`: a file for the backbone, `random` (as torchvision initialises it) or `random_calibrated` (see `backbones.settle`).
-    Raises MedgridError when the file does not fit or the images are too small.
+    `weights`: a file for the backbone, `random` (as torchvision initialises it) or `random_calibrated` (see
+    `backbones.calibrate_batch_norm`). `seed` initialises the head, `backbone_seed` a random backbone. Raises
+    MedgridError when the file does not fit or the images are too small.
     """
     if size < SMALLEST.get(model.backbone, 0):
         raise MedgridError(
-            f"{model.backbone} needs images of {SMALLEST[model.backbone]} pixels at least; image.size is {size}"
+            f"{model.backbone} needs images of at least {SMALLEST[model.backbone]} pixels; image.size is {size}"
         )
     with torch.random.fork_rng(devices=[]):
         if model.backbone is None:
@@ -76,7 +77,7 @@ def build(
 
 
 def unfrozen(model: Model, training: Training) -> list[str]:
-    """Names, within torchvision's backbone, of the modules that train: all of it is the empty name."""
+    """Names of the modules that train within torchvision's backbone; the empty name is the whole backbone."""
     if training.frozen:
         return []
     if training.mode == "last_layers":
@@ -87,9 +88,9 @@ def unfrozen(model: Model, training: Training) -> list[str]:
 
 
 def freeze(network: Network, model: Model, training: Training) -> list[nn.Module]:
-    """Let gradients reach only what trains; returns the modules to put into train mode, the head among them.
+    """Turn gradients off for everything that does not train; returns the modules that do, including the head.
 
-    Whatever is not among them stays in eval mode: a frozen BatchNorm keeps its statistics too.
+    All other modules stay in eval mode, so a frozen BatchNorm keeps its running statistics.
     """
     network.requires_grad_(False)
     trained: list[nn.Module] = [network.head]
@@ -101,5 +102,5 @@ def freeze(network: Network, model: Model, training: Training) -> list[nn.Module
 
 
 def penalties(network: Network, model: Model) -> list[tuple[nn.Parameter, float, float]]:
-    """Weights with a penalty, and its factors (see `layers.penalised`)."""
+    """Weights with a penalty, and the factors of its L1 and L2 terms (see `layers.penalised`)."""
     return list(penalised(network.head, model.layers))

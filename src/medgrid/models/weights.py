@@ -1,4 +1,4 @@
-"""Weight files: from a mirror, the user's disk or the network; whole, verified, resumable."""
+"""Weight files: from a mirror folder, a path or the network; verified, with resumable downloads."""
 
 import hashlib
 import re
@@ -20,15 +20,15 @@ CHUNK = 1 << 20
 
 
 def sha256_of(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fetch_weights(settings: dict, target: str, mirror: str = "") -> None:
-    """Place a verified weight file at `target`; raises MedgridError, placing nothing, when that fails.
+    """Write a verified weight file to `target`; raises MedgridError, and writes nothing, when that fails.
 
-    Looked up in this order: the mirror folder by file name, the path as the user gave it, the network
-    (`url`, or torchvision's own place for files that carry their hash in the name).
+    Sources, in this order: the folder `mirror`, by file name; the path in the settings (those of
+    `medgrid.config.Weights`); `url`, or torchvision's server for files with their hash in the name.
     """
     weights = Weights.model_validate(settings)
     name = Path(weights.file).name
@@ -43,7 +43,7 @@ def fetch_weights(settings: dict, target: str, mirror: str = "") -> None:
     if mirror or url is None:
         looked = " and ".join(str(path) for path in [*candidates, Path(weights.file)])
         raise MedgridError(
-            f"weights {name} not found (looked for {looked}): put the file there, or name its url in params.yaml"
+            f"weights {name} not found (looked for {looked}): copy the file there, or set its url in params.yaml"
         )
     partial = Path(target).with_suffix(".partial")
     with file_lock(Path(target).with_suffix(".lock"), f"another download of {name}"):
@@ -57,12 +57,12 @@ def fetch_weights(settings: dict, target: str, mirror: str = "") -> None:
 
 
 def download(url: str, target: Path) -> None:
-    """Fetch `url` to `target`, going on where an earlier attempt stopped.
+    """Download `url` to `target`, resuming an earlier attempt.
 
-    Raises MedgridError at once when the server is out of reach or refuses, and after several attempts when it answers
-    with HTTP 429 or 5xx or transfers break off.
+    Raises MedgridError at once when the server cannot be reached or refuses, and after several attempts when it
+    answers with HTTP 429 or 5xx or transfers are interrupted.
     """
-    elsewhere = f"put {target.stem}.pth into a folder and name it with --config mirror=DIR"
+    elsewhere = f"put {target.stem}.pth into a folder and pass --config mirror=DIR"
     require_connection(url, elsewhere)
 
     def fetch() -> None:
@@ -86,20 +86,20 @@ def _transfer(url: str, target: Path) -> None:
     have = target.stat().st_size if target.exists() else 0
     headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"} if have else {"Accept-Encoding": "identity"}
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-        if response.status_code == 416:  # nothing is left to send: the check of the hash decides
+        if response.status_code == 416:  # the file is complete; its hash is checked later
             return
         response.raise_for_status()
-        if response.status_code != 206:  # the server does not resume
+        if response.status_code != 206:  # the server cannot resume
             have = 0
         length = response.headers.get("Content-Length")
         total = have + int(length) if length else None
         bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=url.rsplit("/", 1)[-1], mininterval=1)
-        with target.open("ab" if have else "wb") as handle, bar:
+        with target.open("ab" if have else "wb") as file, bar:
             for chunk in response.iter_content(CHUNK):
-                handle.write(chunk)
+                file.write(chunk)
                 bar.update(len(chunk))
     if total is not None and target.stat().st_size < total:
-        raise ConnectionError("cut off")
+        raise ConnectionError("the transfer was interrupted")
 
 
 def _verify(path: Path, weights: Weights, source: str) -> None:

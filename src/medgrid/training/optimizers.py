@@ -12,5 +12,7 @@ def make_optimizer(name: str, members: Iterable[tuple[Training, list[torch.Tenso
     """One optimizer for the parameters of all `members`: a parameter group for each, with its training's settings."""
     description = OPTIMIZERS[name]
     names = ("lr", *description.takes)
-    groups = [{"params": tensors} | {name: getattr(training, name) for name in names} for training, tensors in members]
+    groups = [
+        {"params": tensors} | {name: getattr(training, name) for name in names} for training, tensors in members
+    ]
     return getattr(torch.optim, description.torch_class)(groups, **description.options)

@@ -1,10 +1,8 @@
-"""How large each network of a study is, what of it trains, and what it looks like."""
+"""Sizes of a study's networks: parameters, how many of them train, layers; and a diagram of each network."""
 
 import csv
-import shutil
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 import torchinfo
@@ -13,8 +11,9 @@ from torchinfo.layer_info import LayerInfo
 from tqdm import tqdm
 
 from medgrid.config import Model, Training
+from medgrid.grid.manifest import StudyManifest
 from medgrid.models.networks import Network, build, freeze, unfrozen
-from medgrid.utils.files import atomic_write
+from medgrid.utils.files import atomic_folder
 
 KINDS = {
     "conv": {"conv2d"},
@@ -30,29 +29,29 @@ KINDS = {
     },
 }  # fmt: skip
 KIND = {function: kind for kind, functions in KINDS.items() for function in functions}
-KEY = ("model", "mode", "unfrozen", "outputs")
+KEY = ("model", "mode", "unfrozen", "outputs")  # one row of the table for each combination
 COLUMNS = (*KEY, "parameters", "trainable", "frozen", *KINDS, "trains")
-DEPTHS = (6, 5, 4, 3, 2, 1)  # levels of modules in a diagram: the deepest that fits
-LINES = 200  # of a diagram, at most
+DEPTHS = (6, 5, 4, 3, 2, 1)  # levels of modules in a diagram: the first with few enough lines
+MAX_LINES = 200  # of a diagram
 
 
 class _Calls(TorchFunctionMode):
-    """Counts the functions that a network calls, whether a module or a plain function does it."""
+    """Counts the functions that a network calls, from modules or directly."""
 
     def __init__(self):
         super().__init__()
         self.counts: Counter[str] = Counter()
 
     def __torch_function__(self, function, types, arguments=(), keywords=None):
-        self.counts[function.__name__.strip("_")] += 1  # add_ is add in place
+        self.counts[function.__name__.strip("_")] += 1  # add_ is the in-place add
         return function(*arguments, **keywords or {})
 
 
 def layer_counts(network: Network, images: torch.Tensor) -> dict[str, int]:
-    """How many layers of each kind one forward pass of uint8 images [B, H, W, C] calls, after normalisation.
+    """Number of layers of each kind in a forward pass of uint8 images [B, H, W, C], after normalisation.
 
-    What runs is counted, since torchvision has no module for many a layer that Keras counts: an addition, a
-    concatenation, the ReLU of an Inception.
+    Function calls are counted, not modules: torchvision has no modules for some layers that Keras counts, such as
+    additions, concatenations and the ReLUs of Inceptions.
     """
     prepared = network.prepare(images)
     with torch.no_grad(), _Calls() as calls:
@@ -65,7 +64,7 @@ def layer_counts(network: Network, images: torch.Tensor) -> dict[str, int]:
 
 
 def trains(model: Model, training: Training) -> str:
-    """What of a network's backbone trains: all, none, or torchvision's names of the modules, last first."""
+    """The part of a network's backbone that trains: all, none, or names of torchvision's modules, last first."""
     names = [""] if model.backbone is None else unfrozen(model, training)
     return "all" if names == [""] else ", ".join(names) or "none"
 
@@ -75,73 +74,75 @@ def _leaves(layer: LayerInfo) -> list[LayerInfo]:
 
 
 def _fill(layer: LayerInfo) -> None:
-    """Give a container its shapes: a traced backbone calls its leaves only. Where they are no chain it stays blank."""
+    """Set the shapes of a container of a traced backbone, in which only leaves are called.
+
+    They stay blank when the leaves are not a chain.
+    """
     leaves = _leaves(layer)
     if not layer.executed and all(before.output_size == after.input_size for before, after in pairwise(leaves)):
         layer.input_size, layer.output_size = leaves[0].input_size, leaves[-1].output_size
 
 
 def diagram(network: Network, images: torch.Tensor) -> str:
-    """Modules with input shape, output shape and parameters, as deep as fits; images as in `layer_counts`."""
-    drawn = torchinfo.summary(
+    """Modules with input shape, output shape and parameters, to a depth of at most MAX_LINES lines.
+
+    `images` are as in `layer_counts`.
+    """
+    summary = torchinfo.summary(
         network, input_data=images, depth=DEPTHS[0], device=images.device, verbose=0, mode="eval",
         col_names=("input_size", "output_size", "num_params"), row_settings=("var_names",),
     )  # fmt: skip
-    for layer in drawn.summary_list:
+    for layer in summary.summary_list:
         if layer.children:
             _fill(layer)
     for depth in DEPTHS:
-        drawn.formatting.max_depth = depth
-        lines = [line.rstrip() for line in str(drawn).splitlines()]
-        if len(lines) < LINES:
+        summary.formatting.max_depth = depth
+        lines = [line.rstrip() for line in str(summary).splitlines()]
+        if len(lines) < MAX_LINES:
             break
     return "\n".join(lines) + "\n"
 
 
-def write_summary(settings: dict, target: str) -> None:
-    """Write the CSV `target`, and beside it a folder of the same name with a diagram of each model.
+def write_networks(manifest: StudyManifest, target: str) -> None:
+    """Write the folder `target`: `networks.csv`, and a diagram `<model>.txt` of each model.
 
-    `settings`: models, trainings (by cell), classes, image. One row for each model, mode, number of unfrozen layers
-    and number of outputs that the trainings have:
+    The table has one row for each combination of model, mode, number of unfrozen layers and number of outputs:
 
-    - parameters, trainable, frozen: weights with the head's, without buffers such as BatchNorm's statistics
+    - parameters, trainable, frozen: weights including the head's, without buffers such as BatchNorm's statistics
     - conv, dense, activation, normalisation, other: layers of a forward pass (see `layer_counts`)
     - trains: see `trains`
 
-    Sizes do not depend on weights, so none are read.
+    No weight files are read: sizes do not depend on them.
     """
     distinct: dict[tuple, Training] = {}
-    for each in settings["trainings"].values():
-        training = Training.model_validate(each)
-        outputs = training.outputs or len(settings["classes"])
+    for training in manifest.trainings.values():
+        outputs = training.outputs or len(manifest.classes)
         distinct.setdefault((training.model, training.mode, training.unfrozen, outputs), training)
-    size, channels = settings["image"]["size"], 1 if settings["image"]["colour"] == "grey" else 3
+    size, channels = manifest.image.size, 1 if manifest.image.colour == "grey" else 3
     images = torch.zeros(1, size, size, channels, dtype=torch.uint8, device="meta")
 
     rows, diagrams, networks = [], {}, {}
-    for key, training in tqdm(distinct.items(), desc="models", unit="model"):
-        name, _, _, outputs = key
-        model = Model.model_validate(settings["models"][name])
+    for key, training in tqdm(distinct.items(), desc="networks", unit="network"):
+        (name, *_, outputs), model = key, manifest.models[training.model]
         if (name, outputs) not in networks:
-            with torch.device("meta"):  # shapes without values: neither memory nor arithmetic
+            with torch.device("meta"):  # shapes without values: no memory, no arithmetic
                 network = build(model, outputs, training.normalisation, "random", channels, size, 0)
             networks[name, outputs] = network, layer_counts(network, images)
             diagrams.setdefault(name, diagram(network, images))
         network, layers = networks[name, outputs]
         freeze(network, model, training)
-        parameters = sum(weight.numel() for weight in network.parameters())
-        trainable = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
-        sizes = {"parameters": parameters, "trainable": trainable, "frozen": parameters - trainable}
-        rows.append(dict(zip(KEY, key, strict=True)) | sizes | layers | {"trains": trains(model, training)})
+        rows.append(dict(zip(KEY, key, strict=True)) | _sizes(network) | layers | {"trains": trains(model, training)})
 
-    folder, temporary = Path(target).with_suffix(""), Path(target).with_name(f".{Path(target).stem}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    for name, text in diagrams.items():
-        (temporary / f"{name}.txt").write_text(text, encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
-    with atomic_write(target) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    with atomic_folder(target) as folder:
+        for name, text in diagrams.items():
+            (folder / f"{name}.txt").write_text(text, encoding="utf-8")
+        with (folder / "networks.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def _sizes(network: Network) -> dict[str, int]:
+    parameters = sum(weight.numel() for weight in network.parameters())
+    trainable = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
+    return {"parameters": parameters, "trainable": trainable, "frozen": parameters - trainable}
