@@ -1,4 +1,4 @@
-"""Last k Keras layers and last n blocks, against lists made by hand from Keras's own print-out."""
+"""The last Keras layers and blocks, against lists written by hand from the output of Keras."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from medgrid.config import Model, Training
 from medgrid.models.networks import build, freeze
 from medgrid.utils.errors import MedgridError
 
-# what `layer.trainable = True` on the last k layers of Keras's backbone (include_top=False) trains
+# modules that train with `layer.trainable = True` for the last k layers of Keras's backbone (include_top=False)
 BOTTLENECK = ["conv1", "bn1", "conv2", "bn2", "conv3", "bn3"]
 BY_HAND = {
     ("vgg19", 3): ["features.34", "features.32"],
@@ -37,8 +37,8 @@ BY_HAND = {
         "features.6.3.block.3.1", "features.6.3.block.3.0",
     ],
 }  # fmt: skip
-# parameters that Keras says it trains, plus what torchvision has more of: no biases in ResNet's convolutions, but
-# scales in Inception's BatchNorm
+# trainable parameters that Keras reports, corrected for torchvision: ResNet's convolutions have no biases, and
+# Inception's BatchNorm has scales
 TRAINABLE = {
     ("vgg19", 3): 4_719_616, ("vgg19", 12): 18_288_896, ("vgg19", 20): 20_022_592,
     ("resnet50", 3): 4_096, ("resnet50", 12): 4_465_664 - 3_072, ("resnet50", 20): 8_931_328 - 6_144,
@@ -66,8 +66,8 @@ def test_last_keras_layers(backbone, count, networks):
     assert sorted(last_layers(backbone, count)) == sorted(BY_HAND[backbone, count])
     network = networks[backbone]
     trained = freeze(network, Model(backbone=backbone, layers=[{"pool": "global_average"}]), training(unfrozen=count))
-    learned = {name for name, parameter in network.backbone.network.named_parameters() if parameter.requires_grad}
-    assert {name.rpartition(".")[0] for name in learned} == set(BY_HAND[backbone, count])
+    trainable = {name for name, parameter in network.backbone.network.named_parameters() if parameter.requires_grad}
+    assert {name.rpartition(".")[0] for name in trainable} == set(BY_HAND[backbone, count])
     counted = sum(p.numel() for p in network.backbone.parameters() if p.requires_grad)
     assert counted == TRAINABLE[backbone, count]
     assert all(p.requires_grad for p in network.head.parameters())
@@ -84,7 +84,7 @@ def test_last_keras_layers(backbone, count, networks):
 
 
 @pytest.mark.parametrize("backbone", ["vgg19", "resnet50", "inception_v3", "efficientnet_b0"])
-def test_no_layer_unfrozen_trains_the_head_alone(backbone, networks):
+def test_without_unfrozen_layers_only_the_head_trains(backbone, networks):
     freeze(networks[backbone], Model(backbone=backbone, layers=[{"pool": "global_average"}]), training(unfrozen=0))
     assert not any(p.requires_grad for p in networks[backbone].backbone.parameters())
     assert last_layers(backbone, 0) == []
@@ -93,7 +93,7 @@ def test_no_layer_unfrozen_trains_the_head_alone(backbone, networks):
 @pytest.mark.parametrize(
     "backbone", ["vgg16", "vgg19", "resnet50", "inception_v3", "efficientnet_b0", "mobilenet_v2"]
 )
-def test_lists_name_modules_that_exist_and_blocks_cover_a_base_once(backbone):
+def test_listed_modules_exist_and_blocks_cover_a_backbone_once(backbone):
     options = {"init_weights": False} if backbone == "inception_v3" else {}
     with torch.device("meta"):
         modules = dict(torchvision.models.get_model(backbone, **options).named_modules())
@@ -115,8 +115,8 @@ def test_the_last_three_blocks_of_vgg16():
     assert sorted(last_blocks("vgg16", 3)) == sorted(f"features.{i}" for i in (10, 12, 14, 17, 19, 21, 24, 26, 28))
 
 
-def test_what_no_list_knows_is_refused():
-    with pytest.raises(MedgridError, match="no list of the last layers of densenet121"):
+def test_backbones_without_lists_and_too_many_layers_are_errors():
+    with pytest.raises(MedgridError, match="the last layers of densenet121 are not listed"):
         last_layers("densenet121", 3)
-    with pytest.raises(MedgridError, match="the last 99 layers of resnet50 are asked for, but its list holds 40"):
+    with pytest.raises(MedgridError, match="unfrozen: 99 is too large; resnet50 has 40 listed layers"):
         last_layers("resnet50", 99)

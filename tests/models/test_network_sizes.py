@@ -1,4 +1,4 @@
-"""Sizes of the studies' networks, against what the documents print and what Keras counts."""
+"""Sizes of the studies' networks, against published ones and those of Keras."""
 
 import pandas as pd
 import pytest
@@ -8,8 +8,9 @@ from torch import nn
 
 from medgrid.architectures.keras_layers import last_layers
 from medgrid.config import load
-from medgrid.grid.layout import plan
-from medgrid.models.summary import KINDS, write_summary
+from medgrid.grid.layout import lay_out
+from medgrid.grid.manifest import StudyManifest
+from medgrid.models.network_sizes import KINDS, write_networks
 
 STUDIES = [
     "brain_tumor_lr_batch",
@@ -18,8 +19,8 @@ STUDIES = [
     "stroke_transfer",
     "pneumonia_loss",
 ]
-# weights that `unfrozen` Keras layers hold, without the head, counted on torchvision's modules
-TAILS = {
+# number of weights in the last `unfrozen` Keras layers, without the head, counted on torchvision's modules
+UNFROZEN = {
     "vgg19": {0: 0, 3: 4_719_616, 12: 18_288_896, 20: 20_022_592},
     "resnet50": {0: 0, 3: 4_096, 12: 4_462_592, 20: 8_925_184},
     "inception_v3": {0: 0, 3: 0, 12: 394_240, 20: 1_937_408},
@@ -29,36 +30,36 @@ BACKBONES = {"vgg19": 20_024_384, "resnet50": 23_508_032, "inception_v3": 21_785
 
 
 @pytest.fixture(scope="module")
-def settings(params) -> dict[str, dict]:
-    return {key: step.settings for key, step in plan(load(params)).studies.items()}
+def manifests(params) -> dict[str, StudyManifest]:
+    return lay_out(load(params)).manifests
 
 
 @pytest.fixture(scope="module")
-def folder(settings, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("summaries")
+def folder(manifests, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sizes")
     for study in STUDIES:
-        write_summary(settings[study], str(folder / study / "models.csv"))
+        write_networks(manifests[study], str(folder / study))
     return folder
 
 
 def table(folder, study: str) -> pd.DataFrame:
-    return pd.read_csv(folder / study / "models.csv", keep_default_na=False)
+    return pd.read_csv(folder / study / "networks.csv", keep_default_na=False)
 
 
-def published(settings, source: str) -> pd.DataFrame:
-    (found,) = (each for each in settings["brain_tumor_transfer"]["published"] if each["source"].startswith(source))
-    return pd.DataFrame(found["rows"], columns=found["by"] + found["metrics"]).set_index("model")
+def published(manifests, source: str) -> pd.DataFrame:
+    (table,) = (each for each in manifests["brain_tumor_transfer"].published if each.source.startswith(source))
+    return pd.DataFrame(table.rows, columns=[*table.by, *table.metrics]).set_index("model")
 
 
-def test_every_model_is_summarised(folder, settings):
+def test_every_combination_has_a_row(folder, manifests):
     for study in STUDIES:
         rows = table(folder, study)
-        wanted = {(t["model"], t["mode"], t["unfrozen"]) for t in settings[study]["trainings"].values()}
+        wanted = {(t.model, t.mode, t.unfrozen) for t in manifests[study].trainings.values()}
         assert set(rows[["model", "mode", "unfrozen"]].itertuples(index=False, name=None)) == wanted
         assert (rows["trainable"] + rows["frozen"] == rows["parameters"]).all()
         assert (rows["trainable"] > 0).all()
         for model in rows["model"].unique():
-            lines = (folder / study / "models" / f"{model}.txt").read_text().splitlines()
+            lines = (folder / study / f"{model}.txt").read_text().splitlines()
             assert len(lines) < 200
             total = rows.loc[rows["model"] == model, "parameters"].iloc[0]
             assert f"Total params: {total:,}" in lines
@@ -74,19 +75,19 @@ def test_vgg16_has_the_published_parameters(folder):
     assert rows["trains"].to_dict()["vgg16", "full"] == "all"
 
 
-def test_every_head_has_the_published_parameters(folder, settings):
+def test_every_head_has_the_published_parameters(folder, manifests):
     rows = table(folder, "brain_tumor_transfer")
     ours = rows[rows["mode"] == "head_only"].set_index("model")["trainable"]
-    for model, trainable in published(settings, "parameter table")["trainable"].items():
+    for model, trainable in published(manifests, "parameter table")["trainable"].items():
         assert ours[model] == trainable
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize(("backbone", "difference"), [("vgg16", 0), ("resnet50", 79_680), ("inception_v3", 17_216)])
-def test_keras_counts_more_and_what(backbone, difference, folder, settings):
+def test_differences_to_keras_are_explained(backbone, difference, folder, manifests):
     rows = table(folder, "brain_tumor_transfer")
     ours = rows[rows["mode"] == "head_only"].set_index("model")["frozen"]
-    assert published(settings, "parameter table")["frozen"][backbone] - ours[backbone] == difference
+    assert published(manifests, "parameter table")["frozen"][backbone] - ours[backbone] == difference
     with torch.device("meta"):
         network = torchvision.models.get_model(backbone)
     network.AuxLogits = network.classifier = None  # neither belongs to the backbone
@@ -101,12 +102,12 @@ def test_keras_counts_more_and_what(backbone, difference, folder, settings):
         assert 2 * channels - channels == difference
 
 
-def test_layers_are_keras_s_but_for_its_ways_of_counting(folder, settings):
+def test_layer_counts_differ_from_keras_s_only_as_explained(folder, manifests):
     ours = table(folder, "brain_tumor_transfer").drop_duplicates("model").set_index("model")[[*KINDS]]
-    keras = published(settings, "layer-count table")[[*KINDS]]
+    keras = published(manifests, "layer-count table")[[*KINDS]]
     difference = (ours.loc[keras.index] - keras).T.to_dict()
-    # an activation that Keras writes into a convolution or dense layer is no layer there
-    # input and padding are layers there; global pooling flattens by itself
+    # in Keras, an activation within a convolution or dense layer is not a layer, but input and padding are; global
+    # pooling includes flattening
     none = {"conv": 0, "dense": 0, "normalisation": 0}
     assert difference == {
         "vgg16": none | {"activation": 13 + 1, "other": 1 - 1},
@@ -115,26 +116,28 @@ def test_layers_are_keras_s_but_for_its_ways_of_counting(folder, settings):
     }
 
 
-def test_unfrozen_layers_hold_what_keras_s_do(folder):
+def test_unfrozen_layers_have_the_weights_of_keras_s(folder):
     rows = table(folder, "stroke_transfer").set_index(["model", "unfrozen"])
-    for backbone, tails in TAILS.items():
+    for backbone, sizes in UNFROZEN.items():
         head = rows.loc[(backbone, 0), "trainable"]
         assert rows.loc[(backbone, 0), "frozen"] == BACKBONES[backbone]
-        for unfrozen, weights in tails.items():
+        for unfrozen, weights in sizes.items():
             row = rows.loc[(backbone, unfrozen)]
             assert row["trainable"] - head == weights
             assert row["trains"] == (", ".join(last_layers(backbone, unfrozen)) or "none")
 
 
-def test_one_and_two_outputs_are_reported_apart(folder):
+def test_one_and_two_outputs_have_rows_of_their_own(folder):
     rows = table(folder, "pneumonia_loss").set_index("outputs")
     hidden = (256 * 256 + 1) * 128 + 2 * (128 + 1) * 128
     assert rows["parameters"].to_dict() == {1: hidden + 129, 2: hidden + 2 * 129}
     assert rows[[*KINDS]].loc[1].tolist() == [0, 4, 3, 0, 1]
 
 
-def test_nothing_of_an_earlier_summary_lingers(settings, tmp_path):
-    write_summary(settings["pneumonia_loss"], str(tmp_path / "models.csv"))
-    (tmp_path / "models" / "gone.txt").touch()
-    write_summary(settings["pneumonia_loss"], str(tmp_path / "models.csv"))
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["models", "models.csv", "perceptron.txt"]
+def test_files_of_earlier_networks_are_removed(manifests, tmp_path):
+    target = tmp_path / "networks"
+    write_networks(manifests["pneumonia_loss"], str(target))
+    (target / "earlier.txt").touch()
+    write_networks(manifests["pneumonia_loss"], str(target))
+    assert [path.name for path in tmp_path.iterdir()] == ["networks"]
+    assert sorted(path.name for path in target.iterdir()) == ["networks.csv", "perceptron.txt"]

@@ -1,8 +1,8 @@
-"""Ten optimizer steps of each way to train, against a plain PyTorch loop written without medgrid's parts.
+"""Ten optimizer steps of each training mode, against a plain PyTorch loop that uses nothing of medgrid.
 
-The plain side takes torchvision's network, normalises by hand, freezes by hand-made lists and steps an ordinary
-optimizer. Both see the same batches and start from the same weights; everything is float64 on the CPU, because
-BatchNorm over small batches multiplies float32's rounding within ten steps.
+The plain loop takes torchvision's network, normalises it and freezes modules listed here. Both use the same batches
+and initial weights. Everything is float64 on the CPU, because BatchNorm over small batches amplifies the rounding of
+float32 within ten steps.
 """
 
 import pytest
@@ -15,7 +15,7 @@ from torch.nn import functional
 from medgrid.config import Model, Training
 from medgrid.models.networks import build
 from medgrid.training.data import Part
-from medgrid.training.loop import Run, generator, make_generators
+from medgrid.training.loop import Run, make_generators
 from medgrid.training.whole_network import WholeNetwork
 
 IMAGES, BATCH, SIZE = 40, 4, 80
@@ -24,11 +24,11 @@ TOLERANCE = 1e-7
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
 HEAD = [{"pool": "global_average"}, {"dense": 8, "activation": "relu", "l2": 0.01}]
-# way to train, backbone, what trains in the backbone, by hand
+# mode: backbone, settings, whether a module of the backbone trains
 CASES = {
     "full": ("resnet18", {"mode": "full"}, lambda name: True),
     "scratch": ("resnet18", {"mode": "scratch"}, lambda name: True),
-    "head only, augmented anew": ("resnet18", {"mode": "head_only"}, lambda name: False),
+    "head only, on images": ("resnet18", {"mode": "head_only"}, lambda name: False),
     "last 3 layers": (
         "resnet50",
         {"mode": "last_layers", "unfrozen": 3},
@@ -60,9 +60,9 @@ def settings(**changes) -> Training:
 
 @pytest.fixture(scope="module")
 def images() -> Part:
-    chance = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (IMAGES, SIZE, SIZE, 3), dtype=torch.uint8, generator=chance)
-    return Part(pixels, torch.arange(IMAGES), torch.randint(0, 2, (IMAGES,), generator=chance))
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (IMAGES, SIZE, SIZE, 3), dtype=torch.uint8, generator=generator)
+    return Part(pixels, torch.arange(IMAGES), torch.randint(0, 2, (IMAGES,), generator=generator))
 
 
 class Plain:
@@ -135,7 +135,7 @@ def test_ten_steps_are_plain_pytorch_s(case, loss, images):
 
     optimizer = OPTIMIZERS["sgd"]([*plain.learned.values(), *plain.head.parameters()])
     total = 0.0
-    order = torch.randperm(IMAGES, generator=generator(5, "order"))
+    order = torch.randperm(IMAGES, generator=make_generators(5)["order"])
     for rows in order.split(BATCH):
         total += plain.step(images.inputs[rows], images.labels[rows], optimizer) * len(rows)
     assert run.curves[0, 0, 0] == pytest.approx(total / IMAGES, rel=1e-6)
@@ -169,8 +169,8 @@ def test_other_optimizers_do_the_same(optimizer, images):
 
 
 @pytest.mark.slow
-def test_a_cut_network_is_compiled_once_an_epoch(images):
-    """torch.fx keeps the source of each graph that it compiles: switching in every step would fill the memory."""
+def test_a_traced_network_is_compiled_once_per_epoch(images):
+    """torch.fx keeps the source of each compiled graph, so switching modes in each step would fill the memory."""
     model, training = Model(backbone="resnet18", layers=HEAD), settings(mode="full", epochs=3)
     network = build(model, 2, "imagenet", "random_calibrated", 3, SIZE, seed=1)
     generators = make_generators(5)

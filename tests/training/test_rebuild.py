@@ -1,4 +1,4 @@
-"""Networks put together from what a job kept predict what the job predicted, whatever they were trained on."""
+"""Rebuilt networks predict what their training job predicted, whatever the inputs were."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from medgrid.config import Model, Training
 from medgrid.models.features import write_features
 from medgrid.training.job import train_job
 from medgrid.training.losses import probabilities
+from medgrid.training.predictions import read_predictions
 from medgrid.training.rebuild import trained_network
 from medgrid.utils.errors import MedgridError
 
@@ -33,7 +34,7 @@ def images(tmp_path_factory) -> Path:
 
 
 def train(images: Path, folder: Path, source: str, model: Model, **changes) -> Path:
-    """Train one cell from `source`; returns the job's folder."""
+    """Train one cell from `source`; returns the folder of its block of seeds."""
     common = {"model": "m", "optimizer": "adam", "epochs": 2, "batch_size": 6, "lr": 1e-3}
     training = Training(**common | changes)
     weights = "random" if training.mode == "scratch" else "random_calibrated"
@@ -45,14 +46,16 @@ def train(images: Path, folder: Path, source: str, model: Model, **changes) -> P
     inputs = {"tensors": str(images / "tensors.npy")}
     if source in ("features", "maps"):
         feature_level = "map" if source == "maps" else "pooled" if model.layers else "output"
-        how = {"model": model.backbone, "normalisation": training.normalisation, "weights": weights, "feature_level": feature_level,
-               "augmentation": {"rotation": 20}, "views": training.views}  # fmt: skip
+        feature_settings = {
+            "model": model.backbone, "normalisation": training.normalisation, "weights": weights,
+            "feature_level": feature_level, "augmentation": {"rotation": 20}, "views": training.views,
+        }  # fmt: skip
         files = [str(folder / name) for name in ("features.npy", "stamp.json")]
-        write_features(how, inputs["tensors"], *files, device="cpu", threads=1)
+        write_features(feature_settings, inputs["tensors"], *files, device="cpu", threads=1)
         inputs = {"features": files[0], "stamp": files[1]}
-    target, scratch = str(folder / "predictions.npz"), str(folder / "work" / "job")
-    train_job(settings, str(images / "split.csv"), target, scratch, device="cpu", threads=1, **inputs)
-    return folder
+    block, checkpoints = folder / "seeds-0-1", str(folder / "checkpoints")
+    train_job(settings, str(images / "split.csv"), str(block), checkpoints, device="cpu", threads=1, **inputs)
+    return block
 
 
 CASES = {
@@ -64,7 +67,7 @@ CASES = {
     "colour pixels": ("pixels", {"layers": PERCEPTRON}, {"mode": "scratch"}),
     "one logit": ("pixels", {"layers": PERCEPTRON}, {"mode": "scratch", "loss": "binary_cross_entropy"}),
     "images": ("images", {"backbone": "resnet18", "layers": POOLED}, {"mode": "full", "augmentation": "turned"}),
-    "frozen backbone, augmented": ("images", {"backbone": "resnet18", "layers": POOLED},
+    "frozen backbone, augmented images": ("images", {"backbone": "resnet18", "layers": POOLED},
                                {"mode": "head_only", "augmentation": "turned"}),
     "from scratch": ("images", {"backbone": "resnet18", "layers": POOLED}, {"mode": "scratch"}),
     "Inception, from scratch": ("images", {"backbone": "inception_v3", "layers": POOLED}, {"mode": "scratch"}),
@@ -79,58 +82,60 @@ SLOW = {"images", "Inception, from scratch"}
 @pytest.mark.parametrize(
     "case", [pytest.param(case, marks=[pytest.mark.slow] if case in SLOW else []) for case in CASES]
 )
-def test_what_was_kept_predicts_what_was_predicted(case, images, tmp_path):
+def test_rebuilt_networks_predict_the_job_s_predictions(case, images, tmp_path):
     source, model, changes = CASES[case]
-    job = train(images, tmp_path, source, Model(**model), **changes)
-    network = trained_network(job, "c", None, 3, SIZE)
-    tested = torch.from_numpy(np.load(images / "tensors.npy")[18:])
+    block = train(images, tmp_path, source, Model(**model), **changes)
+    network = trained_network(block, "c", None, 3, SIZE)
+    pixels = torch.from_numpy(np.load(images / "tensors.npy")[18:])
     with torch.no_grad():
-        ours = probabilities(network(tested)[:, None])[:, 0].numpy()
-    theirs = np.load(job / "predictions.npz")["test_probabilities"][0, 0, 0]
-    # features come from convolutions that carry their BatchNorm, which rounds otherwise
-    assert np.abs(ours - theirs).max() < (1e-3 if source in ("features", "maps") else 1e-5)
-    assert np.abs(ours - np.load(job / "predictions.npz")["test_probabilities"][0, 1, 0]).max() > 5e-3
+        rebuilt = probabilities(network(pixels)[:, None])[:, 0].numpy()
+    predicted = read_predictions(block).probabilities["test"][0, :, 0]
+    # features are computed with BatchNorm folded into convolutions, which changes rounding
+    assert np.abs(rebuilt - predicted[0]).max() < (1e-3 if source in ("features", "maps") else 1e-5)
+    assert np.abs(rebuilt - predicted[1]).max() > 5e-3
 
 
 @pytest.mark.slow
-def test_replicates_start_apart_where_they_train_and_together_where_they_do_not(images, tmp_path):
-    """A backbone from scratch is each replicate's own."""
+def test_replicates_differ_in_backbones_only_from_scratch(images, tmp_path):
+    """A backbone from scratch has the replicate's seed."""
     (tmp_path / "full").mkdir()
     (tmp_path / "scratch").mkdir()
     model = Model(backbone="resnet18", layers=POOLED)
-    curves = {
+    files = {
         mode: train(images, tmp_path / mode, "images", model, mode=mode, lr=1e-9, epochs=1) / "weights.pt"
         for mode in ("full", "scratch")
     }
-    kept = {mode: torch.load(path, weights_only=True)["c"][0] for mode, path in curves.items()}
+    kept = {mode: torch.load(path, weights_only=True)["c"][0] for mode, path in files.items()}
     name = "backbone.network.conv1.weight"
     assert not torch.allclose(kept["full"][name], kept["scratch"][name], atol=1e-3)
 
 
-def test_weights_that_were_not_kept_are_missed(images, tmp_path):
-    job = train(images, tmp_path, "pixels", Model(layers=PERCEPTRON), mode="scratch")
-    with pytest.raises(MedgridError, match="keeps no weights of other"):
-        trained_network(job, "other", None, 3, SIZE)
+def test_missing_weights_are_an_error(images, tmp_path):
+    block = train(images, tmp_path, "pixels", Model(layers=PERCEPTRON), mode="scratch")
+    with pytest.raises(MedgridError, match="seeds-0-1 has no weights of other; set keep_weights: first"):
+        trained_network(block, "other", None, 3, SIZE)
 
 
 def test_single_images_train_too(images, tmp_path):
     model = Model(layers=[{"pool": "flatten"}, {"dense": 4}])
-    job = train(images, tmp_path, "pixels", model, mode="scratch", batch_size=1, lr=0.01)
-    curves = np.genfromtxt(job / "curves.csv", delimiter=",", names=True)
+    block = train(images, tmp_path, "pixels", model, mode="scratch", batch_size=1, lr=0.01)
+    curves = np.genfromtxt(block / "curves.csv", delimiter=",", names=True)
     assert curves["train_loss"][0] > curves["train_loss"][1]
 
 
 def test_views_do_not_depend_on_how_many_images_pass_at_once(images, tmp_path, monkeypatch):
     from medgrid.models import features
 
-    how = {"model": "resnet18", "normalisation": "own", "weights": "random_calibrated", "feature_level": "pooled",
-           "augmentation": {"rotation": 20}, "views": 2}  # fmt: skip
-    made = []
+    settings = {
+        "model": "resnet18", "normalisation": "own", "weights": "random_calibrated", "feature_level": "pooled",
+        "augmentation": {"rotation": 20}, "views": 2,
+    }  # fmt: skip
+    features_by_size = []
     for size in (5, 24):
         monkeypatch.setattr(features, "BATCH", {"cpu": size})
         files = [str(tmp_path / f"{size}.{kind}") for kind in ("npy", "json")]
-        write_features(how, str(images / "tensors.npy"), *files, device="cpu", threads=1)
-        made.append(np.load(files[0]))
-    assert made[0].shape == (3, COUNT, 512)
-    assert np.abs(made[0] - made[1]).max() < 1e-4 * np.abs(made[0]).max()
-    assert np.abs(made[0][1] - made[0][2]).max() > 1e-2 * np.abs(made[0]).max()
+        write_features(settings, str(images / "tensors.npy"), *files, device="cpu", threads=1)
+        features_by_size.append(np.load(files[0]))
+    assert features_by_size[0].shape == (3, COUNT, 512)
+    assert np.abs(features_by_size[0] - features_by_size[1]).max() < 1e-4 * np.abs(features_by_size[0]).max()
+    assert np.abs(features_by_size[0][1] - features_by_size[0][2]).max() > 1e-2 * np.abs(features_by_size[0]).max()

@@ -1,4 +1,4 @@
-"""Stacked heads against the same heads alone and against plain PyTorch, and runs stopped midway."""
+"""Stacked heads against single heads and plain PyTorch, and runs that are stopped and resumed."""
 
 import contextlib
 import copy
@@ -12,9 +12,9 @@ from torch import nn
 
 from medgrid.config import Layer
 from medgrid.training.data import Part
-from medgrid.training.loop import Run, generator, make_generators
+from medgrid.training.loop import Run, make_generators
 from medgrid.training.losses import losses, predicted, probabilities
-from medgrid.training.optimizers import Schedule
+from medgrid.training.schedules import Schedule
 from medgrid.training.stacked import StackedMLP, drop
 
 CLASSES, FEATURES = 4, 48
@@ -28,10 +28,10 @@ DEEP = [
 
 def part(count: int, seed: int) -> Part:
     """Noisy, but learnable."""
-    chance = torch.Generator().manual_seed(seed)
-    labels = torch.randint(0, CLASSES, (count,), generator=chance)
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, CLASSES, (count,), generator=generator)
     centres = torch.randn(CLASSES, FEATURES, generator=torch.Generator().manual_seed(99))
-    return Part(centres[labels] + 2 * torch.randn(count, FEATURES, generator=chance), torch.arange(count), labels)
+    return Part(centres[labels] + 2 * torch.randn(count, FEATURES, generator=generator), torch.arange(count), labels)
 
 
 TRAIN, VALIDATION = part(150, 0), part(70, 1)
@@ -80,7 +80,7 @@ def test_stacked_equals_alone(dropout, layers):
 
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: f"{member.optimizer}-{member.lr}")
 def test_a_head_is_plain_pytorch(member):
-    """Against an ordinary layer, an ordinary optimizer and the ordinary loss, over the same batches."""
+    """A head against `nn.Linear` with an optimizer and a loss of torch, on the same batches."""
     run = train([member])
     layer = nn.Linear(FEATURES, CLASSES)
     weights = start([member]).learner.weights()
@@ -93,7 +93,7 @@ def test_a_head_is_plain_pytorch(member):
         "sgd": lambda p: torch.optim.SGD(p, member.lr, member.momentum, weight_decay=member.weight_decay),
         "rmsprop": lambda p: torch.optim.RMSprop(p, member.lr, weight_decay=member.weight_decay),
     }[member.optimizer](layer.parameters())
-    order = generator(3, "order")
+    order = make_generators(3)["order"]
     for epoch in range(member.epochs):
         for rows in torch.randperm(len(TRAIN.labels), generator=order).split(member.batch_size):
             optimizer.zero_grad()
@@ -109,7 +109,7 @@ def test_a_head_is_plain_pytorch(member):
 
 
 def test_dropout_keeps_the_mean():
-    features = drop(torch.ones(64, 10_000), 0.25, generator(0, "dropout"))
+    features = drop(torch.ones(64, 10_000), 0.25, make_generators(0)["dropout"])
     assert abs((features == 0).float().mean() - 0.25) < 0.005
     assert torch.equal(features.unique(), torch.tensor([0.0, 1 / 0.75]))
 
@@ -120,13 +120,13 @@ def test_dropout_is_for_training_only():
     assert torch.allclose(stack.logits(TRAIN.inputs)[:, 0], by_hand, atol=1e-5)
 
 
-def test_seeds_decide_and_do_not_interfere():
+def test_the_seed_determines_the_weights():
     one, same, other = train(MEMBERS), train(MEMBERS), train(MEMBERS, seed=4)
     assert torch.equal(one.best["0.weight"], same.best["0.weight"])
     assert not torch.equal(one.best["0.weight"], other.best["0.weight"])
 
 
-def test_dropout_does_not_move_the_order_of_batches(monkeypatch):
+def test_dropout_does_not_change_the_order_of_batches(monkeypatch):
     seen = []
 
     def step(stack, inputs, labels):
@@ -156,7 +156,7 @@ SCHEDULED = [
 @pytest.mark.parametrize("layers", [[], DEEP])
 def test_a_stopped_run_ends_with_the_same_bits(until, layers):
     members = [*MEMBERS, *SCHEDULED]
-    undisturbed = train(members, dropout=0.2, layers=layers)
+    uninterrupted = train(members, dropout=0.2, layers=layers)
     stopped = train(members, dropout=0.2, layers=layers, until=until)
     saved = io.BytesIO()
     torch.save(stopped.state(), saved)
@@ -166,7 +166,7 @@ def test_a_stopped_run_ends_with_the_same_bits(until, layers):
     assert resumed.epoch == until
     resumed.run(VALIDATION, lambda: None)
     parts = {"validation": VALIDATION}
-    ours, theirs = resumed.results(parts), undisturbed.results(parts)
+    ours, theirs = resumed.results(parts), uninterrupted.results(parts)
     for name in ("validation", "curves", "best_epoch", "ended_at", "penalty"):
         assert torch.equal(ours[name].nan_to_num(-1), theirs[name].nan_to_num(-1)), name
     assert difference(ours["weights"], slice(None), theirs["weights"], slice(None)) == 0
@@ -180,9 +180,9 @@ def test_a_saved_state_is_a_snapshot():
     assert torch.equal(saved["learner"]["weights"]["0.weight"], before)
 
 
-def test_a_diverged_member_is_marked_and_harms_no_other():
-    wild = training(lr=1e38, epochs=8, optimizer="sgd")
-    run = train([MEMBERS[0], wild])
+def test_a_diverged_member_is_marked_and_does_not_affect_others():
+    diverging = training(lr=1e38, epochs=8, optimizer="sgd")
+    run = train([MEMBERS[0], diverging])
     assert run.diverged_at[0] == 0
     assert 1 <= run.diverged_at[1] <= 8
     predictions = run.results({"validation": VALIDATION})["validation"]
@@ -193,7 +193,7 @@ def test_a_diverged_member_is_marked_and_harms_no_other():
     assert difference(run.best, 0, train([MEMBERS[0]]).best, 0) < TOLERANCE
 
 
-def test_the_best_epoch_is_the_one_of_least_validation_loss():
+def test_the_best_epoch_has_the_lowest_validation_loss():
     run = train(MEMBERS)
     for i in range(len(MEMBERS)):
         assert run.best_epoch[i] == run.curves[i, :, 2].argmin() + 1
@@ -203,10 +203,10 @@ def test_the_best_epoch_is_the_one_of_least_validation_loss():
 
 
 def test_a_member_that_ends_early_ends_as_if_alone():
-    """Patience ends one member of a stack while the others go on: its curves, best and last weights are its own."""
-    hasty = training(lr=0.3, epochs=30, patience=3)
+    """Early stopping ends one member of a stack while others train on; its curves and weights do not change."""
+    impatient = training(lr=0.3, epochs=30, patience=3)
     slow = training(lr=1e-4, epochs=30)
-    together, alone = train([hasty, slow]), train([hasty])
+    together, alone = train([impatient, slow]), train([impatient])
     assert alone.ended_at[0] == alone.best_epoch[0] + 3 < 30
     assert together.ended_at.tolist() == [alone.ended_at[0], 30]
     assert together.curves[0, alone.ended_at[0] :].isnan().all()
@@ -226,7 +226,7 @@ def test_rates_follow_torch_s_schedulers():
 
 
 def test_a_plateau_lowers_the_rate():
-    """A loss that only rises: after the second epoch without a better one the rate falls, and again."""
+    """With a loss that only rises, the rate is lowered after every second epoch."""
     schedule = Schedule(training(lr=1.0, scheduler="plateau", step_size=1, epochs=9))
     rates = []
     for epoch in range(6):
@@ -236,14 +236,14 @@ def test_a_plateau_lowers_the_rate():
 
 
 def test_a_plateau_of_the_accuracy_lowers_the_rate_too():
-    """As little as a constant accuracy is better than itself."""
+    """A constant accuracy is no improvement."""
     member = training(lr=1e-6, epochs=6, scheduler="plateau", step_size=1, optimizer="sgd")
     run = train([member], select="validation_accuracy")
     assert run.curves[0, :, -1].tolist() == pytest.approx([1e-6, 1e-6, 1e-6, 1e-7, 1e-7, 1e-8])
 
 
 def test_the_best_epoch_counts_the_penalty_as_keras_does():
-    """A penalty that falls for long moves the best epoch back."""
+    """The score includes the penalty, the curve does not."""
     strong = [Layer(dense=24, activation="relu", l2=0.5)]
     member = training(lr=1e-2, epochs=20)
     without, with_penalty = (
@@ -264,18 +264,18 @@ def test_one_logit_is_binary_cross_entropy():
     assert torch.allclose(probabilities(logits), probabilities(two), atol=1e-6)
 
 
-def test_views_are_drawn_anew_in_every_epoch(monkeypatch):
-    """Training sees the augmented views, each epoch others; validation only the plain images."""
+def test_each_epoch_draws_views(monkeypatch):
+    """Training uses the augmented views, others in each epoch; validation uses the original images."""
     views = torch.stack([torch.full((150, FEATURES), float(view)) for view in range(5)])
     part = Part(views, TRAIN.rows, TRAIN.labels, views=4)
     seen = []
     step = StackedMLP.step
 
-    def note(stack, inputs, labels):
+    def recorded_step(stack, inputs, labels):
         seen.append(inputs[:, 0])
         return step(stack, inputs, labels)
 
-    monkeypatch.setattr(StackedMLP, "step", note)
+    monkeypatch.setattr(StackedMLP, "step", recorded_step)
     generators = make_generators(0)
     members = [training(epochs=6)]
     stack = StackedMLP(members, [], FEATURES, CLASSES, 0.0, 1, generators, torch.device("cpu"))
@@ -288,5 +288,5 @@ def test_views_are_drawn_anew_in_every_epoch(monkeypatch):
 
 
 def test_a_stack_shares_its_batches():
-    with pytest.raises(ValueError, match="shares its batch size"):
+    with pytest.raises(ValueError, match="same batch size"):
         start([training(), training(batch_size=64)])

@@ -143,7 +143,7 @@ class Training(Settings):
     augmentation: Key = Field("none", description="none, or a key of the top-level augmentations")
     views: Annotated[int, Field(ge=0)] = Field(
         0,
-        description="0: images are augmented in every epoch; otherwise the number of cached augmented views per image",
+        description="0: images are augmented in each epoch; otherwise number of cached augmented views per image",
     )
     normalisation: Literal["own", "imagenet", "symmetric", "unit"] = Field(
         "own",
@@ -153,7 +153,9 @@ class Training(Settings):
     loss: Literal["cross_entropy", "binary_cross_entropy"] = "cross_entropy"
     optimizer: OptimizerName
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="for sgd and rmsprop")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="of " + ", ".join(name for name, row in OPTIMIZERS.items() if "momentum" in row.takes)
+    )
     scheduler: Literal["none", "step", "multistep", "cosine", "plateau"] = "none"
     step_size: PositiveInt | None = Field(None, description="epochs between steps; for plateau: its patience")
     milestones: tuple[PositiveInt, ...] | None = Field(

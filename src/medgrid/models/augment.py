@@ -1,14 +1,14 @@
 """Random changes to a batch of images, computed for the whole batch at once on the device that trains.
 
-An operation is a field of `medgrid.config.Augmentation` (0: off) and a function of the same name here, with one of two
-decorators:
+An operation is a field of `medgrid.config.Augmentation` (0: off) and a function of the same name here, with one of
+two decorators:
 
 - `resampling`: (batch size, value of the field, generator) to matrices [B, 2, 2], which map the coordinates of an
   output pixel to those of its source. All matrices are multiplied, so that images are interpolated once.
-- `pixelwise`: (images float [B, C, H, W] of 0..255, value of the field, generator) to images of the same shape.
+- `pixelwise`: (images float [B, C, H, W] of 0..255, value of the field, generator) to images of that shape.
 
-Each operation draws from a random stream of its own, seeded by its name: adding an operation, or turning one off, does
-not change what the others draw. Streams are drawn on the CPU, so that all devices apply the same changes.
+Each operation draws from a random stream of its own, seeded by its name: adding an operation, or turning one off,
+does not change what the others draw. Streams are drawn on the CPU, so that all devices apply the same changes.
 """
 
 import math

@@ -172,8 +172,8 @@ def calibrate_batch_norm(network: nn.Module) -> None:
     """Change the weights of a random network so that its features can be classified.
 
     As initialised, a deep network loses the structure of its input. Here each convolution is the sum of its random
-    weights and an identity, and the running statistics of BatchNorm are measured on fixed noise; otherwise activations
-    grow by orders of magnitude.
+    weights and an identity, and the running statistics of BatchNorm are measured on fixed noise; otherwise
+    activations grow by orders of magnitude.
     """
     network.eval()
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]

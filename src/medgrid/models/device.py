@@ -19,10 +19,10 @@ _slots: list[IO] = []  # lock files of GPU slots, open until this process ends
 
 
 def choose(wanted: str, threads: int, slots: int = 1) -> torch.device:
-    """The device for `wanted` (auto, cpu or cuda), logged to stderr; also sets torch's number of threads (0: as it is).
+    """Select the device for `wanted` (auto, cpu or cuda), log it and set torch's number of threads (0: no change).
 
-    Of several GPUs it is one with a free slot, of `slots` each; if there is none, this waits. Raises MedgridError when
-    cuda is wanted and torch sees no CUDA device.
+    Of several GPUs it is one with a free slot, of `slots` each; if there is none, this waits. Raises MedgridError
+    when cuda is wanted and torch sees no CUDA device.
     """
     if wanted == "cuda" and not torch.cuda.is_available():
         raise MedgridError("device: cuda, but torch sees no CUDA device here; set device to auto or cpu")
@@ -70,7 +70,7 @@ STAMP = ("device", "precision", "torch", "python", "machine")
 
 
 def stamp(device: torch.device, mixed: bool = False) -> dict:
-    """The environment of a computation (keys: STAMP), stored with its results. `mixed`: it used autocast to bfloat16."""
+    """The environment of a computation (keys: STAMP), stored with its results. `mixed`: with autocast to bfloat16."""
     mixed = mixed and device.type == "cuda" and torch.cuda.is_bf16_supported()
     return {
         "device": describe(device),

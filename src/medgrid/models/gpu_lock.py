@@ -1,7 +1,7 @@
 """GPUs shared by the jobs of one machine: each job holds a slot of a GPU until its process ends.
 
-Snakemake counts resources but does not number them, so jobs agree among themselves on which GPU each uses. A slot is a
-lock on a file, which the operating system releases when the job ends, also when it is killed.
+Snakemake counts resources but does not number them, so jobs agree among themselves on which GPU each uses. A slot is
+a lock on a file, which the operating system releases when the job ends, also when it is killed.
 """
 
 import fcntl
@@ -35,8 +35,8 @@ def acquire(devices: list[str], slots: int, folder: Path | None = None) -> tuple
     """Wait for a free slot on one of `devices`, with `slots` each; returns its index and the open lock file.
 
     The slot is held until the file is closed. `devices` are names that mean the same GPU to all jobs of the machine,
-    such as UUIDs. Devices without a job are preferred. `folder` is for lock files; the default is the machine's folder
-    for temporary files, so that all projects share it.
+    such as UUIDs. Devices without a job are preferred. `folder` is for lock files; the default is the machine's
+    folder for temporary files, so that all projects share it.
     """
     folder = folder or Path(tempfile.gettempdir())
     names = [re.sub(r"\W+", "-", device) for device in devices]

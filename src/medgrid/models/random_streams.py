@@ -1,4 +1,4 @@
-"""Streams of random numbers: one for each purpose, so that a new consumer leaves the numbers of the others as they are."""
+"""Streams of random numbers, one for each purpose: a new purpose does not change the numbers of the others."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""A training job: cells that share their inputs, for a block of seeds; trained group by group, resumable at any time."""
+"""A training job: cells that share their inputs, for a block of seeds; trained in groups, resumable at any time."""
 
 import json
 import sys
@@ -40,7 +40,7 @@ class Group:
 
 
 def groups(cells: list[Training], seeds: list[int], stacked: bool) -> Iterator[Group]:
-    """Groups of a job, seed by seed: stacks of the cells with the same batch size, epochs and loss, or single cells."""
+    """Groups of a job, seed by seed: stacks of cells with the same batch size, epochs and loss; or single cells."""
 
     def shared(i: int) -> tuple:
         return (cells[i].batch_size, cells[i].epochs, cells[i].loss) if stacked else (i,)

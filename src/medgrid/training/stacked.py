@@ -17,8 +17,8 @@ from medgrid.training.optimizers import make_optimizer
 class StackedMLP:
     """M dense networks [D -> outputs] over the same inputs, with different optimizers, rates, decays or schedulers.
 
-    Each layer is one matrix product for all members, forward and backward; the optimizer sees each member's slice of a
-    matrix as a parameter. A member computes the same as it would alone, up to the rounding of matrix products of
+    Each layer is one matrix product for all members, forward and backward; the optimizer sees each member's slice of
+    a matrix as a parameter. A member computes the same as it would alone, up to the rounding of matrix products of
     another shape. Inputs are float [B, D], or uint8 pixels, which are normalised.
     """
 

@@ -15,8 +15,8 @@ from medgrid.training.optimizers import make_optimizer
 class WholeNetwork:
     """A network, or a head on feature maps, of which some modules train.
 
-    Inputs are uint8 images [B, H, W, C], or float feature maps [B, F, h, w] for a network without a backbone. On a GPU
-    with bfloat16, forward passes use torch's autocast; weights stay float32.
+    Inputs are uint8 images [B, H, W, C], or float feature maps [B, F, h, w] for a network without a backbone. On a
+    GPU with bfloat16, forward passes use torch's autocast; weights stay float32.
     """
 
     members = 1
@@ -30,7 +30,7 @@ class WholeNetwork:
         generators: dict[str, torch.Generator],
         device: torch.device,
     ):
-        """`generators` are those of `make_generators`; `dropout` seeds torch's global one, which dropout layers use."""
+        """`generators` are those of `make_generators`; `dropout` seeds torch's global generator for dropout layers."""
         self.network, self.training = network.to(device), None
         self.trained = freeze(network, model, training)
         self.penalised = penalties(network, model)
