@@ -1,8 +1,7 @@
-"""One cell of a study the usual way, in plain PyTorch: the yardstick for speed and accuracy.
+"""One cell of a study in plain PyTorch: the baseline for speed and accuracy.
 
-ImageFolder and DataLoader, a torchvision network with its layers frozen and a new output layer, the whole network
-run on every image in every epoch. It shares nothing with medgrid but the list of which image trains, validates or
-tests.
+ImageFolder and DataLoader, a torchvision network with frozen layers and a new output layer; the whole network runs on
+every image in every epoch. It shares nothing with medgrid but the split.
 """
 
 import csv
@@ -20,7 +19,7 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 class Images(ImageFolder):
-    """Both halves of the archive in one: folders Training/<class> and Testing/<class>."""
+    """Images of the folders Training/<class> and Testing/<class> as one data set."""
 
     def __init__(self, folder: Path, size: int):
         transform = v2.Compose(
@@ -36,7 +35,7 @@ class Images(ImageFolder):
         self.position = {str(Path(path).relative_to(folder)): i for i, (path, _) in enumerate(self.samples)}
 
     def parts(self, split: Path) -> dict[str, Subset]:
-        """Train, validation and test images, as a split's CSV deals them out."""
+        """Train, validation and test images of a split's CSV file."""
         with split.open() as handle:
             rows = list(csv.DictReader(handle))
         return {
@@ -46,7 +45,7 @@ class Images(ImageFolder):
 
 
 def network(model: str, weights: Path, classes: int) -> tuple[nn.Module, nn.Linear]:
-    """A torchvision network, all layers frozen but a new last one."""
+    """A torchvision network with all layers frozen, and its new output layer."""
     net = torchvision.models.get_model(model)
     result = net.load_state_dict(torch.load(weights, weights_only=True), strict=False)
     assert all(name.startswith(("fc.", "classifier.")) for name in result.missing_keys), result.missing_keys
@@ -60,7 +59,7 @@ def network(model: str, weights: Path, classes: int) -> tuple[nn.Module, nn.Line
 
 
 def training_mode(net: nn.Module) -> None:
-    """Dropout of the head on, BatchNorm of the frozen layers off."""
+    """Train mode for the head (dropout), eval mode for the frozen layers (BatchNorm)."""
     net.eval()
     for name in ("fc", "classifier"):
         if hasattr(net, name):
@@ -71,7 +70,7 @@ def training_mode(net: nn.Module) -> None:
 def measure(net: nn.Module, loader: DataLoader) -> tuple[float, float]:
     """Mean loss and accuracy."""
     net.eval()
-    loss = correct = count = 0
+    loss, correct, count = 0.0, 0, 0
     for images, labels in loader:
         logits = net(images)
         loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
@@ -83,7 +82,7 @@ def measure(net: nn.Module, loader: DataLoader) -> tuple[float, float]:
 def train(
     net: nn.Module, head: nn.Linear, parts: dict[str, Subset], lr: float, batch: int, epochs: int, workers: int
 ) -> dict:
-    """Train the head; returns seconds of each epoch, and test accuracy at the best epoch."""
+    """Train the head; returns the seconds of each epoch and the test accuracy at the best epoch."""
     loaders = {
         part: DataLoader(images, batch, shuffle=part == "train", num_workers=workers, persistent_workers=workers > 0)
         for part, images in parts.items()
@@ -91,14 +90,14 @@ def train(
     optimizer = torch.optim.AdamW(head.parameters(), lr=lr)
     best, best_state, seconds = float("inf"), None, []
     for epoch in range(epochs):
-        began = time.perf_counter()
+        start = time.perf_counter()
         training_mode(net)
         for images, labels in loaders["train"]:
             optimizer.zero_grad()
             nn.functional.cross_entropy(net(images), labels).backward()
             optimizer.step()
         loss, accuracy = measure(net, loaders["validation"])
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - start)
         print(
             f"plain: epoch {epoch + 1}: validation loss {loss:.4f}, accuracy {accuracy:.4f}, {seconds[-1]:.1f} s",
             flush=True,
@@ -106,5 +105,5 @@ def train(
         if loss < best:
             best, best_state = loss, {name: value.clone() for name, value in head.state_dict().items()}
     head.load_state_dict(best_state)
-    _, chosen = measure(net, loaders["test"])
-    return {"seconds": seconds, "best": chosen}
+    _, accuracy = measure(net, loaders["test"])
+    return {"seconds": seconds, "best": accuracy}

@@ -1,13 +1,12 @@
-"""How much slower jobs get beside other processes: one busy process per core.
+"""How much slower jobs are on a shared machine, with one busy process per core.
 
 python benchmarks/shared_machine.py
 
-First the demo, from nothing in a temporary folder: each job's wall time alone and beside the busy processes, from
-Snakemake's own benchmark files, and the ratio. Where every process gets its fair share it is about 2 for two jobs at
-a time on two cores.
+First the demo in a temporary folder: each job's wall time alone and next to the busy processes, from Snakemake's
+benchmark files, and the ratio. With fair scheduling it is about 2 for two jobs at a time on two cores.
 
 Then two jobs of the demo again, on all cores, with threads that spin while they wait for each other (libgomp's
-default of 300,000 turns) and with threads that sleep (as `medgrid` has it): medians of alternating runs.
+default of 300,000 iterations) and with threads that sleep (as `medgrid` sets it): medians of alternating runs.
 """
 
 import contextlib
@@ -28,7 +27,7 @@ MEDGRID = [sys.executable, "-m", "medgrid"]
 REPEATS = 3
 WAITING = {"spin": {"GOMP_SPINCOUNT": "300000"}, "sleep": {"OMP_WAIT_POLICY": "PASSIVE"}}
 FEATURES = {
-    "model": "resnet50", "normalisation": "own", "weights": "random", "cut": "output", "augmentation": None,
+    "model": "resnet50", "normalisation": "own", "weights": "random", "feature_level": "output", "augmentation": None,
     "views": 0,
 }  # fmt: skip
 
@@ -51,35 +50,33 @@ def busy_machine() -> Iterator[None]:
 
 
 def demo(folder: Path) -> dict[str, float]:
-    """Run the demo into `folder`; returns the wall time in seconds of each job, by rule and name."""
+    """Run the demo in `folder`; returns each job's wall time in seconds, by rule and name."""
     config = [f"results={folder / 'results'}", f"data={folder / 'data'}"]
     command = [*MEDGRID, "run", "--workflow-profile", "demo", "--config", *config]
     subprocess.run(command, check=True, capture_output=True)
     seconds = {}
     for file in (folder / "data/benchmarks").rglob("*.tsv"):
-        with file.open(newline="") as handle:
+        with file.open(newline="") as benchmark:
             job = file.relative_to(folder / "data/benchmarks").with_suffix("")
-            seconds[str(job)] = float(next(csv.DictReader(handle, delimiter="\t"))["s"])
+            seconds[str(job)] = float(next(csv.DictReader(benchmark, delimiter="\t"))["s"])
     return seconds
 
 
 def jobs(data: Path) -> dict[str, list[str]]:
-    """Commands of jobs that compute on all cores, on what the demo has left in `data`."""
+    """Commands of jobs that compute on all cores, with the demo's files in `data`."""
     (archive,), (inventory,), (tensors,) = (
         data.glob(pattern) for pattern in ("archives/*/*.zip", "inventories/*.csv", "tensors/*.npy")
     )
     out, threads = data / "out", ["--threads", str(CORES)]
-    near_duplicates = [
-        *MEDGRID,
-        "near_duplicates",
-        "{}",
-        str(archive),
-        str(inventory),
-        f"{out}.csv",
-        f"{out}.npz",
-        *threads,
-    ]
-    features = [*MEDGRID, "features", json.dumps(FEATURES), str(tensors), f"{out}.npy", f"{out}.json", *threads]
+    settings = {"near_duplicates": {}, "features": FEATURES}
+    for name, content in settings.items():
+        Path(f"{out}-{name}.json").write_text(json.dumps(content))
+
+    def command(name: str, *files: str) -> list[str]:
+        return [*MEDGRID, "job", name, f"{out}-{name}.json", *files, *threads]
+
+    near_duplicates = command("near_duplicates", str(archive), str(inventory), f"{out}.csv", f"{out}.npz")
+    features = command("features", str(tensors), f"{out}.npy", f"{out}.json")
     return {"near-duplicates": near_duplicates, "features of ResNet-50": [*features, "--device", "cpu"]}
 
 
@@ -89,7 +86,7 @@ def seconds_of(command: list[str], variables: dict[str, str]) -> float:
     return time.perf_counter() - start
 
 
-def waiting(data: Path) -> dict[tuple[str, str], float]:
+def by_waiting(data: Path) -> dict[tuple[str, str], float]:
     """Median wall time in seconds by job and by how its threads wait."""
     times = {(job, way): [] for job in jobs(data) for way in WAITING}
     for _ in range(REPEATS):
@@ -111,9 +108,9 @@ def main() -> None:
     print(f"{CORES} cores, {CORES} busy processes\n")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "alone")
-        alone, waited = demo(folder), waiting(folder / "data")
+        alone, waited = demo(folder), by_waiting(folder / "data")
         with busy_machine():
-            shared, waited_shared = demo(Path(scratch, "shared")), waiting(folder / "data")
+            shared, waited_shared = demo(Path(scratch, "shared")), by_waiting(folder / "data")
     alone["all"], shared["all"] = sum(alone.values()), sum(shared.values())
     table(alone, shared, str)
     table(waited, waited_shared, ", threads ".join)

@@ -161,7 +161,7 @@ def test_finished_seeds_are_kept_and_only_missing_ones_asked_for(existing, repli
          "multistep needs milestones"),
         ("pneumonia_loss", {"extra": [{"loss": "cross_entropy"}]}, "lacks 'batch_size'"),
         ("stroke_transfer", {"image": {"colour": "grey"}}, "needs colour images"),
-        ("stroke_transfer", {"axes": {"unfrozen": [0, 99]}}, "the last 99 layers of vgg19"),
+        ("stroke_transfer", {"axes": {"unfrozen": [0, 99]}}, "unfrozen: 99 is too large; vgg19 has 22"),
         ("stroke_transfer", {"axes": {"augmentation": ["wild"]}}, "there is no augmentation 'wild'"),
         ("brain_tumor_transfer", {"fixed": {"loss": "binary_cross_entropy"}}, "is for two classes, not 4"),
         ("brain_tumor_transfer", {"fixed": {"views": 4}}, "need an augmentation and a frozen backbone"),

@@ -8,12 +8,12 @@ import pytest
 import torch
 import yaml
 
+from medgrid.config.training import steps_per_epoch
 from medgrid.report.site.assets import write_assets
 from medgrid.report.site.claims import claims
 from medgrid.report.site.downloads import ROWS, as_it_is
 from medgrid.report.site.index import write_index
 from medgrid.report.site.render import render
-from medgrid.training import steps_per_epoch
 from medgrid.utils.errors import MedgridError
 
 PART = {"what": "a above b", "estimate": 0.0123, "low": -0.004, "high": 0.02, "unit": "share", "p": 0.0004}

@@ -1,6 +1,7 @@
 """Settings of networks and of their training."""
 
 import re
+from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt, create_model, model_validator
@@ -180,12 +181,19 @@ class Training(Settings):
         return 1 if self.loss == "binary_cross_entropy" else None
 
 
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Optimizer steps of an epoch. A single image left over is not a batch (see `medgrid.training.loop`)."""
+    steps = -(-images // batch_size)
+    return steps - (images % batch_size == 1 and steps > 1 and batch_size > 1)
+
+
 def _value(field: FieldInfo) -> Any:
     return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
 
 
 def _list(field: FieldInfo) -> Any:
-    return Annotated[list[_value(field)], Field(min_length=1), AfterValidator(unique)]
+    values: Any = GenericAlias(list, (_value(field),))
+    return Annotated[values, Field(min_length=1), AfterValidator(unique)]
 
 
 Fixed = create_model(

@@ -10,7 +10,8 @@ def print_plans(settings: list[dict]) -> None:
     """Print what `profile.write_profile` measured of each study.
 
     `settings`, for each study: study, costs (the file of the profile), cells (how many), jobs (how many), gpu
-    (whether jobs may ask for a GPU), benchmarks (folder with Snakemake's `<job>/<block of seeds>.tsv` of finished jobs).
+    (whether jobs may ask for a GPU), benchmarks (folder with Snakemake's `<job>/<block of seeds>.tsv` of finished
+    jobs).
     """
     # in one call, since the plan of another study may be printed at the same time
     print("".join(map(plan_text, settings)), end="", flush=True)

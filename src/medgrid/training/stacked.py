@@ -171,5 +171,5 @@ class StackedMLP:
 def drop(inputs: torch.Tensor, rate: float, generator: torch.Generator) -> torch.Tensor:
     """Dropout with one mask for all members, drawn on the CPU: the same on all devices."""
     shape = (len(inputs), *([1] if inputs.dim() == 3 else []), inputs.shape[-1])
-    kept = torch.rand(shape, generator=generator).ge_(rate).div_(1 - rate)
-    return inputs * kept.to(inputs.device)
+    mask = torch.rand(shape, generator=generator).ge_(rate).div_(1 - rate)
+    return inputs * mask.to(inputs.device)

@@ -30,7 +30,7 @@ class WholeNetwork:
         generators: dict[str, torch.Generator],
         device: torch.device,
     ):
-        """`generators` are those of `make_generators`; `dropout` seeds torch's global generator for dropout layers."""
+        """`generators` are those of `make_generators`; `dropout` seeds the global one, which dropout layers use."""
         self.network, self.training = network.to(device), None
         self.trained = freeze(network, model, training)
         self.penalised = penalties(network, model)

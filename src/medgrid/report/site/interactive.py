@@ -4,10 +4,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from medgrid.config.training import steps_per_epoch
 from medgrid.evaluation.labels import setting_name
 from medgrid.report.figures.curves import colour_axis
 from medgrid.report.study import Study, read
-from medgrid.training import steps_per_epoch
 
 CURVES = [f"{part}_{quantity}" for part in ("train", "validation") for quantity in ("loss", "accuracy")]
 DIGITS = 4  # significant; a line is some hundred pixels high
