@@ -7,10 +7,10 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from medgrid.config.metrics import JUDGED
-from medgrid.config.training import steps_per_epoch
 from medgrid.evaluation.contrasts import describe_selection, difference, hashable
 from medgrid.evaluation.results import StudyResults
 from medgrid.evaluation.statistics import CONFIDENCE, Estimate, estimate
+from medgrid.training import steps_per_epoch
 
 # of tables that may have no row
 COMPARISONS = (

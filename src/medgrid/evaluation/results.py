@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from medgrid.evaluation.statistics import per_image
-from medgrid.training.predictions import CHECKPOINTS
+from medgrid.training import CHECKPOINTS
 from medgrid.utils.errors import MedgridError
 
 BEST = CHECKPOINTS.index("best")

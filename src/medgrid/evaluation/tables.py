@@ -13,8 +13,7 @@ from medgrid.data import HELD_OUT
 from medgrid.evaluation.calibration import expected_calibration_error, fit_temperature, scaled
 from medgrid.evaluation.metrics import accuracy, cross_entropy, evaluate, interval
 from medgrid.evaluation.published import compare
-from medgrid.training import CURVES
-from medgrid.training.predictions import CHECKPOINTS
+from medgrid.training import CHECKPOINTS, CURVES
 from medgrid.utils.errors import MedgridError
 from medgrid.utils.files import atomic_write
 
