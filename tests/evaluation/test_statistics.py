@@ -13,7 +13,7 @@ from medgrid.evaluation.contributions import contributions
 from medgrid.evaluation.statistics import LEVEL, Estimate, Region, estimate
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
-from statistics_check import WORLDS, World, decided, missed_accuracy, misses
+from statistics_check import SCENARIOS, Scenario, decided, missed_accuracy, misses
 
 STUDIES = 600
 
@@ -155,30 +155,30 @@ def test_what_never_varies_is_sure():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("world", WORLDS)
-def test_intervals_err_as_often_as_they_say(world):
-    *_, both = misses(WORLDS[world], STUDIES)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_intervals_err_as_often_as_they_say(scenario):
+    *_, both = misses(SCENARIOS[scenario], STUDIES)
     assert within(both, 0.05)
     # an accuracy near 1 is skewed, which few images do not hide
-    assert missed_accuracy(WORLDS[world], STUDIES) < 0.10
+    assert missed_accuracy(SCENARIOS[scenario], STUDIES) < 0.10
 
 
 @pytest.mark.slow
 def test_intervals_over_one_source_alone_err_more_often():
-    seeds, *_ = misses(WORLDS["trainings that hardly differ"], STUDIES)
-    _, images, _ = misses(WORLDS["seeds that matter"], STUDIES)
+    seeds, *_ = misses(SCENARIOS["nearly the same predictions with every seed"], STUDIES)
+    _, images, _ = misses(SCENARIOS["accuracies that vary between seeds"], STUDIES)
     assert not within(seeds, 0.05)
     assert not within(images, 0.05)
 
 
 @pytest.mark.slow
 def test_verdicts_at_the_border_are_wrong_as_seldom_as_they_say():
-    world = World(images=1400)
+    scenario = Scenario(images=1400)
     at_zero, at_margin = Region.above(margin=0.01), Region.about(0, 0.01)
-    assert decided(world, 0, at_zero, STUDIES)[0] < stats.binom.ppf(0.999, STUDIES, LEVEL) / STUDIES
-    assert decided(world, 0.01, at_margin, STUDIES)[0] < stats.binom.ppf(0.999, STUDIES, LEVEL) / STUDIES
-    assert decided(world, 0.01, at_zero, STUDIES)[1] < stats.binom.ppf(0.999, STUDIES, LEVEL) / STUDIES
-    assert decided(world, 0.05, at_zero, STUDIES)[0] > 0.9
+    assert decided(scenario, 0, at_zero, STUDIES)[0] < stats.binom.ppf(0.999, STUDIES, LEVEL) / STUDIES
+    assert decided(scenario, 0.01, at_margin, STUDIES)[0] < stats.binom.ppf(0.999, STUDIES, LEVEL) / STUDIES
+    assert decided(scenario, 0.01, at_zero, STUDIES)[1] < stats.binom.ppf(0.999, STUDIES, LEVEL) / STUDIES
+    assert decided(scenario, 0.05, at_zero, STUDIES)[0] > 0.9
 
 
 @pytest.mark.slow
