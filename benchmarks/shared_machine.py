@@ -28,7 +28,7 @@ MEDGRID = [sys.executable, "-m", "medgrid"]
 REPEATS = 3
 WAITING = {"spin": {"GOMP_SPINCOUNT": "300000"}, "sleep": {"OMP_WAIT_POLICY": "PASSIVE"}}
 FEATURES = {
-    "model": "resnet50", "normalisation": "own", "weights": "random", "feature_level": "output", "augmentation": None,
+    "model": "resnet50", "normalisation": "own", "weights": "random", "cut": "output", "augmentation": None,
     "views": 0,
 }  # fmt: skip
 
@@ -69,15 +69,17 @@ def jobs(data: Path) -> dict[str, list[str]]:
         data.glob(pattern) for pattern in ("archives/*/*.zip", "inventories/*.csv", "tensors/*.npy")
     )
     out, threads = data / "out", ["--threads", str(CORES)]
-    settings = {"near_duplicates": {}, "features": FEATURES}
-    commands = {}
-    for name, content in settings.items():
-        file = data / f"{name}-settings.json"
-        file.write_text(json.dumps(content))
-        commands[name] = [*MEDGRID, "job", name, str(file)]
-    images = [str(archive), str(inventory)]
-    near_duplicates = [*commands["near_duplicates"], *images, f"{out}.csv", f"{out}.npz", *threads]
-    features = [*commands["features"], str(tensors), f"{out}.npy", f"{out}.json", *threads]
+    near_duplicates = [
+        *MEDGRID,
+        "near_duplicates",
+        "{}",
+        str(archive),
+        str(inventory),
+        f"{out}.csv",
+        f"{out}.npz",
+        *threads,
+    ]
+    features = [*MEDGRID, "features", json.dumps(FEATURES), str(tensors), f"{out}.npy", f"{out}.json", *threads]
     return {"near-duplicates": near_duplicates, "features of ResNet-50": [*features, "--device", "cpu"]}
 
 
