@@ -1,0 +1,180 @@
+"""Predictions of a study in one small file, which Git can hold: verdicts can be recomputed from it without training.
+
+`predictions.npz` holds the predictions of each block of seeds (`training/predictions.py`), with two differences.
+Probabilities of held-out images are logarithms in float16, rounded so that the most probable class stays the same;
+those of unlabelled images are left out. What all blocks share (classes, images and labels, and what the evaluation
+needs of the split) is held once.
+
+Tolerances for each training, tested: metrics of predicted classes, such as accuracy, are equal; losses and
+calibration errors differ by less than 0.001, temperatures by less than 0.02, areas under curves by less than 0.001 for
+60 images (the order of a pair of images changes them) and by less for more. Ends of intervals over two or three
+replicates may differ by ten times as much.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from medgrid.data import HELD_OUT
+from medgrid.grid.manifest import StudyManifest
+from medgrid.training.predictions import PER_TRAINING, Predictions, job_blocks, read_predictions, write_predictions
+from medgrid.utils.errors import MedgridError
+from medgrid.utils.files import atomic_write
+
+FILE = "predictions.npz"
+PREDICTED = np.float16(1)  # no logarithm of a probability
+JOB_TEXTS = ("curves.csv", "job.json")  # kept as they are
+PRECISION = {"best_epoch": np.int32, "epochs": np.int32, "diverged_at": np.int32}  # of the others: float64
+
+
+def to_log16(probabilities: np.ndarray) -> np.ndarray:
+    """Logarithms in float16 of probabilities [..., classes] of sum 1, with PREDICTED for the most probable class.
+
+    `from_log16` restores it from the others, so most values are the same and compress well. The most probable class
+    stays the same. Not-a-number stays as it is.
+    """
+    predicted = probabilities.argmax(-1)
+    is_predicted = np.arange(probabilities.shape[-1]) == predicted[..., None]
+    with np.errstate(divide="ignore"):
+        logs = np.log(probabilities.astype(np.float64)).astype(np.float16)
+    logs[is_predicted & np.isfinite(logs)] = PREDICTED
+    # rounding may have made another class more probable
+    while (changed := from_log16(logs).argmax(-1) != predicted).any():
+        logs[changed] = np.where(is_predicted[changed], PREDICTED, np.nextafter(logs[changed], np.float16(-np.inf)))
+    return logs
+
+
+def from_log16(logs: np.ndarray) -> np.ndarray:
+    """Probabilities (float32, of sum 1) from `to_log16`."""
+    others = np.where(logs == PREDICTED, 0, np.exp(logs.astype(np.float32)))
+    return np.where(logs == PREDICTED, 1 - others.sum(-1, keepdims=True), others)
+
+
+def _pack(logs: np.ndarray) -> np.ndarray:
+    """[cells, seeds, 2, images, classes] in an order that compresses well: bytes of a number apart, trainings last."""
+    by_image = np.ascontiguousarray(np.moveaxis(logs, (-2, -1), (0, 1)))
+    return np.moveaxis(by_image[..., None].view(np.uint8), -1, 0)
+
+
+def _unpack(planes: np.ndarray) -> np.ndarray:
+    """Undo `_pack`."""
+    by_image = np.ascontiguousarray(np.moveaxis(planes, 0, -1)).view(np.float16)[..., 0]
+    return np.moveaxis(by_image, (0, 1), (-2, -1))
+
+
+def _encode(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def _decode(array: np.ndarray) -> str:
+    return array.tobytes().decode()
+
+
+def _lines(array: np.ndarray) -> list[str]:
+    return _decode(array).split("\n")
+
+
+def _shared(predictions: Predictions, split: Path) -> dict[str, np.ndarray]:
+    """What all blocks have in common, and what the evaluation needs of the split."""
+    parts = pd.read_csv(split, keep_default_na=False, dtype=str)
+    test = parts[parts["part"] == "test"].set_index("path").loc[list(predictions.images["test"])]
+    arrays = {
+        "classes": _encode("\n".join(predictions.classes)),
+        "test_clusters": test["cluster"].to_numpy(np.int32),
+        "test_near_duplicates": (test["near_duplicate"] == "yes").to_numpy(),
+        "training_images": np.array((parts["part"] == "train").sum()),
+    }
+    for part in HELD_OUT:
+        arrays[f"{part}_images"] = _encode("\n".join(predictions.images[part]))
+        arrays[f"{part}_labels"] = np.asarray(predictions.labels[part], np.int16)
+    return arrays
+
+
+def _block_arrays(block: Path, predictions: Predictions) -> dict[str, np.ndarray]:
+    arrays = {"cells": _encode("\n".join(predictions.cells)), "seeds": np.array(predictions.seeds, np.int32)}
+    for name in PER_TRAINING:
+        arrays[name] = getattr(predictions, name).astype(PRECISION.get(name, np.float64))
+    for part in HELD_OUT:
+        arrays[part] = _pack(to_log16(predictions.probabilities[part]))
+    return arrays | {name: _encode((block / name).read_text(encoding="utf-8")) for name in JOB_TEXTS}
+
+
+def write_compact(manifest: StudyManifest, folder: str, split: str, target: str) -> None:
+    """Write the predictions of the study in `folder` to `target`, with what the evaluation needs of the CSV `split`.
+
+    Raises MedgridError when blocks of seeds do not predict the same images.
+    """
+    blocks = job_blocks(Path(folder), manifest.jobs)
+    arrays: dict[str, Any] = {}
+    shared: dict[str, Any] = {}
+    for block in blocks:
+        predictions = read_predictions(block)
+        if not shared:
+            shared = _shared(predictions, Path(split))
+        elif any(predictions.images[part] != _lines(shared[f"{part}_images"]) for part in HELD_OUT):
+            raise MedgridError(f"{block} predicts other images than {blocks[0]}; train it again")
+        name = f"{block.parent.name}/{block.name}"
+        arrays |= {f"{name}/{key}": array for key, array in _block_arrays(block, predictions).items()}
+    names = "\n".join(f"{block.parent.name}/{block.name}" for block in blocks)
+    with atomic_write(target) as temporary:
+        np.savez_compressed(temporary, **(arrays | shared | {"blocks": _encode(names)}))
+
+
+class CompactPredictions:
+    """Reader of a file of `write_compact`. Raises MedgridError when the file does not exist."""
+
+    def __init__(self, file: Path):
+        if not file.exists():
+            raise MedgridError(
+                f"{file} does not exist: no predictions of this study were committed; "
+                "run the study: medgrid run -- STUDY"
+            )
+        self._arrays = np.load(file)
+        self.blocks: list[str] = _lines(self._arrays["blocks"])
+
+    def text(self, block: str, name: str) -> str:
+        """A file of a block, `curves.csv` or `job.json`."""
+        return _decode(self._arrays[f"{block}/{name}"])
+
+    def read(self, block: str) -> Predictions:
+        """Predictions of a block of seeds (JOB/SEEDS), without unlabelled images."""
+        arrays: dict[str, Any] = {name: self._arrays[f"{block}/{name}"] for name in PER_TRAINING}
+        return Predictions(
+            cells=_lines(self._arrays[f"{block}/cells"]),
+            seeds=self._arrays[f"{block}/seeds"].tolist(),
+            classes=_lines(self._arrays["classes"]),
+            **arrays,
+            probabilities={part: from_log16(_unpack(self._arrays[f"{block}/{part}"])) for part in HELD_OUT},
+            images={part: _lines(self._arrays[f"{part}_images"]) for part in HELD_OUT},
+            labels={part: self._arrays[f"{part}_labels"].astype(np.int64) for part in HELD_OUT},
+        )
+
+    def split(self) -> pd.DataFrame:
+        """The part of the split that the evaluation reads: path, part, cluster and near_duplicate of test images.
+
+        Training images have a row each, without a path.
+        """
+        test = pd.DataFrame(
+            {
+                "path": _lines(self._arrays["test_images"]),
+                "part": "test",
+                "cluster": self._arrays["test_clusters"].astype(str),
+                "near_duplicate": np.where(self._arrays["test_near_duplicates"], "yes", "no"),
+            }
+        )
+        training = pd.DataFrame({"part": ["train"] * int(self._arrays["training_images"])})
+        return pd.concat([test, training], ignore_index=True)
+
+    def unpack(self, folder: Path) -> Path:
+        """Write the blocks as training jobs into `folder`/jobs, and a split; returns the path of the split."""
+        for name in self.blocks:
+            block = folder / "jobs" / name
+            block.mkdir(parents=True)
+            write_predictions(block, self.read(name))
+            for file in JOB_TEXTS:
+                (block / file).write_text(self.text(name, file), encoding="utf-8")
+        split = folder / "split.csv"
+        self.split().to_csv(split, index=False)
+        return split
