@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from medgrid.config.base import Settings
-from medgrid.config.metrics import JUDGED, SIZES
+from medgrid.config.metrics import COMPARED, CURVES, SIZES
 from medgrid.config.training import Extra
 
-Metric = Literal[JUDGED]
-Curve = Literal["train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
+Metric = Literal[COMPARED]
+Curve = Literal[CURVES]
 Margin = Annotated[float, Field(gt=0)]
 # settings that are numbers: others have no lowest and highest value
 Axis = Literal[
