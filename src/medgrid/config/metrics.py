@@ -10,7 +10,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Metric:
-    """A column of cells.csv and replicates.csv (table `cells`), per_class.csv (`per_class`) or networks.csv (`networks`).
+    """A column of cells.csv and replicates.csv (table `cells`), of per_class.csv or of networks.csv.
 
     A metric of predictions is computed by the function registered as `function` in `medgrid.evaluation.metrics` from
     the predictions for `part`: `validation`, `test`, or the test part after temperature scaling (`test_scaled`) or

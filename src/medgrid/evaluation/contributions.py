@@ -9,8 +9,8 @@ from medgrid.config.metrics import METRICS
 
 SMALLEST_PROBABILITY = np.finfo(np.float32).tiny  # replaces a float32 probability of 0 in a logarithm
 
-# By function of the metric. Arguments: probabilities [..., n, C], class numbers [n], and which trainings diverged [...],
-# whose probabilities are all 1 / C. Values [..., n], whose mean over images is the metric.
+# By function of the metric. Arguments: probabilities [..., n, C], class numbers [n], and which trainings diverged
+# [...], whose probabilities are all 1 / C. Returned are values [..., n] whose mean over images is the metric.
 CONTRIBUTIONS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {}
 
 

@@ -28,7 +28,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Replicate:
-    """One training: a cell with a seed. `block` is the folder with its results, `index` its place in `predictions`."""
+    """One training: a cell with a seed. `block`: folder of its results; `index`: where it is in `predictions`."""
 
     cell: str
     seed: int
@@ -182,20 +182,35 @@ class StudyResults:
         keys = zip(curves["cell"], curves["seed"], strict=True)
         return curves[[key in used for key in keys]]
 
+    @cached_property
+    def _curves_by_training(self) -> dict[tuple[str, int], pd.DataFrame]:
+        return dict(iter(self.curves.groupby(["cell", "seed"], sort=False)))
+
+    def curve(self, cell: str, seed: int) -> pd.DataFrame:
+        """Learning curves of a training, a row for each epoch."""
+        return self._curves_by_training[cell, seed]
+
     def of_curves(self, measure: Callable[[pd.DataFrame], float]) -> pd.DataFrame:
-        """`measure(curves of a training)`: a row for each cell, a column for each seed; NaN for diverged trainings."""
-        trainings = self.curves.groupby(["cell", "seed"], sort=False)
-        values = {key: measure(curves) for key, curves in trainings if not self.diverged.loc[key]}
-        rows = [[values.get((cell, seed), np.nan) for seed in self.seeds] for cell in self.cells]
-        return pd.DataFrame(rows, self.cells, self.seeds, dtype=float)
+        """`measure(learning curves)` of each training: a row for each cell, a column for each seed.
+
+        NaN for diverged trainings.
+        """
+        return self._by_training(
+            lambda training: np.nan if training.diverged_at else measure(self.curve(training.cell, training.seed))
+        ).astype(float)
 
     # settings
 
     @cached_property
     def settings(self) -> pd.DataFrame:
-        """Settings of each cell's training; a row for each cell, None where a setting does not apply."""
+        """Settings of each cell's training, a row for each cell; None where a setting is not given."""
         trainings = [self.manifest.trainings[cell].model_dump() for cell in self.cells]
         return pd.DataFrame(trainings, self.cells, dtype=object)
+
+    @cached_property
+    def axis_values(self) -> pd.DataFrame:
+        """Value of each cell on each axis; None where the axis does not apply to the cell."""
+        return pd.DataFrame(self.manifest.cells, self.cells, dtype=object)[self.axes]
 
     @cached_property
     def network_sizes(self) -> pd.DataFrame:
@@ -214,7 +229,7 @@ class StudyResults:
 
     @cached_property
     def claims(self) -> dict[str, Any]:
-        """Verdicts on the study's claims (tables/claims.json); see `medgrid.evaluation.claims` for the structure."""
+        """Verdicts on the study's claims (tables/claims.json); see `medgrid.evaluation.verdicts` for the structure."""
         return json.loads((self.folder / "tables" / "claims.json").read_text(encoding="utf-8"))
 
     def validation_scores(self, model: str | None = None) -> pd.Series:
@@ -229,7 +244,7 @@ class StudyResults:
         return validation_scores(best, self.manifest.select)
 
     def best_cell(self, model: str | None = None) -> str | None:
-        """The cell with the highest validation score, of all or of a model; None when all have diverged replicates."""
+        """The cell with the highest validation score, of all cells or of a model's; None when no cell has one."""
         return best_cell(self.validation_scores(model))
 
     # the split

@@ -8,8 +8,8 @@ from medgrid.config.metrics import METRICS
 def validation_scores(best: pd.DataFrame, select: str) -> pd.Series:
     """Score of each row of cells.csv at the best epoch, with the same index; higher is better.
 
-    `select`: the manifest's, `validation_loss` or `validation_accuracy`. Cells with a diverged replicate have no score:
-    a mean over the remaining replicates would flatter them.
+    `select`: the manifest's, `validation_loss` or `validation_accuracy`. Cells with a diverged replicate have no
+    score: a mean over the remaining replicates would flatter them.
     """
     scores = METRICS[select].sign * best[f"{select}_mean"]
     return scores[(best["diverged"] == 0) & scores.notna()]

@@ -1,9 +1,9 @@
 """Intervals and p-values of numbers measured with a few seeds on a few test images.
 
 Two things are random: training (its seed) and which images are in the test set. An interval over seeds says how the
-number would vary if the study were trained again and tested on the same images; one over images, if the same networks
-were tested on other images of the same kind; one over both, if everything were repeated. Differences between cells are
-paired: the same seeds, the same images.
+number would vary if the study were trained again and tested on the same images; one over images, if the same
+networks were tested on other images of the same kind; one over both, if everything were repeated. Differences between
+cells are paired: the same seeds, the same images.
 """
 
 from dataclasses import dataclass, replace
@@ -86,9 +86,9 @@ class Estimate:
 def estimate(values: np.ndarray, clusters: np.ndarray | None = None) -> Estimate:
     """Mean and its errors, from one value per seed [S], or from one per seed and test image [S, n].
 
-    `clusters` [n]: cluster ids of the images (copies, images of one patient). With one value per seed, the estimate is
-    for these test images only. Seeds with NaN are left out. Errors over both come from a two-way analysis of variance
-    with random effects: seeds, images, and their interaction.
+    `clusters` [n]: cluster ids of the images (copies, images of one patient). With one value per seed, the estimate
+    is for these test images only. Seeds with NaN are left out. Errors over both come from a two-way analysis of
+    variance with random effects: seeds, images, and their interaction.
 
     Two cells that agree on each of a few images need not agree on all others. When fewer than FEW_CLUSTERS clusters
     differ from the others, the error over images includes PSEUDO_OBSERVATIONS pseudo-observations (as Agresti and
@@ -133,8 +133,8 @@ class Region:
     """The values with which a claim holds, and those that contradict it.
 
     A claim is contradicted when its value is significantly below `floor` or above `ceiling`, and otherwise supported
-    when it is significantly between `low` and `high`. Between these pairs of bounds lie differences that do not matter
-    in practice: with them a claim is neither true nor false.
+    when it is significantly between `low` and `high`. Between these pairs of bounds lie differences that do not
+    matter in practice: with them a claim is neither true nor false.
     """
 
     low: float = -np.inf
@@ -172,8 +172,8 @@ class Region:
     def needed(self, measured: Estimate) -> int | None:
         """Number of replicates that would settle the claim, if the value and its errors are as estimated.
 
-        To settle is to support or to contradict, with a probability of at least POWER. None when MOST_REPLICATES would
-        not do: then more test images could, or the value lies on a bound.
+        To settle is to support or to contradict, with a probability of at least POWER. None when MOST_REPLICATES
+        would not do: then more test images could, or the value lies on a bound.
         """
         if not np.isfinite(measured.error):
             return None
