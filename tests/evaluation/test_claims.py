@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 
 from medgrid.config import load
-from medgrid.evaluation.verdicts import write_verdicts
+from medgrid.data import HELD_OUT
+from medgrid.grid.manifest import StudyManifest
+from medgrid.training.predictions import Predictions, write_predictions
 from medgrid.utils.errors import MedgridError
 
 IMAGES, SEEDS, EPOCHS = 1200, 5, 24
@@ -22,9 +24,10 @@ def accuracy(cell: dict) -> float:
     return 0.75 + 0.06 * (cell["optimizer"] == "adam") + gain * (cell["lr"] == 0.1)
 
 
-def write_job(folder, cells: list[dict], classes: list[str], diverged: tuple = ()) -> None:
+def write_job(folder, job: dict, diverged: tuple = ()) -> None:
     """Predictions that are right as often as `accuracy` says, images alike hard for every cell, and curves."""
     folder.mkdir(parents=True)
+    cells, classes = job["cells"], job["classes"]
     labels = np.arange(IMAGES) % len(classes)
     hard = np.random.default_rng(1).random(IMAGES)
     probabilities = np.full((len(cells), SEEDS, 2, IMAGES, len(classes)), 0.1 / (len(classes) - 1), np.float32)
@@ -33,45 +36,48 @@ def write_job(folder, cells: list[dict], classes: list[str], diverged: tuple = (
         for seed in range(SEEDS):
             rng = np.random.default_rng([seed, zlib.crc32(cell["id"].encode())])
             right = hard + rng.normal(0, 0.02, IMAGES) + rng.normal(0, 0.002) < accuracy(cell["training"])
-            named = np.where(right, labels, (labels + 1) % len(classes))
-            probabilities[i, seed][:, np.arange(IMAGES), named] = 0.9
-            rough = 0.04 if cell["training"]["lr"] == 0.1 else 0.01
+            classified_as = np.where(right, labels, (labels + 1) % len(classes))
+            probabilities[i, seed][:, np.arange(IMAGES), classified_as] = 0.9
+            noise = 0.04 if cell["training"]["lr"] == 0.1 else 0.01
             level = np.minimum(1, np.arange(EPOCHS) / 12)
-            curve = 0.5 + 0.3 * level + rng.normal(0, rough, EPOCHS)
+            curve = 0.5 + 0.3 * level + rng.normal(0, noise, EPOCHS)
             train = curve + 0.1 * (cell["training"]["optimizer"] == "adam") + rng.normal(0, 0.001, EPOCHS)
             rows += [[cell["id"], seed, e + 1, 1 - train[e], train[e], 1 - curve[e], curve[e]] for e in range(EPOCHS)]
+    shape = len(cells), SEEDS
     failed = np.array([[int((cell["id"], seed) in diverged) for seed in range(SEEDS)] for cell in cells])
     pace = np.array([1.0 if cell["training"]["optimizer"] == "sgd" else 2.0 for cell in cells])
-    noise = np.random.default_rng(zlib.crc32(cells[0]["id"].encode())).uniform(0.95, 1.05, (len(cells), SEEDS))
-    files = {
-        "cells": [cell["id"] for cell in cells], "seeds": range(SEEDS), "test_probabilities": probabilities,
-        "test_labels": labels, "test_images": [f"{i}.png" for i in range(IMAGES)], "diverged_at": failed,
-        "epochs": np.full((len(cells), SEEDS), EPOCHS), "seconds": EPOCHS * pace[:, None] * noise,
-    }  # fmt: skip
-    np.savez(folder / "predictions.npz", **{name: np.asarray(value) for name, value in files.items()})
+    jitter = np.random.default_rng(zlib.crc32(cells[0]["id"].encode())).uniform(0.95, 1.05, shape)
+    images = [f"{i}.png" for i in range(IMAGES)]
+    predictions = Predictions(
+        cells=[cell["id"] for cell in cells], seeds=list(range(SEEDS)), classes=classes,
+        best_epoch=np.full(shape, EPOCHS), epochs=np.full(shape, EPOCHS), diverged_at=failed,
+        seconds=EPOCHS * pace[:, None] * jitter, penalty=np.zeros((*shape, 2)),
+        probabilities=dict.fromkeys(HELD_OUT, probabilities), images=dict.fromkeys(HELD_OUT, images),
+        labels=dict.fromkeys(HELD_OUT, labels),
+    )  # fmt: skip
+    write_predictions(folder, predictions)
     names = ["cell", "seed", "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
     pd.DataFrame(rows, columns=names).to_csv(folder / "curves.csv", index=False)
+    factories.write_description(folder, job)
+
+
+def write_study(folder, diverged: tuple = (), **study) -> StudyManifest:
+    manifest, jobs = factories.settings_of(factories.small(AXES, classes=("a", "b"), replicates=SEEDS, **study))
+    for name, job in jobs.items():
+        write_job(folder / "jobs" / name / factories.block_name(list(range(SEEDS))), job, diverged)
+    factories.write_models(manifest, folder)
+    rows = [[f"{i}.png", "test", i // 2, "no"] for i in range(IMAGES)]
+    rows += [[f"t{i}.png", "train", IMAGES + i, ""] for i in range(320)]
+    split = pd.DataFrame(rows, columns=["path", "part", "cluster", "near_duplicate"])
+    split.to_csv(folder / "images.csv", index=False)
+    return manifest
 
 
 def verdicts(folder, claims: dict, diverged: tuple = (), **study) -> dict[str, dict]:
-    """Judge claims, given by name as lists of tests."""
+    """Claims of a study as claims.json has them; given by name as lists of tests."""
     stated = {name: {"text": name, "tests": tests} for name, tests in claims.items()}
-    params = factories.small(AXES, classes=("a", "b"), replicates=SEEDS, claims=stated, **study)
-    settings, jobs = factories.settings_of(params, "odd")
-    for name, job in jobs.items():
-        write_job(folder / "jobs" / name, job["cells"], settings["classes"], diverged)
-    factories.write_models(settings, folder)
-    score = [
-        {"cell": cell["id"], "checkpoint": "best", "validation_loss_mean": 1, "diverged": 0}
-        for cell in settings["cells"]
-    ]
-    pd.DataFrame(score).to_csv(folder / "cells.csv", index=False)
-    rows = [[f"{i}.png", "test", i // 2] for i in range(IMAGES)] + [
-        [f"t{i}.png", "train", IMAGES + i] for i in range(320)
-    ]
-    pd.DataFrame(rows, columns=["path", "part", "cluster"]).to_csv(folder / "split.csv", index=False)
-    write_verdicts(settings, str(folder), str(folder / "split.csv"))
-    return {claim["name"]: claim for claim in json.loads((folder / "claims.json").read_text())["claims"]}
+    factories.evaluate(folder, write_study(folder, diverged, claims=stated, **study))
+    return {claim["name"]: claim for claim in json.loads((folder / "tables/claims.json").read_text())["claims"]}
 
 
 HIGH, LOW = {"lr": 0.1}, {"lr": 0.001}
