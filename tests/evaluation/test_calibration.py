@@ -13,9 +13,14 @@ from medgrid.evaluation.calibration import (
     reliability,
     scaled,
 )
-from medgrid.evaluation.metrics import cross_entropy
+from medgrid.evaluation.metrics import Predicted
+from medgrid.evaluation.metrics import cross_entropy as loss_of
 
 TRUE = 2.5
+
+
+def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    return loss_of(Predicted(probabilities, labels))
 
 
 def sample(images: int, classes: int, temperature: float = 1.0, seed: int = 0):

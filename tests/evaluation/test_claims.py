@@ -1,4 +1,4 @@
-"""Claims, judged on made-up studies whose truth is known."""
+"""Verdicts on claims, on artificial studies whose truth is known."""
 
 import json
 import zlib
@@ -7,6 +7,7 @@ import factories
 import numpy as np
 import pandas as pd
 import pytest
+from claim_texts import describe, reason
 
 from medgrid.config import load
 from medgrid.data import HELD_OUT
@@ -131,45 +132,79 @@ def judged(tmp_path_factory):
 def test_a_claim_is_judged_by_the_truth(judged, name):
     claim = judged[1][name]
     assert claim["verdict"] == JUDGED[name][1], claim
-    assert claim["why"]
-    for part in claim["parts"]:
-        assert part["estimate"] is None or part["low"] < part["estimate"] < part["high"]
+    assert claim["decisive"]
+    for comparison in claim["comparisons"]:
+        assert comparison["estimate"] is None or comparison["low"] < comparison["estimate"] < comparison["high"]
+        assert (comparison["missing"] is None) == (comparison["estimate"] is not None)
 
 
 def test_numbers_are_those_that_were_planted(judged):
-    (part,) = judged[1]["adam_is_best"]["parts"]
-    assert part["low"] < 0.06 < part["high"]
-    assert part["unit"] == "share"
-    assert part["over"] == "seeds and test images"
-    (part,) = judged[1]["together"]["parts"]
-    assert part["low"] < 0.08 < part["high"]
-    (part,) = judged[1]["quick"]["parts"]
-    assert part["unit"] == "times"
-    assert part["low"] < 2 < part["high"]
-    assert len(judged[1]["best_of_all"]["parts"]) == 11
+    (comparison,) = judged[1]["adam_is_best"]["comparisons"]
+    assert comparison["low"] < 0.06 < comparison["high"]
+    assert comparison["unit"] == "share"
+    assert comparison["over"] == "seeds and test images"
+    (comparison,) = judged[1]["together"]["comparisons"]
+    assert comparison["low"] < 0.08 < comparison["high"]
+    (comparison,) = judged[1]["quick"]["comparisons"]
+    assert comparison["unit"] == "times"
+    assert comparison["low"] < 2 < comparison["high"]
+    assert len(judged[1]["best_of_all"]["comparisons"]) == 11
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("an_order", "batch size 64 above batch size 32 (learning rate 0.1)"),
+        ("alike", "batch size 64 like batch size 16 (learning rate 0.001)"),
+        ("no_better", "sgd not above adam"),
+        ("grows", "better from lowest to highest batch size (learning rate 0.1)"),
+        ("shrinks", "worse from lowest to highest batch size (learning rate 0.1)"),
+        ("together", "more gained along batch size at learning rate 0.1 than at learning rate 0.001"),
+        ("by_chance", "balanced accuracy of sgd less chance"),
+        ("noisier", "validation accuracy of learning rate 0.1 noisier than of learning rate 0.001: mean change per epoch"),
+        ("overfits", "training less validation accuracy of adam, batch size 16, learning rate 0.1 above 5 points"),
+        ("does_not", "training less validation accuracy of sgd below 5 points"),
+        ("by_ten", "training less validation accuracy of adam about 10 points"),
+        ("settles", "validation accuracy of learning rate 0.001 flat after epoch 14"),
+        ("quick", "sgd faster per epoch than adam"),
+        ("slow", "sgd slower per epoch than adam"),
+        ("of_what_is_not_there", "batch size 128 above others"),
+        ("networks_of_one_size", "more trainable parameters, better test accuracy: rank correlation"),
+    ],
+)
+def test_a_comparison_has_what_its_text_needs(judged, name, text):
+    assert describe(judged[1][name]["comparisons"][0]) == text
+
+
+def test_the_weakest_comparison_comes_first(judged):
+    for claim in judged[1].values():
+        p = [claim["comparisons"][i]["p"] for i in claim["decisive"]]
+        assert p[0] is None or p[0] == max(p)
+    assert len(judged[1]["best_of_all"]["decisive"]) == 11
+    assert judged[1]["both_must_hold"]["decisive"][0] != 0  # the other one fails
 
 
 def test_tables_say_the_same(judged):
     folder, _ = judged
-    pairs = pd.read_csv(folder / "comparisons.csv").set_index(["compared", "first", "second"])
+    pairs = pd.read_csv(folder / "tables/comparisons.csv").set_index(["compared", "first", "second"])
     adam = pairs.loc[("optimizer", "sgd", "adam")]
     assert adam["verdict"] == "differs"
     assert adam["low"] < -0.06 < adam["high"]
     assert (pairs["p_adjusted"] >= pairs["p"]).all()
     assert len(pairs) == 1 + 3 + 1 + 11
-    both = pd.read_csv(folder / "interactions.csv").set_index(["first", "second"])
+    both = pd.read_csv(folder / "tables/interactions.csv").set_index(["first", "second"])
     assert both.loc[("batch_size", "lr")]["p_adjusted"] < 0.001
     assert both.loc[("optimizer", "lr")]["p_adjusted"] > 0.05
-    cells = pd.read_csv(folder / "intervals.csv")
-    own = cells[cells["metric"] == "test_accuracy"]
-    assert len(own) == 12
-    assert (own["both_low"] < own["images_low"] + 0.002).all()
-    assert (own["clusters"] == IMAGES // 2).all()
+    cells = pd.read_csv(folder / "tables/intervals.csv")
+    accuracies = cells[cells["metric"] == "test_accuracy"]
+    assert len(accuracies) == 12
+    assert (accuracies["both_low"] < accuracies["images_low"] + 0.002).all()
+    assert (accuracies["clusters"] == IMAGES // 2).all()
 
 
 def test_equal_steps_are_not_equal_epochs(judged):
     folder, _ = judged
-    views = pd.read_csv(folder / "batch_sizes.csv")
+    views = pd.read_csv(folder / "tables/batch_sizes.csv")
     epochs, steps = (views[views["view"] == view] for view in ("epochs", "steps"))
     assert set(epochs["epoch"]) == {EPOCHS}
     assert set(epochs["steps"]) == {20 * EPOCHS, 10 * EPOCHS, 5 * EPOCHS}  # of 320 images
@@ -182,9 +217,9 @@ def test_equal_steps_are_not_equal_epochs(judged):
 
 def test_one_replicate_leaves_everything_open(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "SEEDS", 1)
-    found = verdicts(tmp_path, {"x": [{"kind": "best", "settings": ADAM}]})["x"]
-    assert found["verdict"] == "open"
-    assert "one replicate" in found["why"]
+    claim = verdicts(tmp_path, {"x": [{"kind": "best", "settings": ADAM}]})["x"]
+    assert claim["verdict"] == "open"
+    assert "one replicate" in reason(claim)
 
 
 def test_a_diverged_training_counts_as_chance_and_claims_of_its_curves_do_without_it(tmp_path):
@@ -195,46 +230,47 @@ def test_a_diverged_training_counts_as_chance_and_claims_of_its_curves_do_withou
             {"kind": "generalization_gap", "settings": SGD | HIGH | {"batch_size": 16}, "below": 0.05}
         ],
     }
-    found = verdicts(tmp_path, tests, tuple((cell, seed) for seed in range(4)))
-    (part,) = found["adam"]["parts"]
+    claims = verdicts(tmp_path, tests, tuple((cell, seed) for seed in range(4)))
+    (comparison,) = claims["adam"]["comparisons"]
     # 0.77 against (0.71 + 4 x 0.5) / 5
-    assert part["estimate"] == pytest.approx(0.77 - 0.542, abs=0.03)
-    assert found["generalization_gap"]["parts"][0]["replicates"] == 1
+    assert comparison["estimate"] == pytest.approx(0.77 - 0.542, abs=0.03)
+    assert claims["generalization_gap"]["comparisons"][0]["replicates"] == 1
 
 
-def test_better_by_too_little_for_sure_is_contradicted_in_whole_and_in_part(tmp_path):
+def test_significantly_less_than_the_margin_contradicts_claim_and_comparison(tmp_path):
     test = {"kind": "best", "settings": ADAM, "margin": 0.12}  # of a difference of 6 points
     claim = verdicts(tmp_path, {"x": [test]})["x"]
-    (part,) = claim["parts"]
-    assert part["low"] > 0
-    assert (claim["verdict"], part["verdict"]) == ("contradicted", "contradicted")
-    assert "less than 12.00 points if anything" in claim["why"]
+    (comparison,) = claim["comparisons"]
+    assert comparison["low"] > 0
+    assert (claim["verdict"], comparison["verdict"]) == ("contradicted", "contradicted")
+    assert "less than 12.00 points if anything" in reason(claim)
 
 
-def test_curves_without_a_seed_in_common_are_said_to_be_so(tmp_path):
+def test_curves_without_a_seed_in_common_have_no_estimate(tmp_path):
     one, other = "sgd_batch_size=16_lr=0.1", "sgd_batch_size=16_lr=0.001"
     failed = [(one, 0), (one, 1), (one, 2), (other, 3), (other, 4)]
     test = {"kind": "generalization_gap", "settings": SGD | SMALL, "below": 0.05}
     claim = verdicts(tmp_path, {"x": [test]}, tuple(failed))["x"]
     assert claim["verdict"] == "open"
-    assert "no seed of which all these cells can be measured" in claim["why"]
+    assert claim["comparisons"][0]["missing"] == "no_common_seed"
+    assert "no seed with which all of these cells can be measured" in reason(claim)
 
 
 def test_cells_that_lack_a_setting_are_rivals_too(tmp_path):
     extra = [{"scheduler": "step", "step_size": [5, 10], "optimizer": "sgd", "batch_size": 16, "lr": 0.1}]
     test = {"kind": "best", "settings": {"scheduler": "step", "step_size": 5}, "of": SGD | HIGH | SMALL}
-    parts = verdicts(tmp_path, {"x": [test]}, extra=extra)["x"]["parts"]
-    assert len(parts) == 2
-    assert all(part["replicates"] == SEEDS for part in parts), parts
+    comparisons = verdicts(tmp_path, {"x": [test]}, extra=extra)["x"]["comparisons"]
+    assert len(comparisons) == 2
+    assert all(comparison["replicates"] == SEEDS for comparison in comparisons), comparisons
 
 
 def test_two_networks_in_order_are_no_correlation(tmp_path):
     claims = {"x": {"text": "x", "tests": [{"kind": "correlated"}]}}
     params = factories.small({"model": ["resnet18", "vgg16"]}, ("resnet18", "vgg16"), replicates=SEEDS, claims=claims)
-    settings, jobs = factories.settings_of(params, "odd")
-    factories.write_study(tmp_path, settings, jobs)
-    factories.evaluate(tmp_path, settings)
-    (claim,) = json.loads((tmp_path / "claims.json").read_text())["claims"]
+    manifest, jobs = factories.settings_of(params)
+    factories.write_study(tmp_path, manifest, jobs)
+    factories.evaluate(tmp_path, manifest)
+    (claim,) = json.loads((tmp_path / "tables/claims.json").read_text())["claims"]
     assert claim["verdict"] == "open", claim
 
 
@@ -242,17 +278,21 @@ def test_heads_that_share_their_time_are_not_clocked(tmp_path):
     claims = {"x": {"text": "x", "tests": [{"kind": "fastest", "settings": SGD}]}}
     params = factories.small(AXES, classes=("a", "b"), replicates=SEEDS, claims=claims)
     params["studies"]["odd"]["fixed"]["mode"] = "head_only"
-    settings, _ = factories.settings_of(params, "odd")
-    assert set(settings["stacked"]) == {cell["id"] for cell in settings["cells"]}
+    manifest, jobs = factories.settings_of(params)
+    assert set(manifest.stacked) == {cell["id"] for cell in manifest.cells}
+    factories.write_study(tmp_path, manifest, jobs)
+    factories.evaluate(tmp_path, manifest)
+    (claim,) = json.loads((tmp_path / "tables/claims.json").read_text())["claims"]
+    assert claim["verdict"] == "open"
+    assert {comparison["missing"] for comparison in claim["comparisons"]} == {"time_shared"}
 
 
 def test_another_study_s_split_is_refused(tmp_path):
-    verdicts(tmp_path, {})
-    split = pd.read_csv(tmp_path / "split.csv").iloc[2:]
-    split.to_csv(tmp_path / "split.csv", index=False)
-    settings, _ = factories.settings_of(factories.small(AXES, classes=("a", "b"), replicates=SEEDS), "odd")
-    with pytest.raises(MedgridError, match=r"split.csv has no test image 0\.png"):
-        write_verdicts(settings, str(tmp_path), str(tmp_path / "split.csv"))
+    manifest = write_study(tmp_path)
+    split = pd.read_csv(tmp_path / "images.csv").iloc[2:]
+    split.to_csv(tmp_path / "images.csv", index=False)
+    with pytest.raises(MedgridError, match=r"images.csv has no test image 0\.png"):
+        factories.evaluate(tmp_path, manifest)
 
 
 @pytest.mark.parametrize(
@@ -262,10 +302,10 @@ def test_another_study_s_split_is_refused(tmp_path):
         ({"kind": "wins", "settings": {}}, r"tests\[0\]: .*'wins'"),
         ({"kind": "trend", "axis": "batch", "direction": "up"}, r"tests\[0\]\S*axis: "),
         ({"kind": "trend", "axis": "optimizer", "direction": "up"}, r"tests\[0\]\S*axis: "),
-        ({"kind": "equal", "settings": [{"lr": 0.1}, {"lr": 0.1}]}, "the same group stands there twice"),
+        ({"kind": "equal", "settings": [{"lr": 0.1}, {"lr": 0.1}]}, "the same group is listed twice"),
         ({"kind": "generalization_gap", "settings": {}, "above": 0.1, "margin": 0.1}, "a margin goes with about"),
         ({"kind": "order", "settings": [{"lr": 0.1}]}, r"tests\[0\]\S*settings: "),
-        ({"kind": "generalization_gap", "settings": {}, "above": 1, "below": 0}, "say one of above, below and about"),
+        ({"kind": "generalization_gap", "settings": {}, "above": 1, "below": 0}, "give one of above, below and about"),
         ({"kind": "best", "settings": {"lr": 0.1}, "metric": "test_f1"}, r"tests\[0\]\S*metric: "),
     ],
 )
