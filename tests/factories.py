@@ -93,36 +93,52 @@ def _probabilities(rng: np.random.Generator, cell: str, labels: np.ndarray, shap
     return np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
 
 
+def _train(
+    cell: dict, seed: int, truths: dict[str, np.ndarray], count: int, fails: bool, patience: int
+) -> tuple[dict[str, np.ndarray], int, int, list[list]]:
+    """One training: probabilities by part, its best and its last epoch, and rows of its curves.
+
+    `truths`: true classes by part. A training that fails does so in epoch 1.
+    """
+    rng = np.random.default_rng([seed, zlib.crc32(cell["id"].encode())])
+    most = cell["training"]["epochs"]
+    epochs = 1 if fails else most - (rng.integers(0, most // 2 + 1) if patience else 0)
+    probabilities = {}
+    for part, truth in truths.items():
+        checkpoints = () if part == UNLABELLED else (2,)
+        values = _probabilities(rng, cell["id"], truth, (*checkpoints, len(truth), count))
+        probabilities[part] = np.full_like(values, np.nan) if fails else values
+    rows = []
+    for epoch in range(1, epochs + 1):
+        loss = 1.5 * np.exp(-_skill(cell["id"]) * epoch / most) + 0.05 * rng.random()
+        curve = [loss, 1 - loss / 2, 1.1 * loss, 1 - loss / 1.8]
+        rows.append([cell["id"], seed, epoch, *([np.nan] * 4 if fails else curve), 0.001])
+    return probabilities, 0 if fails else max(1, epochs - 1), epochs, rows
+
+
 def write_job(
     folder: Path, job: dict, seeds: list[int], unlabelled: int = 0, diverged: tuple = (), patience: int = 0
 ) -> None:
-    """Write what the training of a block of seeds leaves in `folder`. `diverged`: (cell, seed) that did in epoch 1."""
+    """Write what the training of a block of seeds leaves in `folder`; `diverged`: (cell, seed) of failed trainings."""
     folder.mkdir(parents=True)
     cells, classes = job["cells"], job["classes"]
     count, shape = len(classes), (len(cells), len(seeds))
     labels = np.arange(TESTED) % count
+    truths = dict.fromkeys(HELD_OUT, labels) | {UNLABELLED: np.arange(unlabelled) % count}
     probabilities = {part: np.empty((*shape, 2, TESTED, count), np.float32) for part in HELD_OUT}
     probabilities[UNLABELLED] = np.empty((*shape, unlabelled, count), np.float32)
     best, epochs, failed = (np.zeros(shape, int) for _ in range(3))
     rows = []
     for i, cell in enumerate(cells):
         for j, seed in enumerate(seeds):
-            rng = np.random.default_rng([seed, zlib.crc32(cell["id"].encode())])
-            most = cell["training"]["epochs"]
-            fails = (cell["id"], seed) in diverged
-            epochs[i, j] = 1 if fails else most - (rng.integers(0, most // 2 + 1) if patience else 0)
-            best[i, j], failed[i, j] = (0, 1) if fails else (max(1, epochs[i, j] - 1), 0)
-            for part, target in probabilities.items():
-                truth = np.arange(unlabelled) % count if part == UNLABELLED else labels
-                values = _probabilities(rng, cell["id"], truth, target[i, j].shape)
-                target[i, j] = np.nan if fails else values
-            for epoch in range(1, epochs[i, j] + 1):
-                loss = 1.5 * np.exp(-_skill(cell["id"]) * epoch / most) + 0.05 * rng.random()
-                curve = [loss, 1 - loss / 2, 1.1 * loss, 1 - loss / 1.8]
-                rows.append([cell["id"], seed, epoch, *([np.nan] * 4 if fails else curve), 0.001])
-    pace = 20 * _skill(cells[0]["id"][:5])  # seconds per epoch
+            failed[i, j] = (cell["id"], seed) in diverged
+            values, best[i, j], epochs[i, j], curves = _train(cell, seed, truths, count, bool(failed[i, j]), patience)
+            rows += curves
+            for part, array in values.items():
+                probabilities[part][i, j] = array
     if not unlabelled:
         del probabilities[UNLABELLED]
+    pace = 20 * _skill(cells[0]["id"][:5])  # seconds per epoch
     penalised = any(layer["l1"] or layer["l2"] for layer in job["model"]["layers"])
     images = {part: [f"{i}.png" for i in range(IMAGES) if part_of(i, classes) == part] for part in HELD_OUT}
     predictions = Predictions(
@@ -206,7 +222,7 @@ def write_study(
 ) -> None:
     """Write what is in a study's folder before its evaluation.
 
-    `blocks`: seeds of each block of a job; by default all in one, or one each where the study has a job per replicate.
+    `blocks`: seeds of each block of a job; by default all in one, or one each in a study with a job per replicate.
     """
     unlabelled = 10 if manifest.submission else 0
     seeds = list(range(manifest.replicates))
@@ -223,7 +239,11 @@ def evaluate(folder: Path, manifest: StudyManifest) -> None:
 
 
 def finish(
-    folder: Path, manifest: StudyManifest, figures: bool = True, site: bool = False, before_page: Callable | None = None
+    folder: Path,
+    manifest: StudyManifest,
+    figures: bool = True,
+    site: bool = False,
+    before_page: Callable | None = None,
 ) -> str:
     """Tables, figures and page, as the rules make them; returns the page."""
     evaluate(folder, manifest)
@@ -231,7 +251,11 @@ def finish(
 
 
 def reported(
-    folder: Path, manifest: StudyManifest, figures: bool = True, site: bool = False, before_page: Callable | None = None
+    folder: Path,
+    manifest: StudyManifest,
+    figures: bool = True,
+    site: bool = False,
+    before_page: Callable | None = None,
 ) -> str:
     """Figures and page of a study that has its tables; returns the page.
 
@@ -265,8 +289,9 @@ def finished(
 
 def evaluated(folder: Path, params: dict, key: str = "odd", diverged: tuple = ()):
     """An artificial study as figures read it."""
-    from medgrid.report.figures import style
     from medgrid.report.labelled_results import LabelledResults
+
+    from medgrid.report.figures import style
 
     manifest, jobs = settings_of(params, key)
     write_study(folder, manifest, jobs, diverged)

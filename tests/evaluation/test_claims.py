@@ -161,7 +161,10 @@ def test_numbers_are_those_that_were_planted(judged):
         ("shrinks", "worse from lowest to highest batch size (learning rate 0.1)"),
         ("together", "more gained along batch size at learning rate 0.1 than at learning rate 0.001"),
         ("by_chance", "balanced accuracy of sgd less chance"),
-        ("noisier", "validation accuracy of learning rate 0.1 noisier than of learning rate 0.001: mean change per epoch"),
+        (
+            "noisier",
+            "validation accuracy of learning rate 0.1 noisier than of learning rate 0.001: mean change per epoch",
+        ),
         ("overfits", "training less validation accuracy of adam, batch size 16, learning rate 0.1 above 5 points"),
         ("does_not", "training less validation accuracy of sgd below 5 points"),
         ("by_ten", "training less validation accuracy of adam about 10 points"),
@@ -305,7 +308,10 @@ def test_another_study_s_split_is_refused(tmp_path):
         ({"kind": "equal", "settings": [{"lr": 0.1}, {"lr": 0.1}]}, "the same group is listed twice"),
         ({"kind": "generalization_gap", "settings": {}, "above": 0.1, "margin": 0.1}, "a margin goes with about"),
         ({"kind": "order", "settings": [{"lr": 0.1}]}, r"tests\[0\]\S*settings: "),
-        ({"kind": "generalization_gap", "settings": {}, "above": 1, "below": 0}, "give one of above, below and about"),
+        (
+            {"kind": "generalization_gap", "settings": {}, "above": 1, "below": 0},
+            "give one of above, below and about",
+        ),
         ({"kind": "best", "settings": {"lr": 0.1}, "metric": "test_f1"}, r"tests\[0\]\S*metric: "),
     ],
 )

@@ -49,7 +49,9 @@ def test_sums_of_squares_of_two_factors_by_hand():
 
 
 def test_as_statsmodels_has_it_with_every_effect_in_the_model():
-    results = study(lambda p: 0.1 * (p["model"] == "b") * np.log10(p["lr"]) + 0.02 * (p["batch_size"] == 32) * p["lr"])
+    results = study(
+        lambda p: 0.1 * (p["model"] == "b") * np.log10(p["lr"]) + 0.02 * (p["batch_size"] == 32) * p["lr"]
+    )
     table = interactions(results).set_index(["first", "second"])
     long = results.by_seed("").rename_axis(index="cell", columns="seed").stack().rename("y").reset_index()
     long = long.join(results.settings, on="cell")

@@ -7,7 +7,6 @@ from medgrid.config.metrics import COMPARED, MEASURED, METRICS, PER_CLASS
 from medgrid.evaluation.contributions import CONTRIBUTIONS
 from medgrid.evaluation.metrics import FUNCTIONS, Predicted, confusion, interval, measure
 
-
 OF_TEST = [name for name in MEASURED if METRICS[name].part == "test"]
 
 

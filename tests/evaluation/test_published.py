@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medgrid.config.metrics import SIZES
 from medgrid.config import Training
+from medgrid.config.metrics import SIZES
 from medgrid.evaluation.networks import network_of, network_row
 from medgrid.evaluation.published import Measured, published
 
@@ -147,10 +147,7 @@ def test_every_study_of_params_finds_what_it_prints(params):
         cells = pd.DataFrame({"cell": ids * 2, "checkpoint": ["best"] * len(ids) + ["last"] * len(ids)})
         cells = cells.assign(weights="", **{f"{metric}_mean": 0.5 for metric in metrics})
         names = [
-            (cell, name, checkpoint)
-            for cell in ids
-            for name in manifest.classes
-            for checkpoint in ("best", "last")
+            (cell, name, checkpoint) for cell in ids for name in manifest.classes for checkpoint in ("best", "last")
         ]
         per_class = pd.DataFrame(names, columns=["cell", "class", "checkpoint"])
         per_class = per_class.assign(weights="", status="ok", precision=0.5, recall=0.5, f1=0.5)

@@ -9,14 +9,10 @@ from medgrid.evaluation.submissions import identifiers, write_submissions
 from medgrid.training.predictions import read_predictions
 from medgrid.utils.errors import MedgridError
 
-CONTEST = {
-    "folder": None, "sha256": None, "kaggle": {"handle": "some-contest"}, "unlabelled": r"^test/(?P<id>\w+)\.tif$",
-}  # fmt: skip
-
 
 def submitted(folder, job="cell", diverged=(), step=1):
     params = factories.small(
-        {"lr": [0.1, 0.01]}, replicates=3, classes=("no", "yes"), dataset=CONTEST, one_job_per=job
+        {"lr": [0.1, 0.01]}, replicates=3, classes=("no", "yes"), dataset=factories.CONTEST, one_job_per=job
     )
     manifest, jobs = factories.settings_of(params)
     factories.write_study(folder, manifest, jobs, diverged)

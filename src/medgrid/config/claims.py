@@ -174,7 +174,7 @@ class Claim(Settings):
     """A sentence of a document, and the tests that must all hold."""
 
     text: str = Field(min_length=1, description="the claim, in a sentence")
-    source: str = Field("", description="where the document says so, or \"ours\"")
+    source: str = Field("", description='where the document says so, or "ours"')
     tests: list[Test] = Field(min_length=1)
 
 
@@ -182,4 +182,6 @@ class Criterion(Settings):
     """The metric of a study's claims, and the difference that matters."""
 
     metric: Metric = "test_accuracy"
-    margin: Margin = Field(0.01, description="margin of practical equivalence: smaller differences of the metric do not matter")
+    margin: Margin = Field(
+        0.01, description="margin of practical equivalence: smaller differences of the metric do not matter"
+    )

@@ -69,9 +69,7 @@ def _calibration(name: str, title: str, **facts) -> Metric:
 
 
 def _count(name: str, table: Literal["per_class", "networks"], **facts) -> Metric:
-    return Metric(
-        name, name, unit="count", high=math.inf, higher_is_better=None, percent=False, table=table, **facts
-    )
+    return Metric(name, name, unit="count", high=math.inf, higher_is_better=None, percent=False, table=table, **facts)
 
 
 def _of_class(name: str, title: str, **facts) -> Metric:

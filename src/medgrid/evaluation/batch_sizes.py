@@ -37,7 +37,9 @@ def batch_sizes(results: StudyResults) -> pd.DataFrame:
         }
         for view, epochs in views.items():
             for row in _rows(results, cells, epochs):
-                rows.append({"setting": setting, "view": view, "steps": row["epoch"] * steps[row["batch_size"]]} | row)
+                rows.append(
+                    {"setting": setting, "view": view, "steps": row["epoch"] * steps[row["batch_size"]]} | row
+                )
     return pd.DataFrame(rows, columns=list(BATCH_SIZES))
 
 

@@ -121,10 +121,9 @@ def generalization_gap(judge: Judge, test: tests.GeneralizationGap) -> Iterator[
         relation, value, region = "gap_below", test.below, Region.below(test.below)
     where, selection = select(test.of), select(test.settings)
     cells = cells_of(judge.results, where, selection)
+    groups = [(selection, cells)]
     if test.each and cells:
         groups = [(_settings_of(judge, cell), [cell]) for cell in cells]
-    else:
-        groups = [(selection, cells)]
     for left, group in groups:
         measured = judge.of_trainings(mean_of(group) if group else None, gaps)
         yield Comparison(relation, left, None, where, region, measured, "share", details={"value": value})

@@ -92,10 +92,10 @@ def _inside(row: dict) -> str:
 def published(manifest: StudyManifest, tables: Measured) -> pd.DataFrame:
     """One row per published number and cell of ours with its settings.
 
-    Ours is the mean over seeds at the best epoch by validation, with its 95 % interval; `ours_last`: at the last epoch.
-    `inside`: whether the published number lies within the interval; empty when fewer than two replicates give none.
-    `status` is `not run` when no cell of the grid has these settings, `diverged` when all replicates diverged. Numbers
-    that the document does not give are left out.
+    Ours is the mean over seeds at the best epoch by validation, with its 95 % interval; `ours_last`: at the last
+    epoch. `inside`: whether the published number lies within the interval; empty when fewer than two replicates give
+    none. `status` is `not run` when no cell of the grid has these settings, `diverged` when all replicates diverged.
+    Numbers that the document does not give are left out.
     """
     rows = []
     for columns, selection, metric in _printed(manifest):

@@ -102,9 +102,7 @@ def replicate_tables(results: StudyResults) -> dict[str, pd.DataFrame]:
                 values = {metric: array[c] for metric, array in by_class.items()}
                 per_class.append(key | {"class": name} | values | stamp)
                 for p, predicted in enumerate(results.manifest.classes):
-                    counts.append(
-                        key | {"class": name, "predicted": predicted, "images": int(matrix[c, p])} | stamp
-                    )
+                    counts.append(key | {"class": name, "predicted": predicted, "images": int(matrix[c, p])} | stamp)
     return {
         name: pd.DataFrame(rows)
         for name, rows in (("replicates", replicates), ("per_class", per_class), ("confusion", counts))

@@ -229,7 +229,7 @@ class StudyResults:
 
     @cached_property
     def claims(self) -> dict[str, Any]:
-        """Verdicts on the study's claims (tables/claims.json); see `medgrid.evaluation.verdicts` for the structure."""
+        """Verdicts on the study's claims (tables/claims.json), as `medgrid.evaluation.verdicts` describes."""
         return json.loads((self.folder / "tables" / "claims.json").read_text(encoding="utf-8"))
 
     def validation_scores(self, model: str | None = None) -> pd.Series:

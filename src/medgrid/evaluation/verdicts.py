@@ -13,26 +13,26 @@
     - `metric` or `curve`: what is compared, or null; `details`: `axis`, `epoch`, `value` or `size` of some relations.
     - `estimate`, `low`, `high`: value and 95 % interval, or null; `unit`: share, nats, times (a ratio) or none;
       `over`: what the interval covers, "seeds" or "seeds and test images"; `replicates`: number of seeds used.
-    - `holds`: bounds between which the claim holds; `matters`: bounds beyond which it is contradicted. Null: no bound.
+    - `holds`: bounds between which the claim holds; `matters`: bounds beyond which it is contradicted; null: none.
     - `p`: p-value of the claim, small when it holds; `p_against`: small when it is contradicted.
     - `verdict`, `needed`: of this comparison alone; `missing`: why there is no estimate (`not_run`, `time_shared` for
       cells that were trained in one stack, `no_common_seed` that has not diverged), or null.
 
-| relation | says | kinds of claims |
-|---|---|---|
-| `above` | left has a better metric than right | best, worst, order |
-| `like` | left and right differ by less than the margin | equal |
-| `not_above` | left is not better than right by the margin | no_better |
-| `improves`, `worsens` | the metric of `where` does, from the lowest to the highest value of `axis` | trend |
-| `gains_more` | the metric improves more along `axis` for left than for right | interaction |
-| `at_chance` | balanced accuracy of left equals chance; the estimate is their difference | chance |
-| `noisier` | `curve` of left changes more from epoch to epoch than that of right | noisier |
-| `gap_above`, `gap_below`, `gap_about` | training minus validation accuracy of left at the end is, of `value` | \
-generalization_gap |
-| `flat` | `curve` of left does not change after `epoch` by more than the margin | plateau |
-| `faster`, `slower` | left trains faster (slower) per epoch than right | fastest, slowest |
-| `correlated` | cells of `where` with more parameters (`size`) have a better metric; the estimate is a rank correlation | \
-correlated |
+Relations, what they say, and the kinds of claims that use them:
+
+- `above`: left has a better metric than right (best, worst, order).
+- `like`: left and right differ by less than the margin (equal).
+- `not_above`: left is not better than right by the margin (no_better).
+- `improves`, `worsens`: the metric does so from the lowest to the highest value of `axis` (trend).
+- `gains_more`: the metric improves more along `axis` for left than for right (interaction).
+- `at_chance`: balanced accuracy of left equals chance; the estimate is the difference (chance).
+- `noisier`: `curve` of left changes more from epoch to epoch than that of right (noisier).
+- `gap_above`, `gap_below`, `gap_about`: training minus validation accuracy of left after the last epoch is above,
+  below or about `value` (generalization_gap).
+- `flat`: `curve` of left changes by less than the margin after `epoch` (plateau).
+- `faster`, `slower`: left trains faster or slower per epoch than right (fastest, slowest).
+- `correlated`: cells with more parameters (`size`) have a better metric; the estimate is a rank correlation
+  (correlated).
 """
 
 from typing import Any
