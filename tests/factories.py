@@ -12,7 +12,7 @@ import pandas as pd
 from medgrid.config import load
 from medgrid.config.metrics import SIZES
 from medgrid.data import HELD_OUT, PARTS, UNLABELLED
-from medgrid.evaluation.evaluate import write_tables
+from medgrid.evaluation.evaluate import write_results
 from medgrid.evaluation.networks import NETWORK, network_of
 from medgrid.evaluation.submissions import write_submissions
 from medgrid.grid.layout import lay_out
@@ -119,7 +119,7 @@ def _train(
 def write_job(
     folder: Path, job: dict, seeds: list[int], unlabelled: int = 0, diverged: tuple = (), patience: int = 0
 ) -> None:
-    """Write what the training of a block of seeds leaves in `folder`; `diverged`: (cell, seed) of failed trainings."""
+    """Write what the training of a block of seeds leaves in `folder`; `diverged`: (cell, seed) of failures."""
     folder.mkdir(parents=True)
     cells, classes = job["cells"], job["classes"]
     count, shape = len(classes), (len(cells), len(seeds))
@@ -235,7 +235,7 @@ def write_study(
 
 
 def evaluate(folder: Path, manifest: StudyManifest) -> None:
-    write_tables(manifest, str(folder), str(folder / "images.csv"))
+    write_results(manifest, str(folder), str(folder / "images.csv"))
 
 
 def finish(

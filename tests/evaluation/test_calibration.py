@@ -24,7 +24,7 @@ def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def sample(images: int, classes: int, temperature: float = 1.0, seed: int = 0):
-    """Probabilities of a network that is too sure by a known temperature, and labels drawn from the true ones."""
+    """Probabilities of a network that is overconfident by a known temperature, and labels drawn from the true ones."""
     rng = np.random.default_rng(seed)
     logits = 2 * rng.normal(size=(images, classes))
     truth = softmax(logits, axis=1)
@@ -88,7 +88,7 @@ def test_the_temperature_is_the_best_of_a_grid():
 
 
 def test_probabilities_of_exactly_nothing():
-    """Heads trained at high rates are that sure, and sometimes wrong."""
+    """Heads trained at high rates are that confident, and sometimes wrong."""
     labels = np.arange(300) % 3
     probabilities = np.eye(3, dtype=np.float32)[np.where(np.arange(300) < 30, (labels + 1) % 3, labels)]
     temperature = fit_temperature(probabilities, labels)

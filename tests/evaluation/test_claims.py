@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from typing import get_args
 
 import factories
 import numpy as np
@@ -9,8 +10,10 @@ import pandas as pd
 import pytest
 from claim_texts import describe, reason
 
+from medgrid.config import claims as claim_settings
 from medgrid.config import load
 from medgrid.data import HELD_OUT
+from medgrid.evaluation.claim_kinds import KINDS
 from medgrid.grid.manifest import StudyManifest
 from medgrid.training.predictions import Predictions, write_predictions
 from medgrid.utils.errors import MedgridError
@@ -136,6 +139,16 @@ def test_a_claim_is_judged_by_the_truth(judged, name):
     for comparison in claim["comparisons"]:
         assert comparison["estimate"] is None or comparison["low"] < comparison["estimate"] < comparison["high"]
         assert (comparison["missing"] is None) == (comparison["estimate"] is not None)
+
+
+def test_each_kind_of_claim_has_an_evaluation_and_a_test_here():
+    kinds = {
+        kind
+        for test in get_args(get_args(claim_settings.Test)[0])
+        for kind in get_args(test.model_fields["kind"].annotation)
+    }
+    assert kinds == set(KINDS)
+    assert kinds == {test["kind"] for tests, _ in JUDGED.values() for test in tests} | {"worst"}
 
 
 def test_numbers_are_those_that_were_planted(judged):

@@ -8,7 +8,7 @@ import pytest
 from medgrid.config import Training
 from medgrid.config.metrics import SIZES
 from medgrid.evaluation.networks import network_of, network_row
-from medgrid.evaluation.published import Measured, published
+from medgrid.evaluation.published import Tables, published
 
 AXES = {"optimizer": ["sgd", "adam"], "lr": [0.1, 0.001]}
 
@@ -153,7 +153,7 @@ def test_every_study_of_params_finds_what_it_prints(params):
         per_class = per_class.assign(weights="", status="ok", precision=0.5, recall=0.5, f1=0.5)
         trainings = manifest.trainings.values()
         rows = [network_of(training, manifest.classes) | dict.fromkeys(SIZES, 1) for training in trainings]
-        table = published(manifest, Measured(cells, per_class, pd.DataFrame(rows)))
+        table = published(manifest, Tables(cells, per_class, pd.DataFrame(rows)))
         assert table.empty == (not manifest.published)
         # the first studies of a block hold the document's whole grid, the variants parts of it
         if key in ("brain_tumor_transfer", "histopathology_batch", "stroke_transfer", "pneumonia_loss"):

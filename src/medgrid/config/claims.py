@@ -4,7 +4,7 @@ Each kind of test is a class here and a function in `medgrid.evaluation.claim_ki
 """
 
 import itertools
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -12,8 +12,10 @@ from medgrid.config.base import Settings
 from medgrid.config.metrics import COMPARED, CURVES, SIZES
 from medgrid.config.training import Extra
 
-Metric = Literal[COMPARED]
-Curve = Literal[CURVES]
+if TYPE_CHECKING:  # a type checker cannot evaluate the table of metrics
+    MetricName = CurveName = SizeName = str
+else:
+    MetricName, CurveName, SizeName = Literal[COMPARED], Literal[CURVES], Literal[SIZES[:3]]
 Margin = Annotated[float, Field(gt=0)]
 # settings that are numbers: others have no lowest and highest value
 Axis = Literal[
@@ -47,7 +49,7 @@ class _WithMargin(_Test):
 
 
 class _OfMetric(_WithMargin):
-    metric: Metric | None = Field(None, description="instead of the study's; of the test set, at the best epoch")
+    metric: MetricName | None = Field(None, description="instead of the study's; of the test set, at the best epoch")
 
 
 class Best(_OfMetric):
@@ -107,7 +109,7 @@ class Noisier(_OfGroups):
 
     kind: Literal["noisier"]
     settings: Annotated[list[Extra], Field(min_length=2, max_length=2)]
-    curve: Curve = "validation_accuracy"
+    curve: CurveName = "validation_accuracy"
 
 
 class GeneralizationGap(_WithMargin):
@@ -135,7 +137,7 @@ class Plateau(_WithMargin):
     kind: Literal["plateau"]
     settings: Extra = Extra()
     after: PositiveInt = Field(description="epoch")
-    curve: Curve = "validation_accuracy"
+    curve: CurveName = "validation_accuracy"
 
 
 class Speed(_Test):
@@ -149,8 +151,8 @@ class Correlated(_Test):
     """Networks with more parameters do better: Spearman's rank correlation over the cells is above 0."""
 
     kind: Literal["correlated"]
-    metric: Metric | None = Field(None, description="instead of the study's; of the test set, at the best epoch")
-    size: Literal[SIZES[:3]] = "trainable"
+    metric: MetricName | None = Field(None, description="instead of the study's; of the test set, at the best epoch")
+    size: SizeName = "trainable"
 
 
 Test = Annotated[
@@ -181,7 +183,7 @@ class Claim(Settings):
 class Criterion(Settings):
     """The metric of a study's claims, and the difference that matters."""
 
-    metric: Metric = "test_accuracy"
+    metric: MetricName = "test_accuracy"
     margin: Margin = Field(
         0.01, description="margin of practical equivalence: smaller differences of the metric do not matter"
     )

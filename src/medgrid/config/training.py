@@ -147,6 +147,12 @@ class Training(Settings):
         return 1 if self.loss == "binary_cross_entropy" else None
 
 
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Optimizer steps of an epoch. A single image left over is not a batch (see `medgrid.training.loop`)."""
+    steps = -(-images // batch_size)
+    return steps - (images % batch_size == 1 and steps > 1 and batch_size > 1)
+
+
 def _one(field: FieldInfo) -> Any:
     return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
 

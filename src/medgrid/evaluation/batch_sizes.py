@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from medgrid.config.training import steps_per_epoch
 from medgrid.evaluation.labels import describe_settings
 from medgrid.evaluation.results import StudyResults
 from medgrid.evaluation.statistics import estimate
-from medgrid.training import steps_per_epoch
 
 # columns, also of a table without rows
 BATCH_SIZES = (

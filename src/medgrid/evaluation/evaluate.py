@@ -8,7 +8,7 @@ import pandas as pd
 from medgrid.evaluation.batch_sizes import batch_sizes
 from medgrid.evaluation.comparisons import comparisons, intervals
 from medgrid.evaluation.interactions import interactions, simple_effects
-from medgrid.evaluation.published import Measured, published
+from medgrid.evaluation.published import Tables, published
 from medgrid.evaluation.replicates import replicate_tables
 from medgrid.evaluation.results import StudyResults, read_table
 from medgrid.evaluation.selection import best_cell, validation_scores
@@ -21,7 +21,7 @@ DIGITS = "%.6g"
 EXACT = "%.12g"  # all digits of numbers of parameters
 
 
-def write_tables(manifest: StudyManifest, folder: str, split: str) -> None:
+def write_results(manifest: StudyManifest, folder: str, split: str) -> None:
     """Write `folder`/tables: everything that follows from the predictions of a study.
 
     From the training jobs in `folder`, its networks/networks.csv, and the CSV `split` of the study's split.
@@ -38,8 +38,8 @@ def write_tables(manifest: StudyManifest, folder: str, split: str) -> None:
         tables["curves"] = curve_table(results)
         for name, table in tables.items():
             _write(table, target / f"{name}.csv")
-        measured = Measured(tables["cells"], tables["per_class"], networks)
-        _write(published(manifest, measured), target / "published.csv", EXACT)
+        ours = Tables(tables["cells"], tables["per_class"], networks)
+        _write(published(manifest, ours), target / "published.csv", EXACT)
         # from the file, as pages select it: rounding could make two cells equal
         cells = read_table(target / "cells.csv")
         best = cells[cells["checkpoint"] == "best"].set_index("cell")

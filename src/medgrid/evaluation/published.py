@@ -20,7 +20,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Measured:
+class Tables:
     """Our tables that have a value for published numbers: cells.csv, per_class.csv and networks.csv."""
 
     cells: pd.DataFrame
@@ -48,7 +48,7 @@ def _of_class(per_class: pd.DataFrame, cell: str, name: str, metric: str) -> dic
     return {"ours": mean, "low": low, "high": high, "ours_last": last, "weights": rows["weights"].iloc[0]}
 
 
-def _ours(manifest: StudyManifest, tables: Measured, selection: dict, metric: str) -> list[dict]:
+def _ours(manifest: StudyManifest, tables: Tables, selection: dict, metric: str) -> list[dict]:
     """Our values for one published number: one for each cell with these settings, none when no such cell was run."""
     wanted = {name: value for name, value in selection.items() if name != "class"}
     values: list[dict] = []
@@ -89,7 +89,7 @@ def _inside(row: dict) -> str:
     return "" if pd.isna(low) else "yes" if low <= row["published"] <= high else "no"
 
 
-def published(manifest: StudyManifest, tables: Measured) -> pd.DataFrame:
+def published(manifest: StudyManifest, tables: Tables) -> pd.DataFrame:
     """One row per published number and cell of ours with its settings.
 
     Ours is the mean over seeds at the best epoch by validation, with its 95 % interval; `ours_last`: at the last

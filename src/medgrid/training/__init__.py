@@ -2,6 +2,8 @@
 
 # what is measured after each epoch
 CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+# which weights of a training predict: third axis of the predictions
+CHECKPOINTS = ("best", "last")
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
