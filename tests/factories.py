@@ -300,9 +300,8 @@ def finished(
 
 def evaluated(folder: Path, params: dict, key: str = "odd", diverged: tuple = ()):
     """An artificial study as figures read it."""
-    from medgrid.report.labelled_results import LabelledResults
-
     from medgrid.report.figures import style
+    from medgrid.report.labelled_results import LabelledResults
 
     manifest, jobs = settings_of(params, key)
     write_study(folder, manifest, jobs, diverged)

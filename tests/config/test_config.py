@@ -60,7 +60,11 @@ def test_the_project_s_own_params_are_valid(params):
             "layers[0]: dense needs {pool: global_average}",
         ),
         ("studies.stroke_transfer.models.vgg19.layers", [{"conv": 3}], "before the output"),
-        ("studies.stroke_transfer.models.vgg19.layers", [{"conv": 3, "dense": 2}], "conv and dense cannot be in one layer"),
+        (
+            "studies.stroke_transfer.models.vgg19.layers",
+            [{"conv": 3, "dense": 2}],
+            "conv and dense cannot be in one layer",
+        ),
         ("studies.stroke_transfer.models.vgg19.layers", [{"l2": 0.1}], "is not a layer"),
         ("studies.stroke_transfer.axes.model", ["cnn_simpel"], "did you mean cnn_simple"),
         (

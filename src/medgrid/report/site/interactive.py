@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from medgrid.config.metrics import CURVES
+from medgrid.config.training import steps_per_epoch
 from medgrid.evaluation.labels import setting_name
 from medgrid.report.figures.learning_curves import colour_axis
 from medgrid.report.labelled_results import LabelledResults
-from medgrid.config.training import steps_per_epoch
 
 DIGITS = 4  # significant; a line is some hundred pixels high
 FIRST = 8  # curves that a page shows at first, at most
