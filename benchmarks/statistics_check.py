@@ -22,33 +22,34 @@ from medgrid.evaluation.statistics import LEVEL, Region, estimate
 class Scenario:
     """Standard deviations, in logits, of the causes of correct and wrong predictions."""
 
-    shared: float = 2.0  # difficulty of an image for either cell
-    own: float = 0.7  # for one of them
-    seed: float = 0.1  # of a training as a whole
-    flip: float = 1.0  # of one image in one training
+    shared: float = 2.0  # difficulty of an image for both cells
+    own: float = 0.7  # difficulty of an image for one cell
+    seed: float = 0.1  # effect of the seed on all predictions of a training
+    flip: float = 1.0  # effect of the seed on single predictions
     images: int = 400
     seeds: int = 5
     cluster: int = 1  # images that share their difficulty
 
-    def right(self, rng: np.random.Generator, skills: tuple[float, ...]) -> tuple[list[np.ndarray], np.ndarray]:
-        """Whether each cell's predictions are right, [seeds, images] each, and the images' clusters."""
-        units = -(-self.images // self.cluster)
-        clusters = np.repeat(np.arange(units), self.cluster)[: self.images]
-        shared = rng.normal(0, self.shared, units)
+    def correct(self, rng: np.random.Generator, skills: tuple[float, ...]) -> tuple[list[np.ndarray], np.ndarray]:
+        """Whether each cell's predictions are correct, [seeds, images] each, and the clusters of the images."""
+        count = -(-self.images // self.cluster)
+        clusters = np.repeat(np.arange(count), self.cluster)[: self.images]
+        shared = rng.normal(0, self.shared, count)
         cells = []
         for skill in skills:
-            image = (shared + rng.normal(0, self.own, units))[clusters]
+            image = (shared + rng.normal(0, self.own, count))[clusters]
             seed = rng.normal(0, self.seed, (self.seeds, 1))
             flip = rng.normal(0, self.flip, (self.seeds, self.images))
             cells.append((skill + image + seed + flip > 0).astype(float))
         return cells, clusters
 
     def accuracy(self, skill: float) -> float:
-        """True accuracy over all seeds and images."""
+        """True accuracy, over all seeds and images, of a cell with this mean logit."""
         spread = np.sqrt(self.shared**2 + self.own**2 + self.seed**2 + self.flip**2)
         return float(stats.norm.cdf(skill / spread))
 
     def skill(self, accuracy: float) -> float:
+        """Mean logit of a cell with this true accuracy."""
         spread = np.sqrt(self.shared**2 + self.own**2 + self.seed**2 + self.flip**2)
         return float(stats.norm.ppf(accuracy) * spread)
 
@@ -68,23 +69,24 @@ SCENARIOS = {
 def misses(scenario: Scenario, studies: int, seed: int = 0) -> np.ndarray:
     """Share of studies whose interval of a difference (over seeds, images, both) misses the true one, 0."""
     rng = np.random.default_rng(seed)
-    found = np.zeros(3)
+    missed = np.zeros(3)
     for _ in range(studies):
-        (one, other), clusters = scenario.right(rng, (scenario.skill(0.85),) * 2)
-        of = estimate(one - other, clusters)
-        found += [not low <= 0 <= high for low, high in (of.over_seeds(), of.over_images(), of.interval())]
-    return found / studies
+        (first, second), clusters = scenario.correct(rng, (scenario.skill(0.85),) * 2)
+        measured = estimate(first - second, clusters)
+        intervals = measured.over_seeds(), measured.over_images(), measured.interval()
+        missed += [not low <= 0 <= high for low, high in intervals]
+    return missed / studies
 
 
 def missed_accuracy(scenario: Scenario, studies: int, seed: int = 0) -> float:
     """Share of studies whose interval over both misses a cell's true accuracy."""
     rng = np.random.default_rng(seed)
-    found = 0
+    missed = 0
     for _ in range(studies):
-        (one,), clusters = scenario.right(rng, (scenario.skill(0.85),))
-        low, high = estimate(one, clusters).interval()
-        found += not low <= 0.85 <= high
-    return found / studies
+        (correct,), clusters = scenario.correct(rng, (scenario.skill(0.85),))
+        low, high = estimate(correct, clusters).interval()
+        missed += not low <= 0.85 <= high
+    return missed / studies
 
 
 def decided(
@@ -92,12 +94,13 @@ def decided(
 ) -> tuple[float, float]:
     """Share of studies that support, and that contradict, a claim about cells whose true accuracies differ."""
     rng = np.random.default_rng(seed)
-    found = np.zeros(2)
+    decisions = np.zeros(2)
     for _ in range(studies):
-        (one, other), clusters = scenario.right(rng, (scenario.skill(0.85 + difference), scenario.skill(0.85)))
-        of = estimate(one - other, clusters)
-        found += [region.p_for(of) <= LEVEL, region.p_against(of) <= LEVEL]
-    return tuple(found / studies)
+        (first, second), clusters = scenario.correct(rng, (scenario.skill(0.85 + difference), scenario.skill(0.85)))
+        measured = estimate(first - second, clusters)
+        decisions += [region.p_for(measured) <= LEVEL, region.p_against(measured) <= LEVEL]
+    supported, contradicted = decisions / studies
+    return supported, contradicted
 
 
 def main() -> None:
@@ -123,8 +126,9 @@ def main() -> None:
     for images in (24, 60, 100, 200, 400, 1400):
         # cells that err on the same images, seed by seed: they often agree on all of a few images
         scenario, margin = Scenario(images=images, seeds=3, own=0.02, seed=0.01, flip=0.01), 0.02
-        wrong, right = (decided(scenario, each, Region.about(0, margin), studies // 4)[0] for each in (margin, 0))
-        print(f"| {images:,} | {100 * wrong:.1f} % | {100 * right:.1f} % |", flush=True)
+        region = Region.about(0, margin)
+        wrongly, rightly = (decided(scenario, each, region, studies // 4)[0] for each in (margin, 0))
+        print(f"| {images:,} | {100 * wrongly:.1f} % | {100 * rightly:.1f} % |", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,13 +13,18 @@ from medgrid.evaluation.calibration import (
     reliability,
     scaled,
 )
-from medgrid.evaluation.metrics import cross_entropy
+from medgrid.evaluation.metrics import Predicted
+from medgrid.evaluation.metrics import cross_entropy as loss_of
 
 TRUE = 2.5
 
 
+def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    return loss_of(Predicted(probabilities, labels))
+
+
 def sample(images: int, classes: int, temperature: float = 1.0, seed: int = 0):
-    """Probabilities of a network that is too sure by a known temperature, and labels drawn from the true ones."""
+    """Probabilities of a network that is overconfident by a known temperature, and labels from calibrated ones."""
     rng = np.random.default_rng(seed)
     logits = 2 * rng.normal(size=(images, classes))
     truth = softmax(logits, axis=1)
@@ -62,16 +67,16 @@ def test_images_of_one_confidence_share_a_bin():
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-def test_scaling_finds_the_temperature_and_mends_the_probabilities(classes):
+def test_scaling_finds_the_temperature_and_calibrates_the_probabilities(classes):
     validation, test = (sample(20_000, classes, TRUE, seed) for seed in (0, 1))
     temperature = fit_temperature(*validation)
     assert temperature == pytest.approx(TRUE, rel=0.05)
-    mended = scaled(test[0], temperature)
-    assert mended.sum(1) == pytest.approx(1)
-    assert (mended.argmax(1) == test[0].argmax(1)).all()
-    assert cross_entropy(mended, test[1]) < cross_entropy(*test) - 0.05
-    # a calibrated network's own error, by chance: 15 bins of 1,333 images
-    assert expected_calibration_error(mended, test[1]) < 0.015 < 0.09 < expected_calibration_error(*test)
+    rescaled = scaled(test[0], temperature)
+    assert rescaled.sum(1) == pytest.approx(1)
+    assert (rescaled.argmax(1) == test[0].argmax(1)).all()
+    assert cross_entropy(rescaled, test[1]) < cross_entropy(*test) - 0.05
+    # the error of a calibrated network, by chance: 15 bins of 1,333 images
+    assert expected_calibration_error(rescaled, test[1]) < 0.015 < 0.09 < expected_calibration_error(*test)
 
 
 def test_the_temperature_is_the_best_of_a_grid():
@@ -83,16 +88,16 @@ def test_the_temperature_is_the_best_of_a_grid():
 
 
 def test_probabilities_of_exactly_nothing():
-    """Heads trained at high rates are that sure, and sometimes wrong."""
+    """Heads trained at high rates are that confident, and sometimes wrong."""
     labels = np.arange(300) % 3
     probabilities = np.eye(3, dtype=np.float32)[np.where(np.arange(300) < 30, (labels + 1) % 3, labels)]
     temperature = fit_temperature(probabilities, labels)
     # one in ten wrong: a confidence of 0.9 is best, within the range of temperatures
-    mended = scaled(probabilities, temperature)
-    assert np.isfinite(mended).all()
-    assert mended.max() == pytest.approx(0.9, abs=0.07)
-    assert (mended.argmax(1) == probabilities.argmax(1)).all()
-    assert cross_entropy(mended, labels) < 0.5 < 8 < cross_entropy(probabilities, labels)
+    rescaled = scaled(probabilities, temperature)
+    assert np.isfinite(rescaled).all()
+    assert rescaled.max() == pytest.approx(0.9, abs=0.07)
+    assert (rescaled.argmax(1) == probabilities.argmax(1)).all()
+    assert cross_entropy(rescaled, labels) < 0.5 < 8 < cross_entropy(probabilities, labels)
 
 
 def test_validation_without_an_error_stays_within_bounds():

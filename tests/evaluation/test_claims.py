@@ -1,15 +1,21 @@
-"""Claims, judged on made-up studies whose truth is known."""
+"""Verdicts on claims, on artificial studies whose truth is known."""
 
 import json
 import zlib
+from typing import get_args
 
 import factories
 import numpy as np
 import pandas as pd
 import pytest
+from claim_texts import describe, reason
 
+from medgrid.config import claims as claim_settings
 from medgrid.config import load
-from medgrid.evaluation.verdicts import write_verdicts
+from medgrid.data import HELD_OUT
+from medgrid.evaluation.claim_kinds import KINDS
+from medgrid.grid.manifest import StudyManifest
+from medgrid.training.predictions import Predictions, write_predictions
 from medgrid.utils.errors import MedgridError
 
 IMAGES, SEEDS, EPOCHS = 1200, 5, 24
@@ -22,9 +28,10 @@ def accuracy(cell: dict) -> float:
     return 0.75 + 0.06 * (cell["optimizer"] == "adam") + gain * (cell["lr"] == 0.1)
 
 
-def write_job(folder, cells: list[dict], classes: list[str], diverged: tuple = ()) -> None:
+def write_job(folder, job: dict, diverged: tuple = ()) -> None:
     """Predictions that are right as often as `accuracy` says, images alike hard for every cell, and curves."""
     folder.mkdir(parents=True)
+    cells, classes = job["cells"], job["classes"]
     labels = np.arange(IMAGES) % len(classes)
     hard = np.random.default_rng(1).random(IMAGES)
     probabilities = np.full((len(cells), SEEDS, 2, IMAGES, len(classes)), 0.1 / (len(classes) - 1), np.float32)
@@ -33,45 +40,48 @@ def write_job(folder, cells: list[dict], classes: list[str], diverged: tuple = (
         for seed in range(SEEDS):
             rng = np.random.default_rng([seed, zlib.crc32(cell["id"].encode())])
             right = hard + rng.normal(0, 0.02, IMAGES) + rng.normal(0, 0.002) < accuracy(cell["training"])
-            named = np.where(right, labels, (labels + 1) % len(classes))
-            probabilities[i, seed][:, np.arange(IMAGES), named] = 0.9
-            rough = 0.04 if cell["training"]["lr"] == 0.1 else 0.01
+            classified_as = np.where(right, labels, (labels + 1) % len(classes))
+            probabilities[i, seed][:, np.arange(IMAGES), classified_as] = 0.9
+            noise = 0.04 if cell["training"]["lr"] == 0.1 else 0.01
             level = np.minimum(1, np.arange(EPOCHS) / 12)
-            curve = 0.5 + 0.3 * level + rng.normal(0, rough, EPOCHS)
+            curve = 0.5 + 0.3 * level + rng.normal(0, noise, EPOCHS)
             train = curve + 0.1 * (cell["training"]["optimizer"] == "adam") + rng.normal(0, 0.001, EPOCHS)
             rows += [[cell["id"], seed, e + 1, 1 - train[e], train[e], 1 - curve[e], curve[e]] for e in range(EPOCHS)]
+    shape = len(cells), SEEDS
     failed = np.array([[int((cell["id"], seed) in diverged) for seed in range(SEEDS)] for cell in cells])
     pace = np.array([1.0 if cell["training"]["optimizer"] == "sgd" else 2.0 for cell in cells])
-    noise = np.random.default_rng(zlib.crc32(cells[0]["id"].encode())).uniform(0.95, 1.05, (len(cells), SEEDS))
-    files = {
-        "cells": [cell["id"] for cell in cells], "seeds": range(SEEDS), "test_probabilities": probabilities,
-        "test_labels": labels, "test_images": [f"{i}.png" for i in range(IMAGES)], "diverged_at": failed,
-        "epochs": np.full((len(cells), SEEDS), EPOCHS), "seconds": EPOCHS * pace[:, None] * noise,
-    }  # fmt: skip
-    np.savez(folder / "predictions.npz", **{name: np.asarray(value) for name, value in files.items()})
+    jitter = np.random.default_rng(zlib.crc32(cells[0]["id"].encode())).uniform(0.95, 1.05, shape)
+    images = [f"{i}.png" for i in range(IMAGES)]
+    predictions = Predictions(
+        cells=[cell["id"] for cell in cells], seeds=list(range(SEEDS)), classes=classes,
+        best_epoch=np.full(shape, EPOCHS), epochs=np.full(shape, EPOCHS), diverged_at=failed,
+        seconds=EPOCHS * pace[:, None] * jitter, penalty=np.zeros((*shape, 2)),
+        probabilities=dict.fromkeys(HELD_OUT, probabilities), images=dict.fromkeys(HELD_OUT, images),
+        labels=dict.fromkeys(HELD_OUT, labels),
+    )  # fmt: skip
+    write_predictions(folder, predictions)
     names = ["cell", "seed", "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
     pd.DataFrame(rows, columns=names).to_csv(folder / "curves.csv", index=False)
+    factories.write_description(folder, job)
+
+
+def write_study(folder, diverged: tuple = (), **study) -> StudyManifest:
+    manifest, jobs = factories.settings_of(factories.small(AXES, classes=("a", "b"), replicates=SEEDS, **study))
+    for name, job in jobs.items():
+        write_job(folder / "jobs" / name / factories.block_name(list(range(SEEDS))), job, diverged)
+    factories.write_models(manifest, folder)
+    rows = [[f"{i}.png", "test", i // 2, "no"] for i in range(IMAGES)]
+    rows += [[f"t{i}.png", "train", IMAGES + i, ""] for i in range(320)]
+    split = pd.DataFrame(rows, columns=["path", "part", "cluster", "near_duplicate"])
+    split.to_csv(folder / "images.csv", index=False)
+    return manifest
 
 
 def verdicts(folder, claims: dict, diverged: tuple = (), **study) -> dict[str, dict]:
-    """Judge claims, given by name as lists of tests."""
+    """Claims of a study as claims.json has them; given by name as lists of tests."""
     stated = {name: {"text": name, "tests": tests} for name, tests in claims.items()}
-    params = factories.small(AXES, classes=("a", "b"), replicates=SEEDS, claims=stated, **study)
-    settings, jobs = factories.settings_of(params, "odd")
-    for name, job in jobs.items():
-        write_job(folder / "jobs" / name, job["cells"], settings["classes"], diverged)
-    factories.write_models(settings, folder)
-    score = [
-        {"cell": cell["id"], "checkpoint": "best", "validation_loss_mean": 1, "diverged": 0}
-        for cell in settings["cells"]
-    ]
-    pd.DataFrame(score).to_csv(folder / "cells.csv", index=False)
-    rows = [[f"{i}.png", "test", i // 2] for i in range(IMAGES)] + [
-        [f"t{i}.png", "train", IMAGES + i] for i in range(320)
-    ]
-    pd.DataFrame(rows, columns=["path", "part", "cluster"]).to_csv(folder / "split.csv", index=False)
-    write_verdicts(settings, str(folder), str(folder / "split.csv"))
-    return {claim["name"]: claim for claim in json.loads((folder / "claims.json").read_text())["claims"]}
+    factories.evaluate(folder, write_study(folder, diverged, claims=stated, **study))
+    return {claim["name"]: claim for claim in json.loads((folder / "tables/claims.json").read_text())["claims"]}
 
 
 HIGH, LOW = {"lr": 0.1}, {"lr": 0.001}
@@ -125,45 +135,92 @@ def judged(tmp_path_factory):
 def test_a_claim_is_judged_by_the_truth(judged, name):
     claim = judged[1][name]
     assert claim["verdict"] == JUDGED[name][1], claim
-    assert claim["why"]
-    for part in claim["parts"]:
-        assert part["estimate"] is None or part["low"] < part["estimate"] < part["high"]
+    assert claim["decisive"]
+    for comparison in claim["comparisons"]:
+        assert comparison["estimate"] is None or comparison["low"] < comparison["estimate"] < comparison["high"]
+        assert (comparison["missing"] is None) == (comparison["estimate"] is not None)
+
+
+def test_each_kind_of_claim_has_an_evaluation_and_a_test_here():
+    kinds = {
+        kind
+        for test in get_args(get_args(claim_settings.Test)[0])
+        for kind in get_args(test.model_fields["kind"].annotation)
+    }
+    assert kinds == set(KINDS)
+    assert kinds == {test["kind"] for tests, _ in JUDGED.values() for test in tests} | {"worst"}
 
 
 def test_numbers_are_those_that_were_planted(judged):
-    (part,) = judged[1]["adam_is_best"]["parts"]
-    assert part["low"] < 0.06 < part["high"]
-    assert part["unit"] == "share"
-    assert part["over"] == "seeds and test images"
-    (part,) = judged[1]["together"]["parts"]
-    assert part["low"] < 0.08 < part["high"]
-    (part,) = judged[1]["quick"]["parts"]
-    assert part["unit"] == "times"
-    assert part["low"] < 2 < part["high"]
-    assert len(judged[1]["best_of_all"]["parts"]) == 11
+    (comparison,) = judged[1]["adam_is_best"]["comparisons"]
+    assert comparison["low"] < 0.06 < comparison["high"]
+    assert comparison["unit"] == "share"
+    assert comparison["over"] == "seeds and test images"
+    (comparison,) = judged[1]["together"]["comparisons"]
+    assert comparison["low"] < 0.08 < comparison["high"]
+    (comparison,) = judged[1]["quick"]["comparisons"]
+    assert comparison["unit"] == "times"
+    assert comparison["low"] < 2 < comparison["high"]
+    assert len(judged[1]["best_of_all"]["comparisons"]) == 11
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("an_order", "batch size 64 above batch size 32 (learning rate 0.1)"),
+        ("alike", "batch size 64 like batch size 16 (learning rate 0.001)"),
+        ("no_better", "sgd not above adam"),
+        ("grows", "better from lowest to highest batch size (learning rate 0.1)"),
+        ("shrinks", "worse from lowest to highest batch size (learning rate 0.1)"),
+        ("together", "more gained along batch size at learning rate 0.1 than at learning rate 0.001"),
+        ("by_chance", "balanced accuracy of sgd less chance"),
+        (
+            "noisier",
+            "validation accuracy of learning rate 0.1 noisier than of learning rate 0.001: mean change per epoch",
+        ),
+        ("overfits", "training less validation accuracy of adam, batch size 16, learning rate 0.1 above 5 points"),
+        ("does_not", "training less validation accuracy of sgd below 5 points"),
+        ("by_ten", "training less validation accuracy of adam about 10 points"),
+        ("settles", "validation accuracy of learning rate 0.001 flat after epoch 14"),
+        ("quick", "sgd faster per epoch than adam"),
+        ("slow", "sgd slower per epoch than adam"),
+        ("of_what_is_not_there", "batch size 128 above others"),
+        ("networks_of_one_size", "more trainable parameters, better test accuracy: rank correlation"),
+    ],
+)
+def test_a_comparison_has_what_its_text_needs(judged, name, text):
+    assert describe(judged[1][name]["comparisons"][0]) == text
+
+
+def test_the_weakest_comparison_comes_first(judged):
+    for claim in judged[1].values():
+        p = [claim["comparisons"][i]["p"] for i in claim["decisive"]]
+        assert p[0] is None or p[0] == max(p)
+    assert len(judged[1]["best_of_all"]["decisive"]) == 11
+    assert judged[1]["both_must_hold"]["decisive"][0] != 0  # the other one fails
 
 
 def test_tables_say_the_same(judged):
     folder, _ = judged
-    pairs = pd.read_csv(folder / "comparisons.csv").set_index(["compared", "first", "second"])
+    pairs = pd.read_csv(folder / "tables/comparisons.csv").set_index(["compared", "first", "second"])
     adam = pairs.loc[("optimizer", "sgd", "adam")]
     assert adam["verdict"] == "differs"
     assert adam["low"] < -0.06 < adam["high"]
     assert (pairs["p_adjusted"] >= pairs["p"]).all()
     assert len(pairs) == 1 + 3 + 1 + 11
-    both = pd.read_csv(folder / "interactions.csv").set_index(["first", "second"])
+    both = pd.read_csv(folder / "tables/interactions.csv").set_index(["first", "second"])
     assert both.loc[("batch_size", "lr")]["p_adjusted"] < 0.001
     assert both.loc[("optimizer", "lr")]["p_adjusted"] > 0.05
-    cells = pd.read_csv(folder / "intervals.csv")
-    own = cells[cells["metric"] == "test_accuracy"]
-    assert len(own) == 12
-    assert (own["both_low"] < own["images_low"] + 0.002).all()
-    assert (own["clusters"] == IMAGES // 2).all()
+    cells = pd.read_csv(folder / "tables/intervals.csv")
+    accuracies = cells[cells["metric"] == "test_accuracy"]
+    assert len(accuracies) == 12
+    assert (accuracies["both_low"] < accuracies["images_low"] + 0.002).all()
+    assert (accuracies["clusters"] == IMAGES // 2).all()
 
 
 def test_equal_steps_are_not_equal_epochs(judged):
     folder, _ = judged
-    views = pd.read_csv(folder / "batch_sizes.csv")
+    views = pd.read_csv(folder / "tables/batch_sizes.csv")
     epochs, steps = (views[views["view"] == view] for view in ("epochs", "steps"))
     assert set(epochs["epoch"]) == {EPOCHS}
     assert set(epochs["steps"]) == {20 * EPOCHS, 10 * EPOCHS, 5 * EPOCHS}  # of 320 images
@@ -176,9 +233,9 @@ def test_equal_steps_are_not_equal_epochs(judged):
 
 def test_one_replicate_leaves_everything_open(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "SEEDS", 1)
-    found = verdicts(tmp_path, {"x": [{"kind": "best", "settings": ADAM}]})["x"]
-    assert found["verdict"] == "open"
-    assert "one replicate" in found["why"]
+    claim = verdicts(tmp_path, {"x": [{"kind": "best", "settings": ADAM}]})["x"]
+    assert claim["verdict"] == "open"
+    assert "one replicate" in reason(claim)
 
 
 def test_a_diverged_training_counts_as_chance_and_claims_of_its_curves_do_without_it(tmp_path):
@@ -189,46 +246,47 @@ def test_a_diverged_training_counts_as_chance_and_claims_of_its_curves_do_withou
             {"kind": "generalization_gap", "settings": SGD | HIGH | {"batch_size": 16}, "below": 0.05}
         ],
     }
-    found = verdicts(tmp_path, tests, tuple((cell, seed) for seed in range(4)))
-    (part,) = found["adam"]["parts"]
+    claims = verdicts(tmp_path, tests, tuple((cell, seed) for seed in range(4)))
+    (comparison,) = claims["adam"]["comparisons"]
     # 0.77 against (0.71 + 4 x 0.5) / 5
-    assert part["estimate"] == pytest.approx(0.77 - 0.542, abs=0.03)
-    assert found["generalization_gap"]["parts"][0]["replicates"] == 1
+    assert comparison["estimate"] == pytest.approx(0.77 - 0.542, abs=0.03)
+    assert claims["generalization_gap"]["comparisons"][0]["replicates"] == 1
 
 
-def test_better_by_too_little_for_sure_is_contradicted_in_whole_and_in_part(tmp_path):
+def test_significantly_less_than_the_margin_contradicts_claim_and_comparison(tmp_path):
     test = {"kind": "best", "settings": ADAM, "margin": 0.12}  # of a difference of 6 points
     claim = verdicts(tmp_path, {"x": [test]})["x"]
-    (part,) = claim["parts"]
-    assert part["low"] > 0
-    assert (claim["verdict"], part["verdict"]) == ("contradicted", "contradicted")
-    assert "less than 12.00 points if anything" in claim["why"]
+    (comparison,) = claim["comparisons"]
+    assert comparison["low"] > 0
+    assert (claim["verdict"], comparison["verdict"]) == ("contradicted", "contradicted")
+    assert "less than 12.00 points if anything" in reason(claim)
 
 
-def test_curves_without_a_seed_in_common_are_said_to_be_so(tmp_path):
+def test_curves_without_a_seed_in_common_have_no_estimate(tmp_path):
     one, other = "sgd_batch_size=16_lr=0.1", "sgd_batch_size=16_lr=0.001"
     failed = [(one, 0), (one, 1), (one, 2), (other, 3), (other, 4)]
     test = {"kind": "generalization_gap", "settings": SGD | SMALL, "below": 0.05}
     claim = verdicts(tmp_path, {"x": [test]}, tuple(failed))["x"]
     assert claim["verdict"] == "open"
-    assert "no seed of which all these cells can be measured" in claim["why"]
+    assert claim["comparisons"][0]["missing"] == "no_common_seed"
+    assert "no seed with which all of these cells can be measured" in reason(claim)
 
 
 def test_cells_that_lack_a_setting_are_rivals_too(tmp_path):
     extra = [{"scheduler": "step", "step_size": [5, 10], "optimizer": "sgd", "batch_size": 16, "lr": 0.1}]
     test = {"kind": "best", "settings": {"scheduler": "step", "step_size": 5}, "of": SGD | HIGH | SMALL}
-    parts = verdicts(tmp_path, {"x": [test]}, extra=extra)["x"]["parts"]
-    assert len(parts) == 2
-    assert all(part["replicates"] == SEEDS for part in parts), parts
+    comparisons = verdicts(tmp_path, {"x": [test]}, extra=extra)["x"]["comparisons"]
+    assert len(comparisons) == 2
+    assert all(comparison["replicates"] == SEEDS for comparison in comparisons), comparisons
 
 
 def test_two_networks_in_order_are_no_correlation(tmp_path):
     claims = {"x": {"text": "x", "tests": [{"kind": "correlated"}]}}
     params = factories.small({"model": ["resnet18", "vgg16"]}, ("resnet18", "vgg16"), replicates=SEEDS, claims=claims)
-    settings, jobs = factories.settings_of(params, "odd")
-    factories.write_study(tmp_path, settings, jobs)
-    factories.evaluate(tmp_path, settings)
-    (claim,) = json.loads((tmp_path / "claims.json").read_text())["claims"]
+    manifest, jobs = factories.settings_of(params)
+    factories.write_study(tmp_path, manifest, jobs)
+    factories.evaluate(tmp_path, manifest)
+    (claim,) = json.loads((tmp_path / "tables/claims.json").read_text())["claims"]
     assert claim["verdict"] == "open", claim
 
 
@@ -236,17 +294,21 @@ def test_heads_that_share_their_time_are_not_clocked(tmp_path):
     claims = {"x": {"text": "x", "tests": [{"kind": "fastest", "settings": SGD}]}}
     params = factories.small(AXES, classes=("a", "b"), replicates=SEEDS, claims=claims)
     params["studies"]["odd"]["fixed"]["mode"] = "head_only"
-    settings, _ = factories.settings_of(params, "odd")
-    assert set(settings["stacked"]) == {cell["id"] for cell in settings["cells"]}
+    manifest, jobs = factories.settings_of(params)
+    assert set(manifest.stacked) == {cell["id"] for cell in manifest.cells}
+    factories.write_study(tmp_path, manifest, jobs)
+    factories.evaluate(tmp_path, manifest)
+    (claim,) = json.loads((tmp_path / "tables/claims.json").read_text())["claims"]
+    assert claim["verdict"] == "open"
+    assert {comparison["missing"] for comparison in claim["comparisons"]} == {"time_shared"}
 
 
 def test_another_study_s_split_is_refused(tmp_path):
-    verdicts(tmp_path, {})
-    split = pd.read_csv(tmp_path / "split.csv").iloc[2:]
-    split.to_csv(tmp_path / "split.csv", index=False)
-    settings, _ = factories.settings_of(factories.small(AXES, classes=("a", "b"), replicates=SEEDS), "odd")
-    with pytest.raises(MedgridError, match=r"split.csv has no test image 0\.png"):
-        write_verdicts(settings, str(tmp_path), str(tmp_path / "split.csv"))
+    manifest = write_study(tmp_path)
+    split = pd.read_csv(tmp_path / "images.csv").iloc[2:]
+    split.to_csv(tmp_path / "images.csv", index=False)
+    with pytest.raises(MedgridError, match=r"images.csv has no test image 0\.png"):
+        factories.evaluate(tmp_path, manifest)
 
 
 @pytest.mark.parametrize(
@@ -256,10 +318,13 @@ def test_another_study_s_split_is_refused(tmp_path):
         ({"kind": "wins", "settings": {}}, r"tests\[0\]: .*'wins'"),
         ({"kind": "trend", "axis": "batch", "direction": "up"}, r"tests\[0\]\S*axis: "),
         ({"kind": "trend", "axis": "optimizer", "direction": "up"}, r"tests\[0\]\S*axis: "),
-        ({"kind": "equal", "settings": [{"lr": 0.1}, {"lr": 0.1}]}, "the same group stands there twice"),
+        ({"kind": "equal", "settings": [{"lr": 0.1}, {"lr": 0.1}]}, "the same group is listed twice"),
         ({"kind": "generalization_gap", "settings": {}, "above": 0.1, "margin": 0.1}, "a margin goes with about"),
         ({"kind": "order", "settings": [{"lr": 0.1}]}, r"tests\[0\]\S*settings: "),
-        ({"kind": "generalization_gap", "settings": {}, "above": 1, "below": 0}, "say one of above, below and about"),
+        (
+            {"kind": "generalization_gap", "settings": {}, "above": 1, "below": 0},
+            "give one of above, below and about",
+        ),
         ({"kind": "best", "settings": {"lr": 0.1}, "metric": "test_f1"}, r"tests\[0\]\S*metric: "),
     ],
 )

@@ -1,7 +1,42 @@
+"""Metrics against their definitions, and intervals over replicates against Student's t."""
+
 import numpy as np
 import pytest
 
-from medgrid.evaluation.metrics import evaluate, interval
+from medgrid.config.metrics import COMPARED, MEASURED, METRICS, PER_CLASS
+from medgrid.evaluation.contributions import CONTRIBUTIONS
+from medgrid.evaluation.metrics import FUNCTIONS, Predicted, confusion, interval, measure
+
+OF_TEST = [name for name in MEASURED if METRICS[name].part == "test"]
+
+
+def evaluate(probabilities, labels):
+    """Metrics of the test part by name without `test_`, metrics of classes by name, and the confusion matrix."""
+    predicted = Predicted(probabilities, labels)
+    summary = {name.removeprefix("test_"): measure(name, predicted) for name in OF_TEST}
+    return summary, {name: measure(name, predicted) for name in PER_CLASS}, confusion(predicted)
+
+
+def test_each_metric_has_the_functions_that_its_row_names():
+    """The table of metrics, what is registered, and which curves a training writes agree."""
+    named = {metric.function for metric in METRICS.values() if metric.function}
+    assert named == set(FUNCTIONS)
+    assert {METRICS[name].function for name in COMPARED} == set(CONTRIBUTIONS)
+    assert all(bool(metric.function) == bool(metric.part) for metric in METRICS.values())
+    from_training = {"temperature", "test_loss_with_penalty", "train_accuracy", "train_loss", "penalty"}
+    assert {name for name in MEASURED if not METRICS[name].function} == from_training
+    for metric in METRICS.values():
+        assert metric.low < metric.high
+        assert metric.unit != "share" or metric.high == 1
+
+
+def test_values_as_text():
+    assert METRICS["test_accuracy"].format(0.98765) == "98.77"
+    assert METRICS["test_accuracy"].format(0.98765, digits=3) == "98.8"
+    assert METRICS["test_loss"].format(0.123456) == "0.1235"
+    assert METRICS["test_auc_macro"].format(0.98765) == "0.9877"
+    assert METRICS["parameters"].format(15244100) == "15,244,100"
+    assert METRICS["support"].format(20.0) == "20"
 
 
 @pytest.fixture(scope="module")
@@ -14,9 +49,9 @@ def predictions():
 
 
 def test_against_definitions(predictions):
-    """Each metric from its definition, by a path of its own."""
+    """Each metric from its definition, computed in another way."""
     probabilities, labels = predictions
-    summary, per_class, confusion = evaluate(probabilities, labels)
+    summary, per_class, matrix = evaluate(probabilities, labels)
     predicted = probabilities.argmax(1)
     assert summary["accuracy"] == pytest.approx((predicted == labels).mean())
     assert summary["loss"] == pytest.approx(-np.log(probabilities[np.arange(400), labels]).mean(), rel=1e-5)
@@ -27,11 +62,11 @@ def test_against_definitions(predictions):
         assert per_class["recall"][c] == pytest.approx(recall)
         assert per_class["f1"][c] == pytest.approx(2 * precision * recall / (precision + recall))
         # the chance that an image of the class scores higher than one of another
-        own, others = probabilities[labels == c, c], probabilities[labels != c, c]
-        wins = (own[:, None] > others).mean() + (own[:, None] == others).mean() / 2
+        members, others = probabilities[labels == c, c], probabilities[labels != c, c]
+        wins = (members[:, None] > others).mean() + (members[:, None] == others).mean() / 2
         assert per_class["auc"][c] == pytest.approx(wins)
         for p in range(3):
-            assert confusion[c, p] == ((labels == c) & (predicted == p)).sum()
+            assert matrix[c, p] == ((labels == c) & (predicted == p)).sum()
     chance = sum((labels == c).mean() * (predicted == c).mean() for c in range(3))
     assert summary["kappa"] == pytest.approx((summary["accuracy"] - chance) / (1 - chance))
     assert summary["f1_macro"] == pytest.approx(per_class["f1"].mean())
@@ -40,10 +75,10 @@ def test_against_definitions(predictions):
 
 def test_a_diverged_training_has_no_metrics(predictions):
     probabilities, labels = predictions
-    summary, per_class, confusion = evaluate(np.full_like(probabilities, np.nan), labels)
+    summary, per_class, matrix = evaluate(np.full_like(probabilities, np.nan), labels)
     assert all(np.isnan(value) for value in summary.values())
     assert all(np.isnan(value).all() for value in per_class.values())
-    assert confusion.sum() == 0
+    assert matrix.sum() == 0
 
 
 def test_one_predicted_class_is_not_an_error(predictions):

@@ -1,12 +1,14 @@
-"""Published numbers find the cells that they belong to."""
+"""Published numbers are listed next to the cells with their settings."""
 
 import factories
 import numpy as np
 import pandas as pd
 import pytest
 
+from medgrid.config import Training
 from medgrid.config.metrics import SIZES
-from medgrid.evaluation.published import compare, sizes
+from medgrid.evaluation.networks import network_of, network_row
+from medgrid.evaluation.published import Tables, published
 
 AXES = {"optimizer": ["sgd", "adam"], "lr": [0.1, 0.001]}
 
@@ -17,17 +19,17 @@ def entry(by, metrics, *rows, source="a table"):
 
 def compared(folder, *entries, axes=AXES, replicates=3, diverged=(), **study):
     params = factories.small(axes, replicates=replicates, published=list(entries), **study)
-    settings, jobs = factories.settings_of(params, "odd")
-    factories.write_study(folder, settings, jobs, diverged)
-    factories.evaluate(folder, settings)
-    return pd.read_csv(folder / "published.csv", keep_default_na=False, na_values=[""])
+    manifest, jobs = factories.settings_of(params)
+    factories.write_study(folder, manifest, jobs, diverged)
+    factories.evaluate(folder, manifest)
+    return pd.read_csv(folder / "tables/published.csv", keep_default_na=False, na_values=[""])
 
 
-def test_a_number_stands_beside_the_cell_with_its_settings(tmp_path):
+def test_a_number_is_listed_with_the_cell_of_its_settings(tmp_path):
     """Settings that are fixed in this study pick cells as well as its axes do."""
     table = compared(tmp_path, entry(["mode", "optimizer", "lr"], ["test_accuracy"], ["full", "adam", 0.1, 0.9]))
     (row,) = table.to_dict("records")
-    cells = pd.read_csv(tmp_path / "cells.csv").set_index(["cell", "checkpoint"])
+    cells = pd.read_csv(tmp_path / "tables/cells.csv").set_index(["cell", "checkpoint"])
     best, last = (cells.loc[("adam_lr=0.1", checkpoint)] for checkpoint in ("best", "last"))
     assert row["cell"] == "adam_lr=0.1"
     assert row["setting"] == "full, adam, learning rate 0.1"
@@ -90,39 +92,40 @@ def test_numbers_of_a_class(tmp_path):
     table = compared(
         tmp_path, entry(["optimizer", "lr", "class"], ["precision", "support"], ["sgd", 0.1, "b", 0.5, 20])
     )
-    per_class = pd.read_csv(tmp_path / "per_class.csv")
-    own = per_class[(per_class["cell"] == "sgd_lr=0.1") & (per_class["class"] == "b")]
-    own = own[own["checkpoint"] == "best"]
+    per_class = pd.read_csv(tmp_path / "tables/per_class.csv")
+    rows = per_class[(per_class["cell"] == "sgd_lr=0.1") & (per_class["class"] == "b")]
+    rows = rows[rows["checkpoint"] == "best"]
     assert table["class"].tolist() == ["b", "b"]
-    assert table.loc[0, "ours"] == pytest.approx(own["precision"].mean(), rel=1e-5)
+    assert table.loc[0, "ours"] == pytest.approx(rows["precision"].mean(), rel=1e-5)
     assert table.loc[1, "ours"] == 20
     absent = compared(tmp_path / "2", entry(["optimizer", "class"], ["f1"], ["rmsprop", "b", 0.5]))
     assert absent["status"].tolist() == ["not run"]
 
 
-def test_sizes_of_networks_are_exact_and_said_once(tmp_path):
-    """All cells share a network: its size stands there once, to the last parameter, without an interval."""
+def test_sizes_of_networks_are_exact_and_listed_once(tmp_path):
+    """All cells share a network: its size is listed once, to the last parameter, without an interval."""
     table = compared(tmp_path, entry(["model"], ["parameters", "conv"], ["resnet18", 15244177, 13]))
-    models = pd.read_csv(tmp_path / "models.csv")
+    networks = pd.read_csv(tmp_path / "networks/networks.csv")
     assert table["metric"].tolist() == ["parameters", "conv"]
     assert table["published"].tolist() == [15244177, 13]
-    assert table.loc[0, "ours"] == models.loc[0, "parameters"] > 1e6
+    assert table.loc[0, "ours"] == networks.loc[0, "parameters"] > 1e6
     assert table.loc[1, "difference"] == 0
     assert table[["cell", "low", "inside"]].isna().all(axis=None)
 
 
-def test_the_network_of_a_training_is_found_by_mode_depth_and_outputs():
-    models = pd.DataFrame(
+def test_the_network_of_a_training_has_its_mode_depth_and_outputs():
+    networks = pd.DataFrame(
         {
             "model": ["a"] * 4, "mode": ["full", "last_layers", "last_layers", "full"], "unfrozen": [0, 3, 12, 0],
             "outputs": [2, 2, 2, 1], "parameters": [1, 2, 3, 4],
         }
     )  # fmt: skip
-    training = {"model": "a", "mode": "last_layers", "unfrozen": 12, "loss": "cross_entropy"}
-    assert sizes(models, training, ["x", "y"])["parameters"] == 3
-    one_logit = {"model": "a", "mode": "full", "unfrozen": 0, "loss": "binary_cross_entropy"}
-    assert sizes(models, one_logit, ["x", "y"])["parameters"] == 4
-    assert sizes(models, one_logit | {"model": "b"}, ["x", "y"]) is None
+    shared = {"model": "a", "optimizer": "adam", "epochs": 1, "batch_size": 1, "lr": 0.1}
+    training = Training(**shared, mode="last_layers", unfrozen=12, loss="cross_entropy")
+    assert network_row(networks, training, ["x", "y"])["parameters"] == 3
+    one_logit = Training(**shared, mode="full", loss="binary_cross_entropy")
+    assert network_row(networks, one_logit, ["x", "y"])["parameters"] == 4
+    assert network_row(networks, one_logit.model_copy(update={"model": "b"}), ["x", "y"]) is None
 
 
 def test_a_diverged_cell_says_so(tmp_path):
@@ -138,22 +141,20 @@ def test_every_study_of_params_finds_what_it_prints(params):
     """The documents' own numbers: each belongs to a cell of its study's full grid."""
     params = params | {"source": "synthetic"}
     for key in params["studies"]:
-        settings, _ = factories.settings_of(params, key)
-        ids = [cell["id"] for cell in settings["cells"]]
-        metrics = {metric for entry in settings["published"] for metric in entry["metrics"]}
+        manifest, _ = factories.settings_of(params, key)
+        ids = [cell["id"] for cell in manifest.cells]
+        metrics = {metric for entry in manifest.published for metric in entry.metrics}
         cells = pd.DataFrame({"cell": ids * 2, "checkpoint": ["best"] * len(ids) + ["last"] * len(ids)})
         cells = cells.assign(weights="", **{f"{metric}_mean": 0.5 for metric in metrics})
         names = [
-            (cell, name, checkpoint)
-            for cell in ids
-            for name in settings["classes"]
-            for checkpoint in ("best", "last")
+            (cell, name, checkpoint) for cell in ids for name in manifest.classes for checkpoint in ("best", "last")
         ]
         per_class = pd.DataFrame(names, columns=["cell", "class", "checkpoint"])
         per_class = per_class.assign(weights="", status="ok", precision=0.5, recall=0.5, f1=0.5)
-        models = pd.DataFrame([{"model": name} | dict.fromkeys(SIZES, 1) for name in settings["models"]])
-        table = compare(settings, cells, per_class, models)
-        assert table.empty == (not settings["published"])
+        trainings = manifest.trainings.values()
+        rows = [network_of(training, manifest.classes) | dict.fromkeys(SIZES, 1) for training in trainings]
+        table = published(manifest, Tables(cells, per_class, pd.DataFrame(rows)))
+        assert table.empty == (not manifest.published)
         # the first studies of a block hold the document's whole grid, the variants parts of it
         if key in ("brain_tumor_transfer", "histopathology_batch", "stroke_transfer", "pneumonia_loss"):
             assert (table["status"] == "ok").all(), key

@@ -9,10 +9,11 @@ from conftest import ROOT
 from scipy import stats
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, roc_auc_score
 
-from medgrid.evaluation.statistics import LEVEL, Estimate, Region, estimate, per_image
+from medgrid.evaluation.contributions import contributions
+from medgrid.evaluation.statistics import LEVEL, Estimate, Region, estimate
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
-from statistics_check import WORLDS, World, decided, missed_accuracy, misses
+from statistics_check import SCENARIOS, Scenario, decided, missed_accuracy, misses
 
 STUDIES = 600
 
@@ -42,8 +43,8 @@ def test_contributions_of_images_add_up_to_the_metric(predicted):
         "auc_macro": lambda p: roc_auc_score(labels, p, multi_class="ovr"),
     }
     for metric, function in theirs.items():
-        wanted = [function(own) for own in probabilities]
-        assert per_image(metric, probabilities, labels).mean(-1) == pytest.approx(wanted), metric
+        expected = [function(each) for each in probabilities]
+        assert contributions(f"test_{metric}", probabilities, labels).mean(-1) == pytest.approx(expected), metric
 
 
 def test_a_diverged_training_is_chance(predicted):
@@ -51,42 +52,42 @@ def test_a_diverged_training_is_chance(predicted):
     probabilities[1] = np.nan
     chance = {"accuracy": 1 / 3, "recall_macro": 1 / 3, "loss": np.log(3), "auc_macro": 0.5}
     for metric, value in chance.items():
-        found = per_image(metric, probabilities, labels).mean(-1)
-        assert found[1] == pytest.approx(value)
-        assert found[0] != pytest.approx(value)
+        measured = contributions(f"test_{metric}", probabilities, labels).mean(-1)
+        assert measured[1] == pytest.approx(value)
+        assert measured[0] != pytest.approx(value)
 
 
 @pytest.mark.parametrize("metric", ["auc_macro", "recall_macro"])
 def test_the_error_of_what_is_no_plain_mean_is_that_of_the_bootstrap(predicted, metric):
     probabilities, labels = predicted
     labels[:40] = 0  # classes of unequal size
-    found = estimate(per_image(metric, probabilities[:1], labels), np.arange(200))
+    measured = estimate(contributions(f"test_{metric}", probabilities[:1], labels), np.arange(200))
     rng = np.random.default_rng(0)
     # drawn within each class: the share of a class is no chance
     classes = [np.flatnonzero(labels == label) for label in range(3)]
-    drawn = [np.concatenate([rng.choice(own, len(own)) for own in classes]) for _ in range(500)]
+    drawn = [np.concatenate([rng.choice(members, len(members)) for members in classes]) for _ in range(500)]
     theirs = {
         "auc_macro": lambda rows: roc_auc_score(labels[rows], probabilities[0, rows], multi_class="ovr"),
         "recall_macro": lambda rows: balanced_accuracy_score(labels[rows], probabilities[0, rows].argmax(1)),
     }
-    assert found.image_error == pytest.approx(np.std([theirs[metric](rows) for rows in drawn]), rel=0.15)
+    assert measured.image_error == pytest.approx(np.std([theirs[metric](rows) for rows in drawn]), rel=0.15)
 
 
 def test_balanced_accuracy_of_one_class_named_for_all_is_chance():
     labels = np.arange(90) % 3
     certain = np.zeros((5, 90, 3))
     certain[..., 1] = 1
-    found = estimate(per_image("recall_macro", certain, labels), np.arange(90))
-    assert found.value == pytest.approx(1 / 3)
-    assert found.image_error == pytest.approx(2 / 90)
+    measured = estimate(contributions("test_recall_macro", certain, labels), np.arange(90))
+    assert measured.value == pytest.approx(1 / 3)
+    assert measured.image_error == pytest.approx(2 / 90)
 
 
 @pytest.mark.parametrize("images", [24, 100])
 def test_agreeing_on_a_few_images_is_no_proof_of_being_alike(images):
-    found = estimate(np.zeros((3, images)), np.arange(images))
-    assert found.image_error == pytest.approx(2 / images)
-    assert Region.about(0, 0.01).p_for(found) > LEVEL
-    assert Region.above(margin=0.01).p_against(found) > LEVEL
+    measured = estimate(np.zeros((3, images)), np.arange(images))
+    assert measured.image_error == pytest.approx(2 / images)
+    assert Region.about(0, 0.01).p_for(measured) > LEVEL
+    assert Region.above(margin=0.01).p_against(measured) > LEVEL
     # nor on many where only one differs
     values = np.zeros((3, images))
     values[:, 0] = 1
@@ -94,16 +95,16 @@ def test_agreeing_on_a_few_images_is_no_proof_of_being_alike(images):
 
 
 def test_agreeing_on_many_images_is():
-    found = estimate(np.zeros((3, 2000)), np.arange(2000))
-    assert Region.about(0, 0.01).p_for(found) < LEVEL
+    measured = estimate(np.zeros((3, 2000)), np.arange(2000))
+    assert Region.about(0, 0.01).p_for(measured) < LEVEL
 
 
 def test_rounding_is_no_difference():
     values = np.zeros((3, 900))
     for part in (0.1, 0.2, -0.3):
         values += part  # 2.8e-17
-    found = estimate(values, np.arange(900))
-    assert (found.value, found.seed_error, found.shared_error) == (0, 0, 0)
+    measured = estimate(values, np.arange(900))
+    assert (measured.value, measured.seed_error, measured.shared_error) == (0, 0, 0)
     assert estimate(values.mean(1)).interval() == (0, 0)
 
 
@@ -115,17 +116,17 @@ def test_the_error_over_clusters_is_statsmodels():
         cov_type="cluster", cov_kwds={"groups": clusters, "use_correction": False}
     )
     units = len(np.unique(clusters))
-    found = estimate(values[None], clusters).image_error
-    assert found == pytest.approx(theirs.bse[0] * np.sqrt(units / (units - 1)))
+    measured = estimate(values[None], clusters).image_error
+    assert measured == pytest.approx(theirs.bse[0] * np.sqrt(units / (units - 1)))
 
 
 def test_over_seeds_it_is_the_paired_t_test():
     rng = np.random.default_rng(2)
     one, other = rng.normal(0.1, 1, (2, 6))
     theirs = stats.ttest_rel(one, other)
-    found = estimate(one - other)
-    assert found.interval() == pytest.approx(theirs.confidence_interval(0.95))
-    assert 2 * min(found.beyond(0), found.below(0)) == pytest.approx(theirs.pvalue)
+    measured = estimate(one - other)
+    assert measured.interval() == pytest.approx(theirs.confidence_interval(0.95))
+    assert 2 * min(measured.p_above(0), measured.p_below(0)) == pytest.approx(theirs.pvalue)
 
 
 def test_with_errors_of_their_own_seeds_and_images_it_is_the_analysis_of_variance():
@@ -139,45 +140,45 @@ def test_with_errors_of_their_own_seeds_and_images_it_is_the_analysis_of_varianc
 
 
 def test_one_seed_settles_nothing():
-    found = estimate(np.ones((1, 9)), np.arange(9))
-    assert np.isnan(found.interval()).all()
-    assert Region.above().p_for(found) == Region.above().p_against(found) == 1
-    assert Region.above().needed(found) is None
+    measured = estimate(np.ones((1, 9)), np.arange(9))
+    assert np.isnan(measured.interval()).all()
+    assert Region.above().p_for(measured) == Region.above().p_against(measured) == 1
+    assert Region.above().needed(measured) is None
 
 
 def test_what_never_varies_is_sure():
-    found = estimate(np.full(3, 0.25))  # of these images
-    assert found.interval() == (0.25, 0.25)
-    assert Region.above().p_for(found) == 0
-    assert Region.above(0.25).p_for(found) == 1
-    assert Region.about(0.2, 0.1).p_for(found) == 0
+    measured = estimate(np.full(3, 0.25))  # of these images
+    assert measured.interval() == (0.25, 0.25)
+    assert Region.above().p_for(measured) == 0
+    assert Region.above(0.25).p_for(measured) == 1
+    assert Region.about(0.2, 0.1).p_for(measured) == 0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("world", WORLDS)
-def test_intervals_err_as_often_as_they_say(world):
-    *_, both = misses(WORLDS[world], STUDIES)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_intervals_err_as_often_as_they_say(scenario):
+    *_, both = misses(SCENARIOS[scenario], STUDIES)
     assert within(both, 0.05)
     # an accuracy near 1 is skewed, which few images do not hide
-    assert missed_accuracy(WORLDS[world], STUDIES) < 0.10
+    assert missed_accuracy(SCENARIOS[scenario], STUDIES) < 0.10
 
 
 @pytest.mark.slow
 def test_intervals_over_one_source_alone_err_more_often():
-    seeds, *_ = misses(WORLDS["trainings that hardly differ"], STUDIES)
-    _, images, _ = misses(WORLDS["seeds that matter"], STUDIES)
+    seeds, *_ = misses(SCENARIOS["nearly the same predictions with every seed"], STUDIES)
+    _, images, _ = misses(SCENARIOS["accuracies that vary between seeds"], STUDIES)
     assert not within(seeds, 0.05)
     assert not within(images, 0.05)
 
 
 @pytest.mark.slow
 def test_verdicts_at_the_border_are_wrong_as_seldom_as_they_say():
-    world = World(images=1400)
+    scenario = Scenario(images=1400)
     at_zero, at_margin = Region.above(margin=0.01), Region.about(0, 0.01)
-    assert decided(world, 0, at_zero, STUDIES)[0] < stats.binom.ppf(0.999, STUDIES, LEVEL) / STUDIES
-    assert decided(world, 0.01, at_margin, STUDIES)[0] < stats.binom.ppf(0.999, STUDIES, LEVEL) / STUDIES
-    assert decided(world, 0.01, at_zero, STUDIES)[1] < stats.binom.ppf(0.999, STUDIES, LEVEL) / STUDIES
-    assert decided(world, 0.05, at_zero, STUDIES)[0] > 0.9
+    assert decided(scenario, 0, at_zero, STUDIES)[0] < stats.binom.ppf(0.999, STUDIES, LEVEL) / STUDIES
+    assert decided(scenario, 0.01, at_margin, STUDIES)[0] < stats.binom.ppf(0.999, STUDIES, LEVEL) / STUDIES
+    assert decided(scenario, 0.01, at_zero, STUDIES)[1] < stats.binom.ppf(0.999, STUDIES, LEVEL) / STUDIES
+    assert decided(scenario, 0.05, at_zero, STUDIES)[0] > 0.9
 
 
 @pytest.mark.slow

@@ -1,16 +1,21 @@
-"""Claims of a study, as data: what its replicates can support, contradict or leave open."""
+"""Claims of a study: what its replicates can support, contradict or leave open.
+
+Each kind of test is a class here and a function in `medgrid.evaluation.claim_kinds`.
+"""
 
 import itertools
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
 from medgrid.config.base import Settings
-from medgrid.config.metrics import JUDGED, SIZES
+from medgrid.config.metrics import COMPARED, CURVES, SIZES
 from medgrid.config.training import Extra
 
-Metric = Literal[JUDGED]
-Curve = Literal["train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
+if TYPE_CHECKING:  # a type checker cannot evaluate the table of metrics
+    MetricName = CurveName = SizeName = str
+else:
+    MetricName, CurveName, SizeName = Literal[COMPARED], Literal[CURVES], Literal[SIZES[:3]]
 Margin = Annotated[float, Field(gt=0)]
 # settings that are numbers: others have no lowest and highest value
 Axis = Literal[
@@ -19,58 +24,58 @@ Axis = Literal[
 
 
 class _Test(Settings):
-    """One comparison. Cells are picked by their settings, values or lists of them, and averaged.
+    """One comparison. Cells are selected by their settings, values or lists of them, and averaged.
 
-    Two groups of cells are compared over those settings of their other axes that both have.
+    Two groups of cells are compared at those values of their other axes that both have.
     """
 
     of: Extra = Field(Extra(), description="among these cells only")
 
 
-class _Distinct(_Test):
-    """Of groups that are compared with each other."""
+class _OfGroups(_Test):
+    """A comparison of groups with each other."""
 
     settings: list[Extra]
 
     @model_validator(mode="after")
     def _groups_differ(self):
         if any(one == other for one, other in itertools.combinations(self.settings, 2)):
-            raise ValueError("settings: the same group stands there twice")
+            raise ValueError("settings: the same group is listed twice")
         return self
 
 
 class _WithMargin(_Test):
-    margin: Margin | None = Field(None, description="in place of the study's")
+    margin: Margin | None = Field(None, description="instead of the study's")
 
 
 class _OfMetric(_WithMargin):
-    metric: Metric | None = Field(None, description="in place of the study's; on the test set, at the best epoch")
+    metric: MetricName | None = Field(None, description="instead of the study's; of the test set, at the best epoch")
 
 
 class Best(_OfMetric):
-    """These settings are better (worse) than each other combination of theirs, or than the rivals named."""
+    """These settings are better (worse) than each other combination of values for them, or than the given rivals."""
 
     kind: Literal["best", "worst"]
     settings: Extra
-    rivals: list[Extra] = Field([], description="in place of every other combination")
+    rivals: list[Extra] = Field([], description="instead of all other combinations")
 
 
-class Order(_Distinct, _OfMetric):
+class Order(_OfGroups, _OfMetric):
     """Each group is better than the next."""
 
     kind: Literal["order"]
     settings: list[Extra] = Field(min_length=2)
 
 
-class Equal(_Distinct, _OfMetric):
-    """No two groups differ by the margin."""
+class Equal(_OfGroups, _OfMetric):
+    """No two groups differ by the margin or more."""
 
     kind: Literal["equal"]
     settings: list[Extra] = Field(min_length=2)
 
 
-class NoBetter(_Distinct, _OfMetric):
-    """The first group is not better than the second by the margin."""
+class NoBetter(_OfGroups, _OfMetric):
+    """The first group is not better than the second by the margin or more."""
 
     kind: Literal["no_better"]
     settings: Annotated[list[Extra], Field(min_length=2, max_length=2)]
@@ -84,7 +89,7 @@ class Trend(_OfMetric):
     direction: Literal["up", "down"]
 
 
-class Interaction(_Distinct, _OfMetric):
+class Interaction(_OfGroups, _OfMetric):
     """Along the axis, the metric improves more in the first group of cells than in the second."""
 
     kind: Literal["interaction"]
@@ -93,61 +98,61 @@ class Interaction(_Distinct, _OfMetric):
 
 
 class Chance(_WithMargin):
-    """These cells do not learn: their balanced accuracy on the test set is chance, up to the margin."""
+    """These cells do not learn: their balanced accuracy on the test set equals chance, up to the margin."""
 
     kind: Literal["chance"]
     settings: Extra
 
 
-class Noisier(_Distinct):
-    """Curves of the first group fluctuate more than those of the second: mean change from epoch to epoch."""
+class Noisier(_OfGroups):
+    """Curves of the first group change more from epoch to epoch, on average, than those of the second."""
 
     kind: Literal["noisier"]
     settings: Annotated[list[Extra], Field(min_length=2, max_length=2)]
-    curve: Curve = "validation_accuracy"
+    curve: CurveName = "validation_accuracy"
 
 
 class GeneralizationGap(_WithMargin):
-    """Training less validation accuracy after the last epoch: above, below or about a value; above: overfitting."""
+    """Training minus validation accuracy after the last epoch is above, below or about a value."""
 
     kind: Literal["generalization_gap"]
     settings: Extra
     above: float | None = None
     below: float | None = None
     about: float | None = Field(None, description="up to the margin")
-    each: bool = Field(False, description="in each of these cells, not in their mean")
+    each: bool = Field(False, description="of each of these cells, not of their mean")
 
     @model_validator(mode="after")
-    def _one(self):
+    def _one_bound(self):
         if sum(value is not None for value in (self.above, self.below, self.about)) != 1:
-            raise ValueError("say one of above, below and about")
+            raise ValueError("give one of above, below and about")
         if self.margin and self.about is None:
             raise ValueError("a margin goes with about; above and below are bounds")
         return self
 
 
 class Plateau(_WithMargin):
-    """After this epoch the curves change by less than the margin until the last one."""
+    """From this epoch to the last one, the curves change by less than the margin."""
 
     kind: Literal["plateau"]
     settings: Extra = Extra()
     after: PositiveInt = Field(description="epoch")
-    curve: Curve = "validation_accuracy"
+    curve: CurveName = "validation_accuracy"
 
 
 class Speed(_Test):
-    """These settings train faster (slower) per epoch than each other combination of theirs."""
+    """These settings train faster (slower) per epoch than each other combination of values for them."""
 
     kind: Literal["fastest", "slowest"]
     settings: Extra
 
 
 class Correlated(_Test):
-    """Over the cells, networks with more of something do better: Spearman's rank correlation is above 0."""
+    """Networks with more parameters do better: Spearman's rank correlation over the cells is above 0."""
 
     kind: Literal["correlated"]
-    metric: Metric | None = Field(None, description="in place of the study's; on the test set, at the best epoch")
-    size: Literal[SIZES[:3]] = "trainable"
+    metric: MetricName | None = Field(None, description="instead of the study's; of the test set, at the best epoch")
+    size: SizeName = "trainable"
 
 
 Test = Annotated[
@@ -168,15 +173,17 @@ Test = Annotated[
 
 
 class Claim(Settings):
-    """A sentence of a document and the tests that it must pass, all of them."""
+    """A sentence of a document, and the tests that must all hold."""
 
     text: str = Field(min_length=1, description="the claim, in a sentence")
-    source: str = Field("", description="where the document says so; ours, if it does not")
+    source: str = Field("", description='where the document says so, or "ours"')
     tests: list[Test] = Field(min_length=1)
 
 
 class Criterion(Settings):
-    """How a study's claims are judged."""
+    """The metric of a study's claims, and the difference that matters."""
 
-    metric: Metric = "test_accuracy"
-    margin: Margin = Field(0.01, description="difference of the metric that does not matter in practice")
+    metric: MetricName = "test_accuracy"
+    margin: Margin = Field(
+        0.01, description="margin of practical equivalence: smaller differences of the metric do not matter"
+    )

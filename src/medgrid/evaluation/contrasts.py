@@ -1,109 +1,96 @@
-"""Which cells a comparison is between: a weight for each cell, so that every comparison is one weighted sum.
+"""Contrasts: the weights of cells in a comparison, so that each comparison is one weighted sum.
 
-Two groups are compared over those settings of their other axes that both have: a batch size of 32 against 64 at each
-rate, then averaged. Where they share none (networks of different kinds), means are compared.
+Two groups of cells are compared at those values of their other axes that both have: a batch size of 32 against 64 at
+each rate, then averaged. Groups that share none (networks of different kinds) are compared by their means.
 """
-
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from medgrid.evaluation.labels import describe
+from medgrid.config.training import Extra
 from medgrid.evaluation.results import StudyResults
 
-Selection = dict[str, list]  # values of settings
+Selection = dict[str, list]  # values by setting
 
 
-def hashable(value: Any) -> Any:
-    """A setting's value as a key: lists (of milestones) as tuples."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-def select(selection: dict[str, Any]) -> Selection:
+def select(settings: Extra) -> Selection:
     """Settings as lists of values, without those that are left open."""
-    return {
-        name: value if isinstance(value, list) else [value] for name, value in selection.items() if value is not None
-    }
+    named = settings.model_dump(exclude_none=True)
+    return {name: value if isinstance(value, list) else [value] for name, value in named.items()}
 
 
-def describe_selection(selection: Selection) -> str:
-    """A selection in words."""
-    return describe({name: value if len(value) > 1 else value[0] for name, value in selection.items()}) or "all cells"
-
-
-def cells_of(study: StudyResults, *selections: Selection) -> list[str]:
-    """Cells that have one of the values of each setting named."""
-    table = study.values
+def cells_of(results: StudyResults, *selections: Selection) -> list[str]:
+    """Cells that have, for each selected setting, one of its values."""
+    table = results.settings
     for selection in selections:
         for name, values in selection.items():
-            own = table[name]
-            # a tuple of milestones is a list in JSON
-            has = [value in values or (isinstance(value, list) and tuple(value) in values) for value in own]
-            table = table.loc[np.array(has, bool)]
+            table = table[np.array([value in values for value in table[name]], bool)]
     return list(table.index)
 
 
-def _by_rest(study: StudyResults, cells: list[str], left_out: set[str]) -> dict[tuple, list[str]]:
-    rest = [axis for axis in study.axes if axis not in left_out]
-    groups: dict[tuple, list[str]] = {}
-    for cell in cells:
-        groups.setdefault(tuple(map(str, study.values.loc[cell, rest])), []).append(cell)
-    return groups
-
-
-def mean_of(study: StudyResults, cells: list[str]) -> pd.Series:
-    """Weights of a plain mean."""
+def mean_of(cells: list[str]) -> pd.Series:
+    """Weights of the mean over cells."""
     return pd.Series(1 / len(cells), cells)
 
 
 def difference(
-    study: StudyResults, first: Selection, second: Selection, of: Selection, matched: bool = False
+    results: StudyResults, first: Selection, second: Selection, where: Selection, matched: bool = False
 ) -> pd.Series | None:
-    """Weights of the mean of the first group less the mean of the second; None where either was not run.
+    """Weights of the mean of the first group minus the mean of the second; None when either group has no cells.
 
-    `matched`: None, too, where the groups share none of their other settings.
+    `where`: among these cells only. `matched`: None also when the groups share no values of their other axes.
     """
-    sides = [cells_of(study, of, selection) for selection in (first, second)]
-    if not all(sides):
+    first_cells, second_cells = (cells_of(results, where, selection) for selection in (first, second))
+    if not first_cells or not second_cells:
         return None
-    one, other = (_by_rest(study, cells, {*first, *second}) for cells in sides)
-    shared = [rest for rest in one if rest in other]
+    compared = {*first, *second}
+    one, other = (_by_other_axes(results, cells, compared) for cells in (first_cells, second_cells))
+    shared = [key for key in one if key in other]
     if not shared and matched:
         return None
     if not shared:
-        one, other, shared = {(): sides[0]}, {(): sides[1]}, [()]
-    weights = pd.Series(0.0, study.cells)
-    for rest in shared:
-        weights[one[rest]] += 1 / len(one[rest]) / len(shared)
-        weights[other[rest]] -= 1 / len(other[rest]) / len(shared)
+        one, other, shared = {(): first_cells}, {(): second_cells}, [()]
+    weights = pd.Series(0.0, results.cells)
+    for key in shared:
+        weights[one[key]] += 1 / len(one[key]) / len(shared)
+        weights[other[key]] -= 1 / len(other[key]) / len(shared)
     return weights[weights != 0]
 
 
-def linear_contrast(study: StudyResults, axis: str, *selections: Selection) -> pd.Series | None:
+def linear_contrast(results: StudyResults, axis: str, *selections: Selection) -> pd.Series | None:
     """Weights of the change along an axis of numbers, from its lowest to its highest value, on a fitted line.
 
-    The line runs over the logarithm of the setting, if all are above 0. None where the axis has but one value.
+    The line is fitted over the logarithm of the setting when all its values are above 0. Lines at different values of
+    the other axes are averaged. None when the selected cells have fewer than two values.
     """
-    found = {}
-    for rest, cells in _by_rest(study, cells_of(study, *selections), {axis}).items():
-        values = study.values.loc[cells, axis].astype(float).dropna()  # not every cell has each setting
+    lines = []
+    for cells in _by_other_axes(results, cells_of(results, *selections), {axis}).values():
+        values = results.settings.loc[cells, axis].astype(float).dropna()  # a cell may lack the setting
         if values.nunique() > 1:
-            indices = np.log2(values) if (values > 0).all() else values
-            around = indices - indices.mean()
-            found[rest] = around / np.square(around).sum() * (indices.max() - indices.min())
-    if not found:
+            x = np.log2(values) if (values > 0).all() else values
+            centred = x - x.mean()
+            lines.append(centred / np.square(centred).sum() * (x.max() - x.min()))
+    if not lines:
         return None
-    return pd.concat(found.values()).groupby(level=0, sort=False).sum() / len(found)
+    return pd.concat(lines).groupby(level=0, sort=False).sum() / len(lines)
 
 
-def rivals(study: StudyResults, chosen: Selection, of: Selection) -> list[Selection]:
-    """Each other combination of the chosen settings that was run."""
+def rivals(results: StudyResults, chosen: Selection, where: Selection) -> list[Selection]:
+    """Each other combination of values that cells have for the chosen settings."""
     names = list(chosen)
-    own = set(cells_of(study, of, chosen))
+    chosen_cells = set(cells_of(results, where, chosen))
     combinations: dict[str, Selection] = {}
-    for cell in cells_of(study, of):
-        if cell not in own:
-            values = study.values.loc[cell, names]
+    for cell in cells_of(results, where):
+        if cell not in chosen_cells:
+            values = results.settings.loc[cell, names]
             combinations.setdefault(str(list(values)), {name: [values[name]] for name in names})
     return list(combinations.values())
+
+
+def _by_other_axes(results: StudyResults, cells: list[str], compared: set[str]) -> dict[tuple, list[str]]:
+    """Cells by their values on the axes that are not compared."""
+    others = [axis for axis in results.axes if axis not in compared]
+    groups: dict[tuple, list[str]] = {}
+    for cell in cells:
+        groups.setdefault(tuple(map(str, results.settings.loc[cell, others])), []).append(cell)
+    return groups

@@ -1,21 +1,20 @@
-"""Whether the effect of one setting depends on another: analysis of variance, and the effects themselves."""
+"""Whether the effect of one setting depends on another: analysis of variance, and simple effects."""
 
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from medgrid.evaluation.contrasts import describe_selection, hashable
-from medgrid.evaluation.labels import setting_name
+from medgrid.config.metrics import METRICS
+from medgrid.evaluation.labels import describe_level
 from medgrid.evaluation.results import StudyResults
 from medgrid.evaluation.statistics import estimate
 
-# of tables that may have no row
+# columns, also of tables without rows
 INTERACTIONS = (
     "first", "second", "metric", "F", "df", "df_rest", "p", "eta_squared", "p_by_seed", "p_adjusted", "cells",
     "replicates", "diverged",
@@ -24,49 +23,49 @@ SIMPLE_EFFECTS = (
     "axis", "first", "second", "at", "metric", "difference", "seeds_low", "seeds_high", "cells", "replicates",
     "diverged",
 )  # fmt: skip
-ROUNDING = 1e-12  # share of all scatter below which the residual is rounding
+ROUNDING = 1e-12  # share of the total sum of squares below which a residual is a rounding error
 
 
 def interaction(values: np.ndarray) -> dict[str, float]:
     """F test of the interaction of the first two factors of a full factorial design.
 
     `values` [levels of A, levels of B, levels of all other factors together, seeds]: one value per cell and seed. The
-    model has every effect and interaction of A, B and the rest, and seeds as blocks, so that no effect of the rest
-    counts as noise. The design is balanced: sums of squares of all types agree. `eta_squared`: the interaction's
-    share of itself and the residual (partial). NaN where seeds do not scatter: there is nothing to measure it by.
+    model has each effect and interaction of A, B and the rest, and seeds as blocks, so that effects of the rest do
+    not count as noise. The design is balanced: sums of squares of all types agree. `eta_squared` (partial): the
+    interaction's share of the sum of itself and the residual. NaN when seeds do not vary.
     """
     first, second, rest, seeds = values.shape
-    total = values.mean()
+    grand_mean = values.mean()
     means = values.mean((2, 3))
-    apart = means - means.mean(1, keepdims=True) - means.mean(0) + total
-    of_interaction, freedom = rest * seeds * np.square(apart).sum(), (first - 1) * (second - 1)
-    residual = values - values.mean(3, keepdims=True) - values.mean((0, 1, 2)) + total
-    of_residual, residual_freedom = np.square(residual).sum(), (first * second * rest - 1) * (seeds - 1)
-    scatters = of_residual > ROUNDING * np.square(values - total).sum()
-    ratio = of_interaction / freedom / (of_residual / residual_freedom) if scatters else np.nan
+    effects = means - means.mean(1, keepdims=True) - means.mean(0) + grand_mean
+    squares, freedom = rest * seeds * np.square(effects).sum(), (first - 1) * (second - 1)
+    residuals = values - values.mean(3, keepdims=True) - values.mean((0, 1, 2)) + grand_mean
+    residual_squares, residual_freedom = np.square(residuals).sum(), (first * second * rest - 1) * (seeds - 1)
+    varies = residual_squares > ROUNDING * np.square(values - grand_mean).sum()
+    ratio = squares / freedom / (residual_squares / residual_freedom) if varies else np.nan
     return {
         "F": ratio,
         "df": freedom,
         "df_rest": residual_freedom,
         "p": stats.f.sf(ratio, freedom, residual_freedom),
-        "eta_squared": of_interaction / (of_interaction + of_residual) if scatters else np.nan,
+        "eta_squared": squares / (squares + residual_squares) if varies else np.nan,
     }
 
 
 def p_by_seed(values: np.ndarray) -> float:
     """p-value of the same interaction with seeds as subjects of repeated measures; `values` as in `interaction`.
 
-    The F test above supposes that all cells scatter alike, which high learning rates break. Here each seed's own
-    interaction is compared with its scatter over seeds (Greenhouse and Geisser 1959). NaN where seeds do not scatter.
+    The F test supposes equal variance in all cells, which high learning rates violate. Here the interaction of each
+    seed is compared with its variation over seeds (Greenhouse and Geisser 1959). NaN when seeds do not vary.
     """
-    own = values.mean(2)
-    own = own - own.mean(0, keepdims=True) - own.mean(1, keepdims=True) + own.mean((0, 1), keepdims=True)
-    first, second, seeds = own.shape
+    means = values.mean(2)
+    effects = means - means.mean(0, keepdims=True) - means.mean(1, keepdims=True) + means.mean((0, 1), keepdims=True)
+    first, second, seeds = effects.shape
     freedom = (first - 1) * (second - 1)
-    own = own.reshape(-1, seeds)
-    mean = own.mean(1)
-    apart = own - mean[:, None]
-    products = apart @ apart.T
+    effects = effects.reshape(-1, seeds)
+    mean = effects.mean(1)
+    residuals = effects - mean[:, None]
+    products = residuals @ residuals.T
     if np.trace(products) <= ROUNDING * np.square(values - values.mean()).sum():
         return np.nan
     epsilon = np.trace(products) ** 2 / (freedom * np.square(products).sum())
@@ -74,69 +73,65 @@ def p_by_seed(values: np.ndarray) -> float:
     return float(stats.f.sf(ratio, freedom * epsilon, freedom * epsilon * (seeds - 1)))
 
 
-def _factorial(cells: pd.DataFrame, one: str, other: str) -> tuple[list, list, list[list[str]]] | None:
-    """Levels of two axes, and for each setting of the other axes that has all of their combinations, its cells.
-
-    `cells`: settings by cell id. The cells of one setting: in the order of `one`, within it of `other`. Settings
-    with fewer combinations than others are left out. None where an axis has one level, or no setting has every
-    combination.
-    """
-    rest = [axis for axis in cells if axis not in (one, other)]
-    blocks: dict[tuple, dict[tuple, str]] = {}
-    for cell, row in cells.iterrows():
-        blocks.setdefault(tuple(row[rest]), {})[row[one], row[other]] = cell
-    most = max(map(len, blocks.values()))
-    kept = [block for block in blocks.values() if len(block) == most]
-    levels = [list(dict.fromkeys(point[side] for block in kept for point in block)) for side in (0, 1)]
-    combinations = list(itertools.product(*levels))
-    if min(map(len, levels)) < 2 or most < len(combinations):
-        return None
-    return *levels, [[block[point] for point in combinations] for block in kept]
-
-
 @dataclass(frozen=True)
 class Design:
-    """Two axes, their values, and the study's metric of the cells that have every combination of these."""
+    """Two axes, their levels, and the study's metric of the cells that have each combination of these."""
 
     axes: tuple[str, str]
     levels: tuple[list, list]
-    values: np.ndarray  # [values of the first axis, of the second, settings of the other axes, seeds]
-    diverged: int  # trainings among them, which count as chance
+    values: np.ndarray  # [levels of the first axis, of the second, settings of the other axes, seeds]
+    diverged: int  # diverged trainings among them, which count as chance
+
+    def swapped(self) -> "Design":
+        """The same with the axes in the other order."""
+        return Design(self.axes[::-1], self.levels[::-1], self.values.swapaxes(0, 1), self.diverged)
 
 
-def _designs(study: StudyResults) -> Iterator[Design]:
+def _factorial(settings: pd.DataFrame, first: str, second: str) -> tuple[list, list, list[list[str]]] | None:
+    """Levels of two axes, and for each setting of the other axes that has all their combinations, its cells.
+
+    `settings`: values of the axes by cell. The cells of one setting are in the order of `first`, within it of
+    `second`. Settings with fewer combinations than others are left out. None when an axis has one level, or when no
+    setting has each combination.
+    """
+    others = [axis for axis in settings if axis not in (first, second)]
+    blocks: dict[tuple, dict[tuple, str]] = {}
+    for cell, row in settings.iterrows():
+        blocks.setdefault(tuple(row[others]), {})[row[first], row[second]] = cell
+    most = max(map(len, blocks.values()))
+    complete = [block for block in blocks.values() if len(block) == most]
+    levels = [list(dict.fromkeys(point[side] for block in complete for point in block)) for side in (0, 1)]
+    combinations = list(itertools.product(*levels))
+    if min(map(len, levels)) < 2 or most < len(combinations):
+        return None
+    return *levels, [[block[point] for point in combinations] for block in complete]
+
+
+def _designs(results: StudyResults) -> Iterator[Design]:
     """Of each two axes that have a factorial design."""
-    by_seed = study.by_seed(study.settings["criterion"]["metric"])
-    table = study.values.loc[study.cells, study.axes]
-    # as objects: beside numbers, pandas would take None for NaN, which is not even equal to itself
-    rows = [[hashable(value) for value in row] for row in table.to_numpy()]
-    cells = pd.DataFrame(rows, table.index, study.axes, dtype=object)
-    for one, other in itertools.combinations(study.axes, 2):
-        if found := _factorial(cells, one, other):
-            first, second, blocks = found
+    by_seed = results.by_seed(results.manifest.criterion.metric)
+    settings = results.settings[results.axes]
+    for axes in itertools.combinations(results.axes, 2):
+        if factorial := _factorial(settings, *axes):
+            first, second, blocks = factorial
             values = np.stack([by_seed.loc[block].to_numpy() for block in blocks], 1)
             values = values.reshape(len(first), len(second), len(blocks), -1)
-            diverged = int(study.diverged.loc[list(itertools.chain(*blocks))].to_numpy().sum())
-            yield Design((one, other), (first, second), values, diverged)
+            diverged = int(results.diverged.loc[list(itertools.chain(*blocks))].to_numpy().sum())
+            yield Design(axes, (first, second), values, diverged)
 
 
-def _level(axis: str, value: Any) -> str:
-    """A value of an axis in words, also where a cell lacks the setting."""
-    return f"without {setting_name(axis)}" if value is None else describe_selection({axis: [value]})
-
-
-def interactions(study: StudyResults) -> pd.DataFrame:
+def interactions(results: StudyResults) -> pd.DataFrame:
     """Of each two axes, whether the effect of one depends on the other; see `interaction` and `p_by_seed`.
 
-    Over replicates of the study's metric at each training's best epoch, on those settings of the other axes that were
-    run with every combination of the two. `p_adjusted`: `p_by_seed` after Holm's correction over the table.
+    Over replicates of the study's metric at the best epoch of each training, on those settings of the other axes that
+    were run with each combination of the two. `p_adjusted`: `p_by_seed` after Holm's correction over the table.
     """
-    metric = study.settings["criterion"]["metric"]
     rows = []
-    for design in _designs(study):
+    for design in _designs(results):
         replicates = design.values.shape[3]
         if replicates > 1:
-            row = dict(zip(("first", "second"), design.axes, strict=True)) | {"metric": metric}
+            row = dict(zip(("first", "second"), design.axes, strict=True))
+            row |= {"metric": results.manifest.criterion.metric}
             row |= interaction(design.values) | {"p_by_seed": p_by_seed(design.values)}
             row |= {"cells": design.values[..., 0].size, "replicates": replicates, "diverged": design.diverged}
             rows.append(row)
@@ -147,29 +142,40 @@ def interactions(study: StudyResults) -> pd.DataFrame:
     return table
 
 
-def simple_effects(study: StudyResults) -> pd.DataFrame:
+def simple_effects(results: StudyResults) -> pd.DataFrame:
     """The effect of one axis at each value of another: how much better its first value is than each other one.
 
-    Averaged over those settings of the other axes that were run with every combination of the two. Each training is
-    taken at its best epoch by validation. `seeds_low`, `seeds_high`: 95 % over seeds, for these test images, not
-    corrected for the number of rows. Of each two axes, the one with fewer values is compared, at each value of the
-    other.
+    Of each two axes, the one with fewer values is compared, at each value of the other, and averaged over those
+    settings of the other axes that were run with each combination of the two. `seeds_low`, `seeds_high`: 95 %
+    interval over seeds, for these test images, not corrected for the number of rows.
     """
-    metric = study.settings["criterion"]["metric"]
-    sign = -1 if metric == "test_loss" else 1
+    metric = results.manifest.criterion.metric
     rows = []
-    for design in _designs(study):
-        (one, other), (first, second), values = design.axes, design.levels, design.values
-        if len(first) > len(second):
-            one, other, first, second, values = other, one, second, first, values.swapaxes(0, 1)
-        differences = sign * (values[:1] - values[1:]).mean(2)  # [values of the axis less one, at, seeds]
-        for i, value in enumerate(first[1:]):
-            for j, at in enumerate(second):
-                found = estimate(differences[i, j])
-                # seeds that agree to the last digit say nothing of others
-                low, high = found.over_seeds() if found.seed_error else (np.nan, np.nan)
-                row = {"axis": one, "first": _level(one, first[0]), "second": _level(one, value)}
-                row |= {"at": _level(other, at), "metric": metric, "difference": found.value}
-                row |= {"seeds_low": low, "seeds_high": high, "cells": 2 * values.shape[2]}
-                rows.append(row | {"replicates": found.seeds, "diverged": design.diverged})
+    for design in _designs(results):
+        if len(design.levels[0]) > len(design.levels[1]):
+            design = design.swapped()
+        rows += [{"metric": metric} | row for row in _simple_effects(design, METRICS[metric].sign)]
     return pd.DataFrame(rows, columns=list(SIMPLE_EFFECTS))
+
+
+def _simple_effects(design: Design, sign: int) -> Iterator[dict]:
+    """Rows of one design: the first level of its first axis against each other one, at each level of the second."""
+    (compared, other), (levels, others) = design.axes, design.levels
+    differences = sign * (design.values[:1] - design.values[1:]).mean(2)  # [levels less one, other levels, seeds]
+    for i, level in enumerate(levels[1:]):
+        for j, at in enumerate(others):
+            measured = estimate(differences[i, j])
+            # identical seeds say nothing of the variation over seeds
+            low, high = measured.over_seeds() if measured.seed_error else (np.nan, np.nan)
+            yield {
+                "axis": compared,
+                "first": describe_level(compared, levels[0]),
+                "second": describe_level(compared, level),
+                "at": describe_level(other, at),
+                "difference": measured.value,
+                "seeds_low": low,
+                "seeds_high": high,
+                "cells": 2 * design.values.shape[2],
+                "replicates": measured.seeds,
+                "diverged": design.diverged,
+            }

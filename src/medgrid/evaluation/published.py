@@ -1,79 +1,87 @@
-"""What a document prints, beside what this run found."""
+"""Table of published numbers next to ours."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from medgrid.config.metrics import SIZES
-from medgrid.evaluation.labels import describe
+from medgrid.evaluation.labels import describe_settings
 from medgrid.evaluation.metrics import interval
+from medgrid.evaluation.networks import network_row
+from medgrid.grid.manifest import StudyManifest
 
-# what tells the rows of models.csv apart
-NETWORK = ("model", "mode", "unfrozen", "outputs")
 COLUMNS = (
     "source", "setting", "cell", "class", "metric", "published", "ours", "low", "high", "difference", "inside",
     "ours_last", "status", "weights", "data",
 )  # fmt: skip
 
 
-def network_of(training: dict, classes: list[str]) -> dict[str, Any]:
-    """A training's settings as models.csv names them: one output where the loss wants a single logit."""
-    outputs = 1 if training["loss"] == "binary_cross_entropy" else len(classes)
-    return {**{name: training[name] for name in NETWORK[:-1]}, "outputs": outputs}
+@dataclass(frozen=True)
+class Tables:
+    """Our tables that have a value for published numbers: cells.csv, per_class.csv and networks.csv."""
+
+    cells: pd.DataFrame
+    per_class: pd.DataFrame
+    networks: pd.DataFrame
 
 
-def sizes(models: pd.DataFrame, training: dict, classes: list[str]) -> pd.Series | None:
-    """The row of models.csv that a training's network has."""
-    found = models
-    for name, value in network_of(training, classes).items():
-        if name in found:
-            found = found[found[name] == value]
-    return None if found.empty else found.iloc[0]
-
-
-def _of_cell(cells: pd.DataFrame, cell: str, metric: str) -> dict:
+def _of_cell(cells: pd.DataFrame, cell: str, metric: str) -> dict[str, Any]:
     """A metric of cells.csv at the best epoch, with its interval, and its mean at the last epoch."""
     of_cell = cells[cells["cell"] == cell].set_index("checkpoint")
     best, last = of_cell.loc["best"], of_cell.loc["last"]
-    bounds = {"low": best.get(f"{metric}_low", np.nan), "high": best.get(f"{metric}_high", np.nan)}
+    bounds = {end: best.get(f"{metric}_{end}", np.nan) for end in ("low", "high")}
     return {"ours": best[f"{metric}_mean"], **bounds, "ours_last": last[f"{metric}_mean"], "weights": best["weights"]}
 
 
-def _of_class(per_class: pd.DataFrame, cell: str, name: str, metric: str) -> dict:
-    """Likewise of per_class.csv, which holds every replicate."""
+def _of_class(per_class: pd.DataFrame, cell: str, name: str, metric: str) -> dict[str, Any]:
+    """The same of a class, from per_class.csv, which has a row for each replicate; empty when it has no such row."""
     rows = per_class[(per_class["cell"] == cell) & (per_class["class"] == name)]
     if rows.empty:
         return {}
     rows = rows.assign(**{metric: rows[metric].where(rows["status"] == "ok")})
     values = {checkpoint: group[metric].to_numpy(float) for checkpoint, group in rows.groupby("checkpoint")}
     mean, low, high = interval(values["best"], metric)
-    own = {"ours": mean, "low": low, "high": high, "ours_last": interval(values["last"], metric)[0]}
-    return own | {"weights": rows["weights"].iloc[0]}
+    last = interval(values["last"], metric)[0]
+    return {"ours": mean, "low": low, "high": high, "ours_last": last, "weights": rows["weights"].iloc[0]}
 
 
-def _ours(settings: dict, tables: tuple, selection: dict, metric: str) -> list[dict]:
-    """Our values of one published number: a row for each cell that its settings pick, none where none was run."""
-    cells, per_class, models = tables
+def _ours(manifest: StudyManifest, tables: Tables, selection: dict, metric: str) -> list[dict]:
+    """Our values for one published number: one for each cell with these settings, none when no such cell was run."""
     wanted = {name: value for name, value in selection.items() if name != "class"}
-    matching = [
-        cell
-        for cell, training in settings["trainings"].items()
-        if all(training[name] == value for name, value in wanted.items())
-    ]
-    found: list[dict] = []
-    for cell in matching:
+    values: list[dict] = []
+    for cell, training in manifest.trainings.items():
+        if any(getattr(training, name) != value for name, value in wanted.items()):
+            continue
         if metric in SIZES:
-            row = sizes(models, settings["trainings"][cell], settings["classes"])
-            # cells that share a network, or networks of one size, say the same thing once
-            if row is not None and row[metric] not in [each["ours"] for each in found]:
-                found.append({"cell": "", "ours": row[metric]})
+            row = network_row(tables.networks, training, manifest.classes)
+            # cells with the same network, or with networks of one size, give one row
+            if row is not None and row[metric] not in [each["ours"] for each in values]:
+                values.append({"cell": "", "ours": row[metric]})
         elif "class" in selection:
-            of_class = _of_class(per_class, cell, selection["class"], metric)
-            found += [{"cell": cell, "class": selection["class"], **of_class}] if of_class else []
+            of_class = _of_class(tables.per_class, cell, selection["class"], metric)
+            values += [{"cell": cell, "class": selection["class"], **of_class}] if of_class else []
         else:
-            found.append({"cell": cell, **_of_cell(cells, cell, metric)})
-    return found
+            values.append({"cell": cell, **_of_cell(tables.cells, cell, metric)})
+    return values
+
+
+def _printed(manifest: StudyManifest) -> Iterator[tuple[dict, dict, str]]:
+    """Each number that a document gives: columns of its row, its settings, and its metric."""
+    for entry in manifest.published:
+        for row in entry.rows:
+            selection = dict(zip(entry.by, row[: len(entry.by)], strict=True))
+            columns = {
+                "source": entry.source,
+                "setting": describe_settings(selection),
+                "class": selection.get("class", ""),
+                "data": manifest.data,
+            }
+            for metric, value in zip(entry.metrics, row[len(entry.by) :], strict=True):
+                if value is not None:
+                    yield columns | {"metric": metric, "published": float(value)}, selection, metric
 
 
 def _inside(row: dict) -> str:
@@ -81,30 +89,19 @@ def _inside(row: dict) -> str:
     return "" if pd.isna(low) else "yes" if low <= row["published"] <= high else "no"
 
 
-def compare(settings: dict, cells: pd.DataFrame, per_class: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
-    """One row per published number and cell of ours that it belongs to.
+def published(manifest: StudyManifest, tables: Tables) -> pd.DataFrame:
+    """One row per published number and cell of ours with its settings.
 
-    Ours is the mean over seeds at the best epoch by validation, with its 95 % interval; `ours_last`: at the last.
-    `inside`: whether the published number lies within the interval; empty where fewer than two replicates give none.
-    `status` is `not run` where no cell of the grid has these settings, `diverged` where no replicate survived.
+    Ours is the mean over seeds at the best epoch by validation, with its 95 % interval; `ours_last`: at the last
+    epoch. `inside`: whether the published number lies within the interval; empty when fewer than two replicates give
+    none. `status` is `not run` when no cell of the grid has these settings, `diverged` when all replicates diverged.
     Numbers that the document does not give are left out.
     """
     rows = []
-    for entry in settings["published"]:
-        for values in entry["rows"]:
-            selection = dict(zip(entry["by"], values[: len(entry["by"])], strict=True))
-            for metric, published in zip(entry["metrics"], values[len(entry["by"]) :], strict=True):
-                if published is None:
-                    continue
-                shared = {
-                    "source": entry["source"],
-                    "setting": describe(selection),
-                    "class": selection.get("class", ""),
-                }
-                shared |= {"metric": metric, "published": float(published), "data": settings["data"]}
-                for ours in _ours(settings, (cells, per_class, models), selection, metric) or [{"status": "not run"}]:
-                    row = shared | ours
-                    row["difference"] = row.get("ours", np.nan) - row["published"]
-                    row.setdefault("status", "diverged" if pd.isna(row.get("ours")) else "ok")
-                    rows.append(row | {"inside": _inside(row)})
+    for columns, selection, metric in _printed(manifest):
+        for ours in _ours(manifest, tables, selection, metric) or [{"status": "not run"}]:
+            row = columns | ours
+            row["difference"] = row.get("ours", np.nan) - row["published"]
+            row.setdefault("status", "diverged" if pd.isna(row.get("ours")) else "ok")
+            rows.append(row | {"inside": _inside(row)})
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -1,12 +1,20 @@
-"""Which cell validation picks."""
+"""Which cell the validation part selects. Test numbers play no role here."""
 
 import pandas as pd
 
+from medgrid.config.metrics import METRICS
 
-def scores(best: pd.DataFrame, select: str) -> pd.Series:
-    """What validation says of each row of cells.csv at the best epoch: higher is better.
 
-    Without cells of which a replicate diverged: a mean over the replicates that survived would flatter a cell.
+def validation_scores(best: pd.DataFrame, select: str) -> pd.Series:
+    """Score of each row of cells.csv at the best epoch, with the same index; higher is better.
+
+    `select`: the manifest's, `validation_loss` or `validation_accuracy`. Cells with a diverged replicate have no
+    score: a mean over the remaining replicates would flatter them.
     """
-    score = best[f"{select}_mean"] * (1 if select.endswith("accuracy") else -1)
-    return score[(best["diverged"] == 0) & score.notna()]
+    scores = METRICS[select].sign * best[f"{select}_mean"]
+    return scores[(best["diverged"] == 0) & scores.notna()]
+
+
+def best_cell(scores: pd.Series) -> str | None:
+    """Cell with the highest score, the first of several; None when no cell has a score."""
+    return None if scores.empty else scores.idxmax()

@@ -1,0 +1,81 @@
+"""Claims in words: a reference for the text that pages make of claims.json."""
+
+from medgrid.evaluation.labels import describe_selection, setting_name
+
+UNITS = {"share": " points", "nats": " nats", "times": " times", "none": ""}
+MISSING = {
+    "not_run": "not run here",
+    "time_shared": "trained in a stack, which shares its time",
+    "no_common_seed": "no seed with which all of these cells can be measured",
+}
+# relation -> text; {where} follows
+TEXTS = {
+    "above": "{left} above {right}{where}",
+    "like": "{left} like {right}{where}",
+    "not_above": "{left} not above {right}{where}",
+    "improves": "better from lowest to highest {axis}{where}",
+    "worsens": "worse from lowest to highest {axis}{where}",
+    "gains_more": "more gained along {axis} at {left} than at {right}{where}",
+    "at_chance": "balanced accuracy of {left}{where} less chance",
+    "noisier": "{curve} of {left} noisier than of {right}{where}: mean change per epoch",
+    "gap_above": "training less validation accuracy of {left}{where} above {value}",
+    "gap_below": "training less validation accuracy of {left}{where} below {value}",
+    "gap_about": "training less validation accuracy of {left}{where} about {value}",
+    "flat": "{curve} of {left} flat after epoch {epoch}{where}",
+    "faster": "{left} faster per epoch than {right}{where}",
+    "slower": "{left} slower per epoch than {right}{where}",
+    "correlated": "more {size}, better {metric}{where}: rank correlation",
+}
+
+
+def describe(comparison: dict) -> str:
+    """What a comparison says."""
+    left, right = (
+        "others" if comparison[side] is None else describe_selection(comparison[side]) for side in ("left", "right")
+    )
+    where, details = comparison["where"], comparison["details"]
+    size, value = details.get("size", ""), 100 * details.get("value", 0)
+    return TEXTS[comparison["relation"]].format(
+        left=left,
+        right=right,
+        where=f" ({describe_selection(where)})" if where else "",
+        metric=(comparison["metric"] or "").replace("_", " "),
+        curve=(comparison["curve"] or "").replace("_", " "),
+        axis=setting_name(details.get("axis", "")),
+        epoch=details.get("epoch"),
+        size="parameters" if size == "parameters" else f"{size} parameters",
+        value=f"{value:g} point{'s' * (value != 1)}",
+    )
+
+
+def number(value: float, unit: str) -> str:
+    if unit == "share":
+        return f"{100 * value:+.2f}"
+    return f"{value:.2f}" if unit == "times" else f"{value:+.3g}"
+
+
+def numbers(comparison: dict) -> str:
+    """Estimate and interval in words."""
+    if comparison["missing"]:
+        return MISSING[comparison["missing"]]
+    unit = comparison["unit"]
+    estimate = f"{number(comparison['estimate'], unit)}{UNITS[unit]}"
+    if comparison["low"] is None:
+        return f"{estimate}, from one replicate"
+    return f"{estimate} ({number(comparison['low'], unit)} to {number(comparison['high'], unit)})"
+
+
+def remark(comparison: dict) -> str:
+    """Which difference is too small to matter, if there is one: the interval alone does not show it."""
+    (low, _), (floor, _), high = comparison["holds"], comparison["matters"], comparison["high"]
+    if comparison["verdict"] != "contradicted" or low is None or floor is None or not low < high < floor:
+        return ""
+    unit = comparison["unit"]
+    return f", less than {number(floor, unit).lstrip('+')}{UNITS[unit]} if anything"
+
+
+def reason(claim: dict) -> str:
+    """What the verdict on a claim rests on: the comparison of the weakest support, and how many others."""
+    first = claim["comparisons"][claim["decisive"][0]]
+    more = f"; {len(claim['decisive']) - 1} more" if len(claim["decisive"]) > 1 else ""
+    return f"{describe(first)}: {numbers(first)}{remark(first)}{more}"
