@@ -24,7 +24,7 @@ def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def sample(images: int, classes: int, temperature: float = 1.0, seed: int = 0):
-    """Probabilities of a network that is overconfident by a known temperature, and labels drawn from the true ones."""
+    """Probabilities of a network that is overconfident by a known temperature, and labels from calibrated ones."""
     rng = np.random.default_rng(seed)
     logits = 2 * rng.normal(size=(images, classes))
     truth = softmax(logits, axis=1)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 import torch
 
 from medgrid.config import Training
+from medgrid.config.metrics import CURVES
 from medgrid.models.augment import augmentation_generators
 from medgrid.models.random_streams import seeded_generator
-from medgrid.training import CURVES
 from medgrid.training.data import Part
 from medgrid.training.losses import losses, predicted, probabilities
 from medgrid.training.schedules import Schedule

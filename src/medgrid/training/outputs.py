@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from medgrid.config.metrics import CURVES
 from medgrid.data import HELD_OUT, UNLABELLED
-from medgrid.training import CURVES
 from medgrid.training.data import Part
 from medgrid.training.predictions import Predictions, write_predictions
 
