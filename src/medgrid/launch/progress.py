@@ -1,8 +1,8 @@
-"""What is shown while Snakemake runs: a logger plugin, which `medgrid run` registers.
+"""The display of a run: a logger plugin of Snakemake, which `medgrid run` registers.
 
-On a terminal, a few lines at the bottom say how many jobs are done and what each running job is doing; failures
-stay above them. Without a terminal, each job that starts, finishes or fails is one line. Jobs write to their own
-logs only, so nothing else is drawn. Snakemake's own log file holds the details of every job.
+On a terminal, the last lines show how many jobs are done and the progress of each running job; failures stay above
+them. Without a terminal, each job that starts, finishes or fails is one line. The output of jobs goes to their own
+logs. Snakemake's log file holds the details of every job.
 """
 
 import logging
@@ -10,21 +10,15 @@ import os
 import re
 import sys
 import time
-from datetime import timedelta
-from pathlib import Path
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from medgrid.launch.logs import last_lines
+from medgrid.launch.run_state import MISSING_OUTPUT, JobState, format_seconds, started_job
+
 STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
-ROWS = 12  # running jobs that are listed at most
-TAIL = 20  # lines of a failed job's log
-# A progress bar of tqdm, with or without a known total, as it stands in a log
-BAR = re.compile(r"[^\r\n]*?(\d+%\|[^|\r\n]*\|[^\r\n\]]*\]?|\d+\S* \[\d\d:\d\d[^\r\n\]]*\])")
-# The fingerprint that ends the name of a file
-FINGERPRINT = re.compile(r"(^|-)[0-9a-f]{12}$")
-# What Snakemake says of a job that ended well but left an output out: it reports no error of the job itself
-MISSING = re.compile(r"^Job (\d+) +completed successfully, but some output files are missing", re.M)
+ROWS = 12  # running jobs that are listed, at most
 # Messages that the display replaces, or that only belong in the log file
 HIDDEN = re.compile(
     "Assuming unrestricted|Building DAG|Using shell|Select jobs|Complete log|Elapsed time|Config file|Provided "
@@ -33,55 +27,8 @@ HIDDEN = re.compile(
 )
 
 
-def label(rule: str, wildcards: dict[str, str]) -> str:
-    """A job in words, such as `train STUDY vgg16`, from its rule and the names in its paths."""
-    words = {FINGERPRINT.sub("", word.removesuffix(".pth")): None for word in wildcards.values()}
-    # the name of an archive repeats that of its data set
-    said = [word for word in words if word and not any(o != word and o.startswith(word) for o in words)]
-    return " ".join([rule, *said])
-
-
-def tail(file: str, lines: int = TAIL) -> list[str]:
-    """Last lines of a log, without progress bars."""
-    try:
-        with Path(file).open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - 65536))
-            text = log.read().decode(errors="replace")
-    except OSError:
-        return []
-    text = BAR.sub("", text).replace("\r", "\n")
-    return [line.rstrip() for line in text.splitlines() if line.strip()][-lines:]
-
-
-def latest(file: str, since: float) -> str:
-    """The last words of a running job's log: mostly its progress bar, here without the bar."""
-    try:
-        with Path(file).open("rb") as log:
-            if os.fstat(log.fileno()).st_mtime < since - 1:
-                return ""  # of an earlier run: on a cluster, a job waits before it starts its log
-            log.seek(max(0, log.seek(0, os.SEEK_END) - 2048))
-            text = log.read().decode(errors="replace")
-    except OSError:
-        return ""
-    words = [part.strip() for part in re.split(r"[\r\n]", text) if part.strip()]
-    return re.sub(r"\|[^|]*\|", "", words[-1]).removeprefix("medgrid: ") if words else ""
-
-
-def span(seconds: float) -> str:
-    return str(timedelta(seconds=int(seconds)))
-
-
-class Job:
-    def __init__(self, rule: str, wildcards: dict, logs: list[str]):
-        self.label, self.logs, self.began = label(rule, wildcards), logs, time.time()
-
-    @property
-    def elapsed(self) -> str:
-        return span(time.time() - self.began)
-
-
 class LogHandler(LogHandlerBase):
-    """Turns Snakemake's events into a display; Snakemake looks for a class of this name."""
+    """Shows Snakemake's events; Snakemake looks for a class of this name."""
 
     writes_to_stream = True
     writes_to_file = False
@@ -90,10 +37,10 @@ class LogHandler(LogHandlerBase):
     needs_rulegraph = False
 
     def __post_init__(self) -> None:
-        self.running: dict[int, Job] = {}
-        self.failed: dict[int, Job] = {}
+        self.running: dict[int, JobState] = {}
+        self.failed: dict[int, JobState] = {}
         self.done = self.total = 0
-        self.began = 0.0  # when the first job could start
+        self.started = 0.0  # seconds since 1970, when the first job could start
         self.interrupted = False
         self.display = None
         if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
@@ -110,92 +57,98 @@ class LogHandler(LogHandlerBase):
     def _handle(self, record: logging.LogRecord) -> None:
         event = getattr(record, "event", None)
         if event == LogEvent.RUN_INFO:
-            self._begin(record.stats["total"])
+            self._on_begin(record.stats["total"])
         elif event == LogEvent.JOB_INFO:
-            self._started(record)
+            self._on_start(record)
         elif event == LogEvent.JOB_FINISHED:
-            self._finished(record.job_id)
+            self._on_finish(record.job_id)
         elif event == LogEvent.JOB_ERROR:
-            self._failed(record)
+            self._on_failure(record)
         elif event in (None, LogEvent.ERROR):
-            message = record.getMessage()
-            self.interrupted |= message.startswith("Terminating processes")
-            if (missing := MISSING.search(message)) and (job := self.running.pop(int(missing[1]), None)):
-                self.failed[int(missing[1])] = job
-            if not HIDDEN.match(message):
-                self.say(message, STYLES.get(record.levelname, ""))
+            self._on_message(record.getMessage(), STYLES.get(record.levelname, ""))
 
-    def _begin(self, total: int) -> None:
-        self.began, self.total = time.time(), total
+    def _on_message(self, message: str, style: str) -> None:
+        self.interrupted |= message.startswith("Terminating processes")
+        if (missing := MISSING_OUTPUT.search(message)) and (job := self.running.pop(int(missing[1]), None)):
+            self.failed[int(missing[1])] = job
+        if not HIDDEN.match(message):
+            self.print(message, style)
+
+    def _on_begin(self, total: int) -> None:
+        self.started, self.total = time.time(), total
         if self.display:
             self.display.start()
         else:
-            self.say(f"{total} jobs to run")
+            self.print(f"{total} jobs to run")
 
-    def _started(self, job: logging.LogRecord) -> None:
+    def _on_start(self, job: logging.LogRecord) -> None:
         self.failed.pop(job.jobid, None)  # it is tried again
-        self.running[job.jobid] = Job(job.rule_name, job.wildcards, job.log)
-        self._line("started", self.running[job.jobid].label)
+        self.running[job.jobid] = started_job(job)
+        self._print_step("started", self.running[job.jobid].label)
 
-    def _finished(self, number: int) -> None:
+    def _on_finish(self, number: int) -> None:
         job = self.running.pop(number)
         self.done += 1
-        self._line("finished", f"{job.label} ({job.elapsed}; {self.done} of {self.total})")
+        self._print_step("finished", f"{job.label} ({job.elapsed}; {self.done} of {self.total})")
         if self.display:
             self.display.print_unlogged()
 
-    def _failed(self, error: logging.LogRecord) -> None:
+    def _on_failure(self, error: logging.LogRecord) -> None:
         job = self.running.pop(error.jobid, None)
         if job is None or self.interrupted:  # at the end, Ctrl-C ends every job
             return
         self.failed[error.jobid] = job
-        job.logs = error.log  # with SLURM's own
-        self.say(f"failed: {job.label} after {job.elapsed}", "bold red")
+        job.logs = error.log  # with SLURM's own log
+        self.print(f"failed: {job.label} after {job.elapsed}", "bold red")
         if error.rule_msg:
-            self.say(f"  {error.rule_msg}")
-        # the first log that says something: the job's own, unless it never started
-        found = next(((log, lines) for log in job.logs if (lines := tail(log))), None)
-        for line in found[1] if found else ():
-            self.say(f"    {line}")
+            self.print(f"  {error.rule_msg}")
+        self._print_log(job)
+
+    def _print_log(self, job: JobState) -> None:
+        """Last lines of the first log that has any: the job's own, unless the job never started."""
+        contents = {log: last_lines(log) for log in job.logs}
+        log = next((log for log, lines in contents.items() if lines), None)
+        for line in contents[log] if log else ():
+            self.print(f"    {line}")
         if job.logs:
-            self.say(f"  log: {found[0] if found else ', '.join(job.logs)}")
+            self.print(f"  log: {log or ', '.join(job.logs)}")
         elif self.display:
             self.display.print_unlogged()
 
-    def _line(self, what: str, words: str) -> None:
-        """A step of a job, where no display shows it."""
+    def _print_step(self, event: str, job: str) -> None:
+        """Print that a job has started or finished, when no display shows it."""
         if not self.display:
-            self.say(f"[{span(time.time() - self.began)}] {what} {words}")
+            self.print(f"[{format_seconds(time.time() - self.started)}] {event} {job}")
 
-    def say(self, text: str, style: str = "") -> None:
-        """Print lines that stay."""
+    def print(self, text: str, style: str = "") -> None:
+        """Print lines that stay on the screen."""
         if self.display:
-            self.display.say(text, style)
+            self.display.print(text, style)
         else:
             print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Sum the run up. Snakemake calls this when everything has been handled."""
-        began, self.began = self.began, 0.0
+        """Print a summary. Snakemake calls this when all events have been handled."""
+        started, self.started = self.started, 0.0
         if self.display:
             self.display.stop()
             self.display = None
-        if began:
-            self._sum_up(span(time.time() - began))
+        if started:
+            self._print_summary(format_seconds(time.time() - started))
         super().close()
 
-    def _sum_up(self, elapsed: str) -> None:
+    def _print_summary(self, elapsed: str) -> None:
         counts = f"{self.done} of {self.total} jobs done in {elapsed}"
         failed = list(self.failed.values())
         if self.interrupted:
-            self.say(f"medgrid: interrupted, {counts}; the same command continues")
+            self.print(f"medgrid: interrupted, {counts}; the same command continues")
         elif failed:
             left = self.total - self.done - len(failed)
-            self.say(f"medgrid: {counts}, {len(failed)} failed, {left} not started:")
+            self.print(f"medgrid: {counts}, {len(failed)} failed, {left} not started:")
         else:
-            self.say(f"medgrid: {counts}")
+            self.print(f"medgrid: {counts}")
         for job in [] if self.interrupted else failed:
-            self.say(f"  {job.label}: {', '.join(job.logs) or 'no log'}")
-        files = [each for each in logging.getLogger("snakemake.logging").handlers if hasattr(each, "baseFilename")]
-        for each in files:
-            self.say(f"full log: {os.path.relpath(each.baseFilename)}")
+            self.print(f"  {job.label}: {', '.join(job.logs) or 'no log'}")
+        for handler in logging.getLogger("snakemake.logging").handlers:
+            if isinstance(handler, logging.FileHandler):
+                self.print(f"full log: {os.path.relpath(handler.baseFilename)}")

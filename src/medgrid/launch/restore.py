@@ -1,4 +1,4 @@
-"""Bring back, in a fresh clone, what DVC noted for the commit; and see that it notes what is true."""
+"""Results and DVC: check that they match params.yaml, and restore them in a fresh clone."""
 
 import json
 import subprocess
@@ -8,31 +8,33 @@ from typing import NoReturn
 
 from medgrid.config import load, read_yaml
 from medgrid.grid.layout import lay_out
+from medgrid.launch.params import PARAMS
 from medgrid.launch.run import acquire_lock, run
 from medgrid.utils.errors import MedgridError
 
-LOCK, PARAMS = "dvc.lock", "params.yaml"
+LOCK = "dvc.lock"
 
 
 def verify(study: str) -> None:
-    """Raise MedgridError unless the results of `study`, where dvc.yaml has them, are those of params.yaml."""
+    """Raise MedgridError unless the results of `study`, in the folder that dvc.yaml records, match params.yaml."""
     results = Path("results", study)
-    known = {study: manifest.page_name for study, manifest in lay_out(load(read_yaml(PARAMS))).manifests.items()}
-    if study not in known:
-        raise MedgridError(f"{PARAMS} has no study '{study}'; it has {', '.join(known)}")
-    wanted = known[study]
-    there = [file.stem for file in (results / "manifest").glob("*.json")]
+    manifests = lay_out(load(read_yaml(PARAMS))).manifests
+    if study not in manifests:
+        raise MedgridError(f"{PARAMS} has no study '{study}'; it has {', '.join(manifests)}")
+    manifest = manifests[study]
+    expected = {manifest.tables_name, f"page-{manifest.page_name}"}
+    files = {file.stem for file in (results / "manifest").glob("*.json")}
     summary = results / "summary.json"
     shown = json.loads(summary.read_text(encoding="utf-8")).get("manifest") if summary.exists() else None
-    if there != [wanted] or shown != wanted:
+    if files != expected or shown != manifest.page_name:
         raise MedgridError(
-            f"{results} does not show the settings of {PARAMS}: was it edited during the run, or does a profile "
+            f"{results} does not show the settings of {PARAMS}: was {PARAMS} edited during the run, or does a profile "
             "change settings? Nothing was recorded; run the stage again, with all settings in params.yaml"
         )
 
 
 def _dvc(*arguments: str, **options) -> subprocess.CompletedProcess:
-    """Run DVC; leaves when it fails, since it has said why."""
+    """Run DVC; exit when it fails, after its own message."""
     result = subprocess.run([sys.executable, "-m", "dvc", *arguments], text=True, **options)
     if result.returncode:
         sys.exit(result.returncode)
@@ -40,27 +42,27 @@ def _dvc(*arguments: str, **options) -> subprocess.CompletedProcess:
 
 
 def _recorded() -> list[str]:
-    """Stages of the lock file whose data set or study params.yaml still has."""
+    """Stages of the lock file for data sets and studies that params.yaml still has."""
     if not Path(LOCK).exists():
-        raise MedgridError(f"there is no {LOCK} here: `dvc repro` notes what a run made, for others to restore")
+        raise MedgridError(f"there is no {LOCK} here: run `dvc repro` where the results are, and commit its {LOCK}")
     params = read_yaml(PARAMS)
-    asked = {f"data@{name}" for name in params["datasets"]} | {f"study@{name}" for name in params["studies"]}
-    if stages := sorted(asked.intersection(read_yaml(LOCK).get("stages") or ())):
+    possible = {f"data@{name}" for name in params["datasets"]} | {f"study@{name}" for name in params["studies"]}
+    if stages := sorted(possible.intersection(read_yaml(LOCK).get("stages") or ())):
         return stages
     raise MedgridError(f"{LOCK} records no data set or study of {PARAMS}")
 
 
 def restore(arguments: list[str]) -> NoReturn:
-    """`dvc pull ARGUMENTS` of what was recorded (without a remote, checkout); then Snakemake takes files as they are.
+    """Run `dvc pull ARGUMENTS` (without a remote, `dvc checkout`), then let Snakemake accept the files as they are.
 
-    Without the last step Snakemake would go by the times of files, which a clone does not keep. Raises MedgridError
-    when nothing was recorded, when files differ from what was, or while a run is active.
+    The last step updates Snakemake's records: it compares modification times, which a clone does not keep. Raises
+    MedgridError when nothing was recorded, when files differ from the record, or while a run is active.
     """
     stages = _recorded()
     lock = acquire_lock()
     remotes = _dvc("remote", "list", capture_output=True).stdout
     if arguments and not remotes:
-        raise MedgridError("no remote is configured: dvc remote add --default NAME URL")
+        raise MedgridError("no remote is configured; add one: dvc remote add --default NAME URL")
     _dvc("pull" if remotes else "checkout", *arguments, *stages)
     changed = json.loads(_dvc("status", "--json", *stages, capture_output=True).stdout)
     if changed:
