@@ -1,178 +1,288 @@
-"""The `medgrid` command: what the rules call, and a few helpers for people.
+"""The `medgrid` command: what people call, and `medgrid job`, which the rules call.
 
-Everything heavy is imported by the job that needs it, never for `--help`.
+Modules are imported by the command that needs them, so that `--help` is quick.
 """
 
 import argparse
-import importlib
 import json
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from medgrid import __version__
 from medgrid.utils.errors import MedgridError
 
-# job: function, its files in order, and options beyond them
-JOBS = {
-    "fetch": ("medgrid.data.fetch:fetch", "target"),
-    "inventory": ("medgrid.data.inventory:write_inventory", "archive target"),
-    "near_duplicates": ("medgrid.data.near_duplicates:write_near_duplicates", "archive inventory target thumbnails"),
-    "split": ("medgrid.data.split:write_split", "inventory near_duplicates target"),
-    "findings": ("medgrid.report.site.audit:write_audit", "inventory near_duplicates thumbnails audit pairs page"),
-    "tensors": ("medgrid.data.tensors:write_tensors", "archive inventory target"),
-    "weights": ("medgrid.models.weights:fetch_weights", "target"),
-    "features": ("medgrid.models.features:write_features", "tensors target stamp"),
-    "summary": ("medgrid.models.summary:write_summary", "target"),
-    "train": ("medgrid.training.job:train_job", "split target checkpoints"),
-    "evaluate": ("medgrid.evaluation.evaluate:write_results", "folder split"),
-    "prune": ("medgrid.grid.manifest:prune", "folder"),
-    "submissions": ("medgrid.evaluation.submissions:write_submissions", "folder"),
-    "figures": ("medgrid.report.figures.write:write_figures", "folder split tensors"),
-    "explain": ("medgrid.report.explain:write_explanations", "folder split tensors weights"),
-    "page": ("medgrid.report.site.page:write_cards_and_page", "folder inventory split tensors site"),
-    "profile": ("medgrid.training.profile:write_profile", "target"),
-    "costs": ("medgrid.training.profile:print_costs", ""),
-    "index": ("medgrid.report.site.index:write_index", "folder"),
-}
-OPTIONS = {
-    "fetch": ("mirror", "folder"),
-    "inventory": ("threads",),
-    "near_duplicates": ("threads",),
-    "tensors": ("threads",),
-    "weights": ("mirror",),
-    "features": ("weights", "device", "threads", "slots"),
-    "train": ("features", "stamp", "tensors", "weights", "device", "threads", "slots"),
-    "profile": ("split", "device", "threads", "slots"),
-    "explain": ("threads",),
-    "page": ("audit",),
-}
-DEFAULTS = {"device": "auto", "threads": 0, "slots": 1}  # others: none
+Options = argparse.Namespace
 
 
-def _count(text: str) -> int:
+@dataclass(frozen=True)
+class Command:
+    """A command: a line of help, an example, its function, and the function that adds its arguments to a parser."""
+
+    summary: str
+    example: str
+    function: Callable[[Options], None]
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+
+
+def _run(options: Options) -> None:
+    from medgrid.launch.run import run
+
+    run(options.arguments)
+
+
+def _run_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "medgrid run [SNAKEMAKE OPTIONS] [-- TARGET ...]"
+    parser.epilog = """\
+targets: names of studies, all (those under `run` in params.yaml; the default), studies (all of them),
+plan_STUDY, prune_STUDY, data_DATASET, audit_DATASET, or files
+
+options that are often used (`snakemake --help` lists all):
+  -n                                  print what would run
+  --cores N                           use at most N cores
+  --config KEY=VALUE                  override settings, such as device=cpu
+  --configfile FILE                   override settings with those of a file
+  --workflow-profile NAME             demo, smoke, slurm: a folder of workflow/profiles
+  --forcerun RULE                     run a rule again"""
+
+
+def _plan(options: Options) -> None:
+    from medgrid.config import read_yaml
+    from medgrid.launch.run import run
+
+    known = read_yaml("params.yaml").get("studies", {})
+    # a configfile among Snakemake's options may define others
+    unknown = [] if options.arguments else [study for study in options.studies if study not in known]
+    if unknown:
+        raise MedgridError(f"params.yaml has no study '{unknown[0]}'; it has {', '.join(known)}")
+    targets = [f"plan_{study}" for study in options.studies] or ["plan"]
+    run([*options.arguments, "--", *targets])
+
+
+def _plan_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "medgrid plan [STUDY ...] [-- SNAKEMAKE OPTIONS]"
+    parser.add_argument("studies", nargs="*", metavar="STUDY", help="by default, those that params.yaml runs")
+
+
+def _status(options: Options) -> None:
+    from medgrid.grid.layout import lay_out
+    from medgrid.launch.params import read_params
+    from medgrid.status import check_studies, print_status, read_status
+
+    params = read_params(options.workflow_profile, options.configfile)
+    layout = lay_out(params)
+    check_studies(options.studies, layout)
+    status = read_status(params, layout, options.studies, options.workflow_profile, options.configfile)
+    if options.json:
+        print(json.dumps(status.to_dict(), indent=1))
+    else:
+        print_status(status)
+
+
+def _status_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("studies", nargs="*", metavar="STUDY", help="by default, all")
+    parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
+    _add_settings_options(parser)
+
+
+def _add_settings_options(parser: argparse.ArgumentParser) -> None:
+    """Options that say which settings a run used, and so which folders it wrote."""
+    parser.add_argument("--workflow-profile", default="", metavar="NAME", help="as for `medgrid run`, such as demo")
+    parser.add_argument("--configfile", nargs="+", default=[], metavar="FILE", help="as for `medgrid run`")
+
+
+def _open(options: Options) -> None:
+    from medgrid.launch.open_page import open_page, page_path
+    from medgrid.launch.params import read_params
+
+    open_page(page_path(read_params(options.workflow_profile, options.configfile).results, options.study))
+
+
+def _open_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", nargs="?", default="", metavar="STUDY", help="by default, the front page")
+    _add_settings_options(parser)
+
+
+def _verdicts(options: Options) -> None:
+    from medgrid.launch.params import read_params
+    from medgrid.verdicts import recompute
+
+    recompute(options.study, read_params(options.workflow_profile, options.configfile).results)
+
+
+def _verdicts_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", metavar="STUDY")
+    _add_settings_options(parser)
+
+
+def _audit(options: Options) -> None:
+    from medgrid.audit.folder import FAIL_ON, audit_folder, failures, print_summary
+    from medgrid.report.site.audit import write_audit_page
+
+    kinds = [kind for kind in options.fail_on.split(",") if kind]
+    if unknown := [kind for kind in kinds if kind not in FAIL_ON]:
+        raise MedgridError(f"--fail-on accepts {', '.join(FAIL_ON)}, not '{unknown[0]}'")
+    out = Path(options.out or f"audit-{Path(options.images).resolve().name.removesuffix('.zip')}")
+    findings = audit_folder(options.images, out, options.group, options.threads, write_audit_page)
+    print_summary(findings)
+    print(out / "index.html")
+    if faults := failures(findings, kinds):
+        sys.exit(f"medgrid: audit failed: {'; '.join(faults)}")
+
+
+def _thread_count(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of threads")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of threads")
     return int(text)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="medgrid",
-        description="Re-runs published deep-learning studies of medical images. "
-        "`medgrid run` runs the pipeline; the other commands are its jobs and helpers.",
-    )
-    parser.add_argument("--version", action="version", version=f"medgrid {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    commands.add_parser("run", help="run Snakemake with the arguments that follow, also after a killed run")
-    restoring = commands.add_parser(
-        "restore",
-        usage="medgrid restore [DVC PULL OPTIONS]",
-        help="in a fresh clone, bring back the results that DVC noted for this commit",
-    )
-    restoring.add_argument("options", nargs=argparse.REMAINDER, help="such as --remote lab")
-    verifying = commands.add_parser("verify", help="fail unless the results of a study are those of params.yaml")
-    verifying.add_argument("study")
-    planning = commands.add_parser(
-        "plan",
-        usage="medgrid plan [STUDY ...] [-- SNAKEMAKE OPTIONS]",
-        help="say what studies cost here, before anything runs; by default those that params.yaml runs",
-    )
-    planning.add_argument("studies", nargs="*")
-    digest = commands.add_parser("digest", help="print the content digest of a zip or folder, for params.yaml")
-    digest.add_argument("path")
-    auditing = commands.add_parser("audit", help="look for copies, conflicting labels and shortcuts in any images")
-    auditing.add_argument("images", metavar="FOLDER", help="or zip; sub-folders name classes, and train/test splits")
-    auditing.add_argument("--out", default="", metavar="DIR", help="for results; by default audit-FOLDER")
-    auditing.add_argument("--group", default="", metavar="REGEX", help="finds the patient in an image's path")
-    auditing.add_argument("--threads", type=_count, default=0, help="at most; by default, one for each core")
-    auditing.add_argument(
+def _audit_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", metavar="FOLDER", help="or zip; sub-folders name classes, and train/test splits")
+    parser.add_argument("--out", default="", metavar="DIR", help="for results; by default audit-FOLDER")
+    parser.add_argument("--group", default="", metavar="REGEX", help="matches the patient in an image's path")
+    parser.add_argument("--threads", type=_thread_count, default=0, help="at most; by default, one per core")
+    parser.add_argument(
         "--fail-on",
         default="",
         metavar="WHAT,…",
         help="exit with 1 if there are any: exact, near, conflicts, across-splits, unreadable",
     )
-    commands.add_parser("schema", help="print the JSON schema of params.yaml")
-    for name, (_, files) in JOBS.items():
-        job = commands.add_parser(name, help="a job of the pipeline")
-        job.add_argument("settings", help="JSON, or @FILE")
-        for file in files.split():
-            job.add_argument(file)
-        for option in OPTIONS.get(name, ()):
-            default = DEFAULTS.get(option, "")
-            job.add_argument(f"--{option}", type=type(default), default=default)
+
+
+def _restore(options: Options) -> None:
+    from medgrid.launch.restore import restore
+
+    restore(options.arguments)
+
+
+def _restore_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "medgrid restore [DVC PULL OPTIONS]"
+    parser.epilog = "DVC's options are passed on, such as --remote lab (`dvc pull --help` lists them)."
+
+
+def _verify(options: Options) -> None:
+    from medgrid.launch.restore import verify
+
+    verify(options.study)
+
+
+def _verify_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", metavar="STUDY")
+
+
+def _digest(options: Options) -> None:
+    from medgrid.data.archive import content_digest
+
+    print(content_digest(options.path))
+
+
+def _digest_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", help="a zip or a folder")
+
+
+def _schema(_: Options) -> None:
+    from medgrid.config import schema
+
+    print(schema(), end="")
+
+
+def _no_arguments(_: argparse.ArgumentParser) -> None:
+    pass
+
+
+COMMANDS = {
+    "run": Command("run studies, or continue an interrupted run", "medgrid run -- STUDY", _run, _run_arguments),
+    "plan": Command(
+        "measure and print what studies cost on this machine", "medgrid plan STUDY", _plan, _plan_arguments
+    ),
+    "status": Command(
+        "show how far each study is, and when the run may end", "medgrid status", _status, _status_arguments
+    ),
+    "open": Command("open the report, or a study's page, in a browser", "medgrid open", _open, _open_arguments),
+    "verdicts": Command(
+        "recompute tables and verdicts from committed predictions",
+        "medgrid verdicts STUDY",
+        _verdicts,
+        _verdicts_arguments,
+    ),
+    "audit": Command(
+        "find near-duplicates, conflicting labels and shortcuts in any images",
+        "medgrid audit FOLDER",
+        _audit,
+        _audit_arguments,
+    ),
+    "restore": Command(
+        "restore the results that DVC recorded for this commit", "medgrid restore", _restore, _restore_arguments
+    ),
+    "verify": Command(
+        "check that a study's results match params.yaml", "medgrid verify STUDY", _verify, _verify_arguments
+    ),
+    "digest": Command(
+        "print the content digest of a zip or folder, for params.yaml",
+        "medgrid digest images.zip",
+        _digest,
+        _digest_arguments,
+    ),
+    "schema": Command("print the JSON schema of params.yaml", "medgrid schema", _schema, _no_arguments),
+}
+# the arguments after these are options of another program
+PASSED_ON = ("run", "restore")
+
+
+def _overview() -> str:
+    """The commands with an example each, for `medgrid --help`."""
+    lines = ["commands:"]
+    for name, command in COMMANDS.items():
+        lines += [f"  {name:<10}{command.summary}", f"  {'':<10}  {command.example}"]
+    return "\n".join([*lines, "", "`medgrid COMMAND --help` shows the options of a command."])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="medgrid",
+        usage="medgrid COMMAND ...",
+        description="Re-runs published deep-learning studies of medical images.",
+        epilog=_overview(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"medgrid {__version__}")
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, prog="medgrid", help=argparse.SUPPRESS
+    )
+    for name, command in COMMANDS.items():
+        subparser = commands.add_parser(
+            name,
+            description=f"{command.summary[0].upper()}{command.summary[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(subparser)
     return parser
 
 
-def _settings(text: str) -> dict:
-    """Settings as JSON, or as `@FILE`: a command line holds 128 KiB, which large grids outgrow."""
-    return json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
-
-
-def _job(name: str, arguments: dict) -> None:
-    module, function = JOBS[name][0].split(":")
-    settings = _settings(arguments.pop("settings"))
-    getattr(importlib.import_module(module), function)(settings, **arguments)
-
-
-def _audit(arguments: dict) -> None:
-    from medgrid.audit.folder import FAIL_ON, audit_folder, failures, print_summary
-    from medgrid.report.site.audit import write_audit_page
-
-    asked = [word for word in arguments["fail_on"].split(",") if word]
-    if unknown := [word for word in asked if word not in FAIL_ON]:
-        raise MedgridError(f"--fail-on knows {', '.join(FAIL_ON)}, not '{unknown[0]}'")
-    source = arguments["images"]
-    out = Path(arguments["out"] or f"audit-{Path(source).resolve().name.removesuffix('.zip')}")
-    findings = audit_folder(source, out, arguments["group"], arguments["threads"], write_audit_page)
-    print_summary(findings)
-    print(out / "index.html")
-    if held := failures(findings, asked):
-        sys.exit(f"medgrid: audit failed: {'; '.join(held)}")
+def _parse(words: list[str]) -> Options:
+    """Options of a command; `arguments` are those for another program."""
+    if words[:1] and words[0] in PASSED_ON and words[1:] not in (["-h"], ["--help"]):
+        return Options(command=words[0], arguments=words[1:])
+    end = words.index("--") if "--" in words and words[0] == "plan" else len(words)
+    options = _parser().parse_args(words[:end])
+    options.arguments = words[end + 1 :]
+    return options
 
 
 def main() -> None:
-    # threads of one job that wait for each other sleep; by default they spin, and on a machine that is shared keep
-    # those they wait for from running (libgomp reads this when it is loaded, with torch or scikit-learn)
+    # by default, threads that wait for each other spin, which slows other processes on a shared machine; libgomp
+    # reads this when torch or scikit-learn loads it
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        if sys.argv[1:2] == ["run"]:  # everything behind it is Snakemake's own
-            from medgrid.launch.run import run
+        if sys.argv[1:2] == ["job"]:
+            from medgrid.jobs import run_job
 
-            run(sys.argv[2:])
-        if sys.argv[1:2] == ["restore"] and sys.argv[2:] not in (["-h"], ["--help"]):  # and here DVC's
-            from medgrid.launch.restore import restore
-
-            restore(sys.argv[2:])
-        behind = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
-        arguments = vars(_parser().parse_args(sys.argv[1:behind]))
-        command = arguments.pop("command")
-        if command == "plan":
-            from medgrid.config import read_yaml
-            from medgrid.launch.run import run
-
-            known, named = read_yaml("params.yaml").get("studies", {}), arguments["studies"]
-            # a configfile among the options may bring others
-            if unknown := [] if "--" in sys.argv else [study for study in named if study not in known]:
-                raise MedgridError(f"params.yaml has no study '{unknown[0]}'; it has {', '.join(known)}")
-            targets = [f"plan_{study}" for study in arguments["studies"]] or ["plan"]
-            run([*sys.argv[behind + 1 :], "--", *targets])
-        if command == "verify":
-            from medgrid.launch.restore import verify
-
-            verify(arguments["study"])
-        elif command == "audit":
-            _audit(arguments)
-        elif command == "digest":
-            from medgrid.data.archive import content_digest
-
-            print(content_digest(arguments["path"]))
-        elif command == "schema":
-            from medgrid.config import schema
-
-            print(schema(), end="")
+            run_job(sys.argv[2:])
         else:
-            _job(command, arguments)
+            options = _parse(sys.argv[1:])
+            COMMANDS[options.command].function(options)
     except MedgridError as error:
         sys.exit(f"medgrid: error: {error}")
     except KeyboardInterrupt:

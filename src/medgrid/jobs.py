@@ -49,9 +49,7 @@ JOBS = {
     "split": Job("medgrid.data.split:write_split", ("inventory", "near_duplicates", "target")),
     "tensors": Job("medgrid.data.tensors:write_tensors", ("archive", "inventory", "target"), ("threads",)),
     "weights": Job("medgrid.models.weights:fetch_weights", ("target",), ("mirror",), writes_results=False),
-    "features": Job(
-        "medgrid.models.features:write_features", ("tensors", "target", "stamp"), ("weights", *DEVICE)
-    ),
+    "features": Job("medgrid.models.features:write_features", ("tensors", "target", "stamp"), ("weights", *DEVICE)),
     "networks": Job("medgrid.models.network_sizes:write_networks", ("target",)),
     "train": Job(
         "medgrid.training.job:train_job",

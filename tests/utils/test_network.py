@@ -1,4 +1,4 @@
-"""A server out of reach is reported within seconds, with the ways out."""
+"""An unreachable server is reported within seconds, with what to do."""
 
 import threading
 
@@ -18,7 +18,7 @@ def no_proxies(monkeypatch):
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-def fault(url: str) -> str:
+def message(url: str) -> str:
     with pytest.raises(MedgridError) as refused:
         network.require_connection(url, ADVICE)
     assert ADVICE in str(refused.value)
@@ -26,33 +26,33 @@ def fault(url: str) -> str:
     return str(refused.value)
 
 
-def test_a_server_that_accepts_connections_is_asked_nothing(standin):
+def test_a_server_that_accepts_connections_gets_no_request(standin):
     server = standin(b"")
     server.statuses = [503]
     network.require_connection(server.url, ADVICE)
     assert server.requests == []
 
 
-def test_refused(closed_port):
-    assert f"no connection to 127.0.0.1:{closed_port} (Connection refused)" in fault(
+def test_refused_connection(closed_port):
+    assert f"no connection to 127.0.0.1:{closed_port} (Connection refused)" in message(
         f"http://127.0.0.1:{closed_port}/file"
     )
 
 
-def test_a_name_that_nobody_resolves():
-    assert "no connection to nowhere.invalid:443 (" in fault("https://nowhere.invalid/file")
+def test_unknown_host():
+    assert "no connection to nowhere.invalid:443 (" in message("https://nowhere.invalid/file")
 
 
 @pytest.mark.parametrize("scheme", ["", "http://", "http://someone:secret@"])
-def test_a_proxy_out_of_reach(closed_port, monkeypatch, scheme):
+def test_unreachable_proxy(closed_port, monkeypatch, scheme):
     monkeypatch.setenv("https_proxy", f"{scheme}127.0.0.1:{closed_port}")
-    said = fault("https://example.org/file")
-    assert f"no connection to example.org through the proxy 127.0.0.1:{closed_port} (Connection refused)" in said
-    assert "secret" not in said
+    text = message("https://example.org/file")
+    assert f"no connection to example.org through the proxy 127.0.0.1:{closed_port} (Connection refused)" in text
+    assert "secret" not in text
 
 
-def test_no_answer_within_the_limit(monkeypatch):
-    """Packets that a firewall drops, or a name server that stays silent."""
+def test_no_answer_within_the_timeout(monkeypatch):
+    """As when a firewall drops packets, or a name server does not answer."""
     over = threading.Event()
 
     def silent(*_):
@@ -60,12 +60,12 @@ def test_no_answer_within_the_limit(monkeypatch):
         raise TimeoutError
 
     monkeypatch.setattr(network.socket, "create_connection", silent)
-    monkeypatch.setattr(network, "LIMIT", 0.05)
-    assert "no connection to example.org:443 (no answer within 0.05 s)" in fault("https://example.org")
+    monkeypatch.setattr(network, "TIMEOUT", 0.05)
+    assert "no connection to example.org:443 (no answer within 0.05 s)" in message("https://example.org")
     over.set()
 
 
-def test_a_connection_that_broke_off_is_no_refusal(standin):
+def test_an_interrupted_transfer_is_not_a_refusal(standin):
     server = standin(b"x" * 1000)
     server.cuts = 1
     with pytest.raises(requests.RequestException) as broken:

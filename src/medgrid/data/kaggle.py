@@ -16,7 +16,7 @@ from pathlib import Path
 from medgrid.config import Kaggle
 from medgrid.utils.errors import MedgridError
 from medgrid.utils.network import require_connection, require_handshake
-from medgrid.utils.retry import TransientError, asked_pause, with_retries
+from medgrid.utils.retry import TransientError, requested_pause, with_retries
 
 CREDENTIALS = (
     "create a token on kaggle.com (Settings, API) and save it as ~/.kaggle/kaggle.json, "
@@ -61,7 +61,7 @@ def _translated_errors(kaggle: Kaggle, cache: Path, endpoint: str, alternative: 
         status = error.response.status_code
         if status < 500 and status != 429:
             raise MedgridError(_refusal(kaggle, status, alternative)) from None
-        raise TransientError(f"HTTP {status}", asked_pause(error.response)) from None
+        raise TransientError(f"HTTP {status}", requested_pause(error.response)) from None
     except (zipfile.BadZipFile, tarfile.TarError, ValueError) as error:  # the archive is damaged
         shutil.rmtree(cache, ignore_errors=True)
         raise TransientError(f"{type(error).__name__}: {error}") from None

@@ -22,7 +22,7 @@ def last_lines(file: str, lines: int = LINES) -> list[str]:
 
 
 def latest_progress(file: str, since: float) -> str:
-    """Last line of a log that was written after `since` (seconds since 1970): mostly a progress bar, without the bar."""
+    """Last line of a log that was written after `since` (seconds since 1970): mostly numbers of a progress bar."""
     try:
         with Path(file).open("rb") as log:
             if os.fstat(log.fileno()).st_mtime < since - 1:

@@ -28,8 +28,8 @@ def verify(study: str) -> None:
     shown = json.loads(summary.read_text(encoding="utf-8")).get("manifest") if summary.exists() else None
     if files != expected or shown != manifest.page_name:
         raise MedgridError(
-            f"{results} does not show the settings of {PARAMS}: was {PARAMS} edited during the run, or does a profile "
-            "change settings? Nothing was recorded; run the stage again, with all settings in params.yaml"
+            f"{results} does not show the settings of {PARAMS}: was the file edited during the run, or does a "
+            "profile change settings? Nothing was recorded; run the stage again, with all settings in params.yaml"
         )
 
 

@@ -12,7 +12,7 @@ from medgrid.config import Weights
 from medgrid.utils.errors import MedgridError
 from medgrid.utils.files import atomic_write, file_lock
 from medgrid.utils.network import require_connection, require_handshake
-from medgrid.utils.retry import TransientError, asked_pause, with_retries
+from medgrid.utils.retry import TransientError, requested_pause, with_retries
 
 TORCHVISION_FILES = "https://download.pytorch.org/models/"
 TIMEOUT = (10, 60)  # seconds to connect, and between bytes
@@ -72,7 +72,7 @@ def download(url: str, target: Path) -> None:
             status = error.response.status_code
             if status < 500 and status != 429:
                 raise MedgridError(f"{url} answers HTTP {status}; check it, or use --config mirror=DIR") from None
-            raise TransientError(f"HTTP {status}", asked_pause(error.response)) from None
+            raise TransientError(f"HTTP {status}", requested_pause(error.response)) from None
         except requests.RequestException as error:
             require_handshake(error, url, elsewhere)
             raise TransientError(type(error).__name__) from None

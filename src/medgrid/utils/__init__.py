@@ -1,1 +1,1 @@
-"""Helpers without any knowledge of studies: files, retries, connections, threads, errors."""
+"""Helpers that know nothing of studies: files, retries, connections, threads, errors."""

@@ -1,8 +1,8 @@
-"""The one exception that is a message to the user rather than a bug."""
+"""The exception for faults that a user can mend; any other exception is a bug."""
 
 
 class MedgridError(Exception):
-    """Bad input or a refused action: its text names the file or key and the way out.
+    """Invalid input or a refused action: the message names the file or key and what to do.
 
     The command line prints it without a traceback and exits with 1.
     """

@@ -1,7 +1,7 @@
 """Check within seconds, before anything is fetched, that a server can be reached.
 
-Retries (`medgrid.utils.retry`) help against transient faults: a busy server, a transfer that breaks off. Without a network,
-or behind a firewall that requires a proxy, they would only delay the error message.
+Retries (`medgrid.utils.retry`) help against transient faults: a busy server, a transfer that breaks off. Without a
+network, or behind a firewall that requires a proxy, they would only delay the error message.
 """
 
 import socket
@@ -14,13 +14,13 @@ from urllib3.exceptions import MaxRetryError
 
 from medgrid.utils.errors import MedgridError
 
-LIMIT = 4.0  # seconds for name resolution and connection together
+TIMEOUT = 4.0  # seconds for name resolution and connection together
 
 
 def require_connection(url: str, advice: str) -> None:
-    """Raise MedgridError unless the server of `url`, or the proxy in front of it, accepts a connection within LIMIT.
+    """Raise MedgridError unless the server of `url`, or its proxy, accepts a connection within TIMEOUT.
 
-    `advice` says how to do without, such as "put the file into DIR".
+    `advice` says how to proceed without a connection, such as "put the file into DIR".
     """
     host, proxy = urlsplit(url).hostname, _proxy(url)
     address = _address(proxy or url)
@@ -28,16 +28,16 @@ def require_connection(url: str, advice: str) -> None:
 
     def connect() -> None:
         try:
-            socket.create_connection(address, LIMIT).close()
+            socket.create_connection(address, TIMEOUT).close()
         except OSError as error:
             faults.append(error.strerror or str(error))
 
-    # in a thread: name resolution has no timeout, and each of a host's addresses is tried for the whole of LIMIT
+    # in a thread: name resolution has no timeout, and each address of a host is tried for TIMEOUT
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()
-    thread.join(LIMIT)
+    thread.join(TIMEOUT)
     if thread.is_alive():
-        faults.append(f"no answer within {LIMIT:g} s")
+        faults.append(f"no answer within {TIMEOUT:g} s")
     if faults:
         name, port = address
         peer = f"{host} through the proxy {name}:{port}" if proxy else f"{host}:{port}"
@@ -58,12 +58,13 @@ def require_handshake(error: requests.RequestException, url: str, advice: str) -
 
 
 def _proxy(url: str) -> str | None:
-    """The proxy that requests takes for `url`, with a scheme."""
+    """The proxy that requests uses for `url`, with a scheme; None without one."""
     proxy = select_proxy(url, get_environ_proxies(url))
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
 
 def _address(url: str) -> tuple[str, int]:
+    """Host and port."""
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or {"https": 443, "socks5": 1080, "socks5h": 1080}.get(parts.scheme, 80)
 

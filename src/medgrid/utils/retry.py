@@ -1,43 +1,53 @@
-"""Patience with the network: the same number of attempts, pauses and words wherever something is fetched."""
+"""Retries of downloads: the same number of attempts, pauses and messages for every server."""
 
 import sys
 from collections.abc import Callable
 from typing import TypeVar
 
+import requests
 import tenacity
 
 from medgrid.utils.errors import MedgridError
 
 T = TypeVar("T")
+
 ATTEMPTS = 6
 FIRST_PAUSE = 2.0  # seconds; doubles with each attempt
 LONGEST_PAUSE = 120.0
 
 
 class TransientError(Exception):
-    """Something that may be over soon; `pause` is how many seconds the server asked for."""
+    """A fault that may be over soon; `pause`: seconds that the server asks to wait, or 0."""
 
     def __init__(self, reason: str, pause: float = 0.0):
         super().__init__(reason)
         self.pause = pause
 
 
+def _fault(state: tenacity.RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    """Seconds until the next attempt: twice the previous pause, or longer if the server asks for it."""
+    requested = getattr(_fault(state), "pause", 0.0)
+    return min(max(FIRST_PAUSE * 2 ** (state.attempt_number - 1), requested), LONGEST_PAUSE)
+
+
 def with_retries(fetch: Callable[[], T], what: str, advice: str) -> T:
-    """Call `fetch` until it raises no TryAgain; after the last attempt, MedgridError with `advice`."""
+    """The result of `fetch`, which is called again after a TransientError.
 
-    def pause(state: tenacity.RetryCallState) -> float:
-        ours = FIRST_PAUSE * 2 ** (state.attempt_number - 1)
-        return min(max(ours, state.outcome.exception().pause), LONGEST_PAUSE)
+    After ATTEMPTS attempts, raises MedgridError that names `what` and gives `advice`.
+    """
 
-    def say(state: tenacity.RetryCallState) -> None:
-        reason, seconds = state.outcome.exception(), state.next_action.sleep
-        attempt = f"attempt {state.attempt_number + 1} in {seconds:.0f} s"
-        print(f"medgrid: {what}: {reason}; {attempt}", file=sys.stderr, flush=True)
+    def announce(state: tenacity.RetryCallState) -> None:
+        attempt = f"attempt {state.attempt_number + 1} in {_pause(state):.0f} s"
+        print(f"medgrid: {what}: {_fault(state)}; {attempt}", file=sys.stderr, flush=True)
 
     retrying = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(ATTEMPTS),
-        wait=pause,
-        before_sleep=say,
+        wait=_pause,
+        before_sleep=announce,
         retry=tenacity.retry_if_exception_type(TransientError),
         reraise=True,
     )
@@ -45,12 +55,12 @@ def with_retries(fetch: Callable[[], T], what: str, advice: str) -> T:
         return retrying(fetch)
     except TransientError as reason:
         raise MedgridError(
-            f"{what} could not be fetched ({reason}, {ATTEMPTS} attempts). What has arrived is kept: run again to go "
-            f"on, or {advice}"
+            f"{what} could not be fetched ({reason}, {ATTEMPTS} attempts). Partial downloads are kept: run again "
+            f"to continue, or {advice}"
         ) from None
 
 
-def asked_pause(response) -> float:
-    """Seconds that a response's Retry-After asks for, else 0."""
+def requested_pause(response: requests.Response) -> float:
+    """Seconds that the header Retry-After of a response asks for, or 0."""
     value = response.headers.get("Retry-After", "")
     return float(value) if value.isdigit() else 0.0

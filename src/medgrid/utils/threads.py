@@ -1,9 +1,9 @@
-"""How many threads a job may use."""
+"""The number of threads that a job may use."""
 
 import os
 
 
-def usable_threads(wanted: int = 0) -> int:
-    """`wanted` threads, but at most one for each core that this process may use; 0: one for each."""
+def usable_threads(requested: int = 0) -> int:
+    """`requested` threads, at most one per core that this process may use; 0: one per core."""
     cores = len(os.sched_getaffinity(0))
-    return min(wanted or cores, cores)
+    return min(requested or cores, cores)
