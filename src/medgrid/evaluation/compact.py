@@ -1,0 +1,165 @@
+"""Predictions of a study in one small file, which Git can hold: verdicts can be recomputed from it without training.
+
+`predictions.npz` holds what `training/predictions.py` holds of each block of seeds, with two differences. Probabilities
+of held-out images are logarithms in float16, rounded so that the class with the highest probability stays the same;
+those of unlabelled images are left out. What all blocks share (classes, images and labels, and what the evaluation
+needs of the split) is held once.
+
+Tolerances, tested: accuracies and other metrics of predicted classes are equal; losses and calibration errors differ by
+less than 0.001, areas under curves by less than 0.0005.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from medgrid.data import HELD_OUT
+from medgrid.grid.manifest import StudyManifest
+from medgrid.training.predictions import PER_TRAINING, Predictions, job_blocks, read_predictions, write_predictions
+from medgrid.utils.errors import MedgridError
+from medgrid.utils.files import atomic_write
+
+FILE = "predictions.npz"
+JOB_TEXTS = ("curves.csv", "job.json")  # kept as they are
+PRECISION = {"best_epoch": np.int32, "epochs": np.int32, "diverged_at": np.int32}  # of the others: float64
+
+
+def to_log16(probabilities: np.ndarray) -> np.ndarray:
+    """Natural logarithms in float16 of probabilities [..., classes]; the first class with the highest stays the same.
+
+    Not-a-number stays as it is.
+    """
+    with np.errstate(divide="ignore", over="ignore"):
+        logs = np.log(probabilities.astype(np.float64)).astype(np.float16)
+    highest = probabilities.argmax(-1, keepdims=True)
+    top = np.take_along_axis(logs, highest, -1)
+    # rounding may have made another class equal to it
+    tied = (logs >= top) & (np.arange(logs.shape[-1]) != highest)
+    return np.where(tied, np.nextafter(top, np.float16(-np.inf)), logs)
+
+
+def from_log16(logs: np.ndarray) -> np.ndarray:
+    """Probabilities (float32, of sum 1) from `to_log16`."""
+    probabilities = np.exp(logs.astype(np.float32))
+    return probabilities / probabilities.sum(-1, keepdims=True)
+
+
+def _encode(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def _decode(array: np.ndarray) -> str:
+    return array.tobytes().decode()
+
+
+def _shared(predictions: Predictions, split: Path) -> dict[str, np.ndarray]:
+    """What all blocks have in common, and what the evaluation needs of the split."""
+    parts = pd.read_csv(split, keep_default_na=False, dtype=str)
+    test = parts[parts["part"] == "test"].set_index("path").loc[list(predictions.images["test"])]
+    arrays = {
+        "classes": _encode("\n".join(predictions.classes)),
+        "test_clusters": test["cluster"].to_numpy(np.int32),
+        "test_near_duplicates": (test["near_duplicate"] == "yes").to_numpy(),
+        "training_images": np.array((parts["part"] == "train").sum()),
+    }
+    for part in HELD_OUT:
+        arrays[f"{part}_images"] = _encode("\n".join(predictions.images[part]))
+        arrays[f"{part}_labels"] = np.asarray(predictions.labels[part], np.int16)
+    return arrays
+
+
+def _block_arrays(block: Path, predictions: Predictions) -> dict[str, np.ndarray]:
+    arrays = {"cells": _encode("\n".join(predictions.cells)), "seeds": np.array(predictions.seeds, np.int32)}
+    for name in PER_TRAINING:
+        arrays[name] = getattr(predictions, name).astype(PRECISION.get(name, np.float64))
+    for part in HELD_OUT:
+        arrays[part] = to_log16(predictions.probabilities[part])
+    return arrays | {name: _encode((block / name).read_text(encoding="utf-8")) for name in JOB_TEXTS}
+
+
+def write_compact(manifest: StudyManifest, folder: str, split: str, target: str) -> None:
+    """Write the predictions of the study in `folder` to `target`, with what the evaluation needs of the CSV `split`.
+
+    Raises MedgridError when blocks of seeds do not predict the same images.
+    """
+    blocks = job_blocks(Path(folder), manifest.jobs)
+    arrays: dict[str, np.ndarray] = {}
+    shared: dict[str, np.ndarray] = {}
+    for block in blocks:
+        predictions = read_predictions(block)
+        same = _shared(predictions, Path(split)) if not shared or _differs(predictions, shared) else shared
+        if shared and same is not shared:
+            raise MedgridError(f"{block} predicts other images than {blocks[0]}; train it again")
+        shared = same
+        name = f"{block.parent.name}/{block.name}"
+        arrays |= {f"{name}/{key}": array for key, array in _block_arrays(block, predictions).items()}
+    names = "\n".join(f"{block.parent.name}/{block.name}" for block in blocks)
+    with atomic_write(target) as temporary:
+        np.savez_compressed(temporary, blocks=_encode(names), **shared, **arrays)
+
+
+def _differs(predictions: Predictions, shared: dict[str, np.ndarray]) -> bool:
+    return any(predictions.images[part] != _decode(shared[f"{part}_images"]).split("\n") for part in HELD_OUT)
+
+
+class CompactPredictions:
+    """Reader of a file of `write_compact`. Raises MedgridError when the file does not exist."""
+
+    def __init__(self, file: Path):
+        if not file.exists():
+            raise MedgridError(
+                f"{file} does not exist: this study has no committed predictions; run it, or restore its training jobs "
+                "(`medgrid restore`)"
+            )
+        self._arrays = np.load(file)
+        self.blocks: list[str] = self._lines("blocks")
+
+    def _lines(self, name: str) -> list[str]:
+        return _decode(self._arrays[name]).split("\n")
+
+    def text(self, block: str, name: str) -> str:
+        """A file of a block, `curves.csv` or `job.json`."""
+        return _decode(self._arrays[f"{block}/{name}"])
+
+    def read(self, block: str) -> Predictions:
+        """Predictions of a block of seeds (JOB/SEEDS), without unlabelled images."""
+        arrays: dict[str, Any] = {name: self._arrays[f"{block}/{name}"] for name in PER_TRAINING}
+        return Predictions(
+            cells=self._lines(f"{block}/cells"),
+            seeds=self._arrays[f"{block}/seeds"].tolist(),
+            classes=self._lines("classes"),
+            **arrays,
+            probabilities={part: from_log16(self._arrays[f"{block}/{part}"]) for part in HELD_OUT},
+            images={part: self._lines(f"{part}_images") for part in HELD_OUT},
+            labels={part: self._arrays[f"{part}_labels"].astype(np.int64) for part in HELD_OUT},
+        )
+
+    def split(self) -> pd.DataFrame:
+        """The part of the split that the evaluation reads: path, part, cluster and near_duplicate of test images.
+
+        Training images have a row each, without a path.
+        """
+        test = pd.DataFrame(
+            {
+                "path": self._lines("test_images"),
+                "part": "test",
+                "cluster": self._arrays["test_clusters"],
+                "near_duplicate": np.where(self._arrays["test_near_duplicates"], "yes", "no"),
+            }
+        )
+        training = pd.DataFrame({"part": ["train"] * int(self._arrays["training_images"])})
+        return pd.concat([test, training], ignore_index=True)
+
+    def unpack(self, folder: Path) -> Path:
+        """Write the blocks as training jobs into `folder`/jobs, and a split; returns the path of the split."""
+        for name in self.blocks:
+            block = folder / "jobs" / name
+            block.mkdir(parents=True)
+            write_predictions(block, self.read(name))
+            for file in JOB_TEXTS:
+                (block / file).write_text(self.text(name, file), encoding="utf-8")
+        split = folder / "split.csv"
+        self.split().to_csv(split, index=False)
+        return split

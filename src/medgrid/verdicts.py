@@ -1,0 +1,64 @@
+"""Tables and verdicts recomputed from committed predictions, without images and without training."""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from medgrid.utils.errors import MedgridError
+
+
+def recompute(study: str, results: str = "results") -> None:
+    """Recompute `results`/`study`/tables from predictions.npz in that folder, and print what has changed.
+
+    Raises MedgridError when the study has no predictions.npz, or one of other settings than its manifest.
+    """
+    from medgrid.evaluation.compact import FILE, CompactPredictions
+    from medgrid.evaluation.evaluate import write_tables
+    from medgrid.study import find_manifest
+
+    folder = Path(results, study)
+    manifest = find_manifest(folder)
+    compact = CompactPredictions(folder / FILE)
+    if {block.split("/")[0] for block in compact.blocks} != set(manifest.jobs):
+        raise MedgridError(f"{folder / FILE} holds other training jobs than {folder / 'manifest'}; run the study again")
+    with tempfile.TemporaryDirectory() as temporary:
+        copy = Path(temporary)
+        split = compact.unpack(copy)
+        shutil.copytree(folder / "networks", copy / "networks")
+        write_tables(manifest, str(copy), str(split))
+        for line in compare_tables(folder / "tables", copy / "tables"):
+            print(line)
+        _replace(folder / "tables", copy / "tables")
+    print(f"medgrid: wrote {folder / 'tables'}", file=sys.stderr)
+
+
+def compare_tables(old: Path, new: Path) -> list[str]:
+    """A line for each table of `new`: whether it is the same as in `old`, or the largest difference of its numbers."""
+    return [f"{file.name}: {_difference(old / file.name, file)}" for file in sorted(new.iterdir())]
+
+
+def _difference(old: Path, new: Path) -> str:
+    if not old.exists():
+        return "new"
+    if old.read_bytes() == new.read_bytes():
+        return "unchanged"
+    if new.suffix != ".csv":
+        return "changed"
+    before, after = pd.read_csv(old), pd.read_csv(new)
+    if list(before) != list(after) or len(before) != len(after):
+        return "other rows or columns"
+    numbers = after.select_dtypes("number").columns.intersection(before.select_dtypes("number").columns)
+    texts = after.columns.difference(numbers)
+    if not before[texts].equals(after[texts]):
+        return "other texts"
+    return f"numbers differ by up to {(before[numbers] - after[numbers]).abs().max().max():.2g}"
+
+
+def _replace(target: Path, source: Path) -> None:
+    from medgrid.utils.files import atomic_folder
+
+    with atomic_folder(target) as temporary:
+        shutil.copytree(source, temporary, dirs_exist_ok=True)
