@@ -5,11 +5,13 @@
 
 from typing import TYPE_CHECKING, Any
 
+from medgrid.utils.errors import MedgridError
+
 if TYPE_CHECKING:
     from medgrid.study import load_study
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load_study"]
+__all__ = ["MedgridError", "__version__", "load_study"]
 
 
 def __getattr__(name: str) -> Any:

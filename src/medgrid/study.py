@@ -12,8 +12,6 @@ import pandas as pd
 from medgrid.grid.manifest import StudyManifest, read_manifest
 from medgrid.utils.errors import MedgridError
 
-# columns that hold names: a class may be called `None` or `01`
-TEXT_COLUMNS = ("cell", "class", "predicted", "label", "path")
 SELECTIONS = ("left", "right", "where")
 
 
@@ -57,8 +55,8 @@ class StudyData:
         """Predictions of test images at the best epoch; a row for each cell, seed and image.
 
         Columns: `cell`, `seed`, `path`, `label` and `predicted` (class names), and the probability of each class,
-        `probability_<class>` (NaN in a training that diverged, whose `predicted` is missing). From the training jobs in
-        `jobs/`, or else from `predictions.npz`, in which probabilities are rounded (`medgrid.evaluation.compact`).
+        `probability_<class>` (NaN in a training that diverged, whose `predicted` is missing). They are read from the
+        training jobs in `jobs/`, or else from `predictions.npz`, with rounded probabilities (`evaluation/compact.py`).
         Raises MedgridError when there are neither.
         """
         rows = [self._rows(predictions) for predictions in self._blocks()]
@@ -72,9 +70,9 @@ class StudyData:
     def claims(self) -> pd.DataFrame:
         """Comparisons behind the verdicts; a row each.
 
-        Columns: `claim` (its name), `text`, `claim_verdict` (of all its comparisons); then of the comparison `relation`,
-        `left`, `right` and `where` (cells, as JSON), `metric`, `estimate` with its 95 % interval `low` to `high` in
-        `unit`, `verdict`, and the other fields that `medgrid.evaluation.verdicts` describes.
+        Columns: `claim` (its name), `text`, `claim_verdict` (of all its comparisons); then of the comparison
+        `relation`, `left`, `right` and `where` (cells, as JSON), `metric`, `estimate` with its 95 % interval `low` to
+        `high` in `unit`, `verdict`, and the other fields that `medgrid.evaluation.verdicts` describes.
         """
         rows = []
         content = json.loads((self.folder / "tables" / "claims.json").read_text(encoding="utf-8"))
@@ -86,9 +84,9 @@ class StudyData:
         return pd.DataFrame(rows)
 
     def _table(self, name: str) -> pd.DataFrame:
-        """A CSV table; only an empty field is a missing value."""
-        file = self.folder / "tables" / f"{name}.csv"
-        return pd.read_csv(file, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT_COLUMNS, str))
+        from medgrid.evaluation.results import read_table
+
+        return read_table(self.folder / "tables" / f"{name}.csv")
 
     def _blocks(self) -> Iterator:
         """Predictions of each block of seeds of a training job."""

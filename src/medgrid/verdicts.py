@@ -23,7 +23,7 @@ def recompute(study: str, results: str = "results") -> None:
     manifest = find_manifest(folder)
     compact = CompactPredictions(folder / FILE)
     if {block.split("/")[0] for block in compact.blocks} != set(manifest.jobs):
-        raise MedgridError(f"{folder / FILE} holds other training jobs than {folder / 'manifest'}; run the study again")
+        raise MedgridError(f"{folder / FILE} holds other jobs than {folder / 'manifest'}; run the study again")
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(temporary)
         split = compact.unpack(copy)

@@ -1,11 +1,11 @@
 """Predictions of a study in one small file, which Git can hold: verdicts can be recomputed from it without training.
 
-`predictions.npz` holds what `training/predictions.py` holds of each block of seeds, with two differences. Probabilities
-of held-out images are logarithms in float16, rounded so that the class with the highest probability stays the same;
-those of unlabelled images are left out. What all blocks share (classes, images and labels, and what the evaluation
-needs of the split) is held once.
+`predictions.npz` holds the predictions of each block of seeds (`training/predictions.py`), with two differences.
+Probabilities of held-out images are logarithms in float16, rounded so that the class with the highest probability stays
+the same; those of unlabelled images are left out. What all blocks share (classes, images and labels, and what the
+evaluation needs of the split) is held once.
 
-Tolerances, tested: accuracies and other metrics of predicted classes are equal; losses and calibration errors differ by
+Tolerances, tested: metrics of predicted classes, such as accuracy, are equal; losses and calibration errors differ by
 less than 0.001, areas under curves by less than 0.0005.
 """
 
@@ -54,6 +54,10 @@ def _decode(array: np.ndarray) -> str:
     return array.tobytes().decode()
 
 
+def _lines(array: np.ndarray) -> list[str]:
+    return _decode(array).split("\n")
+
+
 def _shared(predictions: Predictions, split: Path) -> dict[str, np.ndarray]:
     """What all blocks have in common, and what the evaluation needs of the split."""
     parts = pd.read_csv(split, keep_default_na=False, dtype=str)
@@ -89,19 +93,15 @@ def write_compact(manifest: StudyManifest, folder: str, split: str, target: str)
     shared: dict[str, np.ndarray] = {}
     for block in blocks:
         predictions = read_predictions(block)
-        same = _shared(predictions, Path(split)) if not shared or _differs(predictions, shared) else shared
-        if shared and same is not shared:
+        if not shared:
+            shared = _shared(predictions, Path(split))
+        elif any(predictions.images[part] != _lines(shared[f"{part}_images"]) for part in HELD_OUT):
             raise MedgridError(f"{block} predicts other images than {blocks[0]}; train it again")
-        shared = same
         name = f"{block.parent.name}/{block.name}"
         arrays |= {f"{name}/{key}": array for key, array in _block_arrays(block, predictions).items()}
     names = "\n".join(f"{block.parent.name}/{block.name}" for block in blocks)
     with atomic_write(target) as temporary:
         np.savez_compressed(temporary, blocks=_encode(names), **shared, **arrays)
-
-
-def _differs(predictions: Predictions, shared: dict[str, np.ndarray]) -> bool:
-    return any(predictions.images[part] != _decode(shared[f"{part}_images"]).split("\n") for part in HELD_OUT)
 
 
 class CompactPredictions:
@@ -110,14 +110,10 @@ class CompactPredictions:
     def __init__(self, file: Path):
         if not file.exists():
             raise MedgridError(
-                f"{file} does not exist: this study has no committed predictions; run it, or restore its training jobs "
-                "(`medgrid restore`)"
+                f"{file} does not exist: no predictions of this study were committed; run the study: medgrid run -- STUDY"
             )
         self._arrays = np.load(file)
-        self.blocks: list[str] = self._lines("blocks")
-
-    def _lines(self, name: str) -> list[str]:
-        return _decode(self._arrays[name]).split("\n")
+        self.blocks: list[str] = _lines(self._arrays["blocks"])
 
     def text(self, block: str, name: str) -> str:
         """A file of a block, `curves.csv` or `job.json`."""
@@ -127,12 +123,12 @@ class CompactPredictions:
         """Predictions of a block of seeds (JOB/SEEDS), without unlabelled images."""
         arrays: dict[str, Any] = {name: self._arrays[f"{block}/{name}"] for name in PER_TRAINING}
         return Predictions(
-            cells=self._lines(f"{block}/cells"),
+            cells=_lines(self._arrays[f"{block}/cells"]),
             seeds=self._arrays[f"{block}/seeds"].tolist(),
-            classes=self._lines("classes"),
+            classes=_lines(self._arrays["classes"]),
             **arrays,
             probabilities={part: from_log16(self._arrays[f"{block}/{part}"]) for part in HELD_OUT},
-            images={part: self._lines(f"{part}_images") for part in HELD_OUT},
+            images={part: _lines(self._arrays[f"{part}_images"]) for part in HELD_OUT},
             labels={part: self._arrays[f"{part}_labels"].astype(np.int64) for part in HELD_OUT},
         )
 
@@ -143,7 +139,7 @@ class CompactPredictions:
         """
         test = pd.DataFrame(
             {
-                "path": self._lines("test_images"),
+                "path": _lines(self._arrays["test_images"]),
                 "part": "test",
                 "cluster": self._arrays["test_clusters"],
                 "near_duplicate": np.where(self._arrays["test_near_duplicates"], "yes", "no"),
