@@ -56,7 +56,7 @@ class StudyData:
 
         Columns: `cell`, `seed`, `path`, `label` and `predicted` (class names), and the probability of each class,
         `probability_<class>` (NaN in a training that diverged, whose `predicted` is missing). They are read from the
-        training jobs in `jobs/`, or else from `predictions.npz`, with rounded probabilities (`evaluation/compact.py`).
+        training jobs in `jobs/`, or else from `predictions.npz`, where they are rounded (`evaluation/compact.py`).
         Raises MedgridError when there are neither.
         """
         rows = [self._rows(predictions) for predictions in self._blocks()]
@@ -70,7 +70,7 @@ class StudyData:
     def claims(self) -> pd.DataFrame:
         """Comparisons behind the verdicts; a row each.
 
-        Columns: `claim` (its name), `text`, `claim_verdict` (of all its comparisons); then of the comparison
+        Columns: `claim` (its name), `text`, `claim_verdict` (of all its comparisons); then of each comparison
         `relation`, `left`, `right` and `where` (cells, as JSON), `metric`, `estimate` with its 95 % interval `low` to
         `high` in `unit`, `verdict`, and the other fields that `medgrid.evaluation.verdicts` describes.
         """

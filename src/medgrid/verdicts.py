@@ -36,7 +36,7 @@ def recompute(study: str, results: str = "results") -> None:
 
 
 def compare_tables(old: Path, new: Path) -> list[str]:
-    """A line for each table of `new`: whether it is the same as in `old`, or the largest difference of its numbers."""
+    """A line for each table of `new`: whether it equals that of `old`, or the largest difference of its numbers."""
     return [f"{file.name}: {_difference(old / file.name, file)}" for file in sorted(new.iterdir())]
 
 
