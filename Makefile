@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE :=
 STUDIES = brain_tumor_lr_batch brain_tumor_transfer histopathology_batch stroke_transfer pneumonia_loss
 DEMO = $(firstword $(STUDIES))
 
-.PHONY: help environment cpu demo demo-all test test-all lint dry format lock schema bless dag clean
+.PHONY: help environment cpu demo demo-all test test-all lint hooks dry format lock schema bless dag clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -39,8 +39,11 @@ test-all: .venv/ready  ## run all tests; those on SLURM last and alone, since th
 	@pytest $(WORKERS) -m "not slurm"
 	@pytest -rs -m slurm tests/slurm
 
-lint: .venv/ready  ## check style and format of code and rules
-	@ruff check . && ruff format --check . && snakefmt --check Snakefile workflow && python tests/lint.py
+lint: .venv/ready  ## check style, format and types of code and rules
+	@ruff check . && ruff format --check . && pyrefly check && snakefmt --check Snakefile workflow && python tests/lint.py
+
+hooks: .venv/ready  ## check style and format of what changed before each commit (.pre-commit-config.yaml)
+	@prek install
 
 dry: .venv/ready  ## dry-run every study with every profile
 	@for profile in workflow/profiles/*; do \

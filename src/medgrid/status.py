@@ -227,7 +227,7 @@ def _expected(status: Status) -> str:
 
 def _table(studies: list[StudyStatus]) -> list[str]:
     """Lines of the table, its columns aligned."""
-    rows = [("study", "training jobs", "done", "running", "failed", "left", "page")]
+    rows: list[tuple[str, ...]] = [("study", "training jobs", "done", "running", "failed", "left", "page")]
     for study in studies:
         counts = (study.jobs, study.done, study.running, study.failed, study.left)
         rows.append((study.study, *map(str, counts), study.page or "none"))

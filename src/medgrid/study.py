@@ -5,12 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from medgrid.grid.manifest import StudyManifest, read_manifest
 from medgrid.utils.errors import MedgridError
+
+if TYPE_CHECKING:
+    from medgrid.training.predictions import Predictions
 
 SELECTIONS = ("left", "right", "where")
 
@@ -88,7 +92,7 @@ class StudyData:
 
         return read_table(self.folder / "tables" / f"{name}.csv")
 
-    def _blocks(self) -> Iterator:
+    def _blocks(self) -> "Iterator[Predictions]":
         """Predictions of each block of seeds of a training job."""
         from medgrid.evaluation.compact import FILE, CompactPredictions
         from medgrid.training.predictions import job_blocks, read_predictions
@@ -104,7 +108,7 @@ class StudyData:
         compact = CompactPredictions(self.folder / FILE)
         yield from map(compact.read, compact.blocks)
 
-    def _rows(self, predictions) -> pd.DataFrame:
+    def _rows(self, predictions: "Predictions") -> pd.DataFrame:
         """Rows of `predictions` from a block of seeds."""
         classes, images = np.array(predictions.classes), predictions.images["test"]
         best = predictions.probabilities["test"][:, :, 0]  # [cells, seeds, images, classes]

@@ -1,14 +1,14 @@
 """Predictions of a study in one small file, which Git can hold: verdicts can be recomputed from it without training.
 
 `predictions.npz` holds the predictions of each block of seeds (`training/predictions.py`), with two differences.
-Probabilities of held-out images are logarithms in float16, rounded so that the class with the highest probability
-stays the same; those of unlabelled images are left out. What all blocks share (classes, images and labels, and what the
-evaluation needs of the split) is held once.
+Probabilities of held-out images are logarithms in float16, rounded so that the most probable class stays the same;
+those of unlabelled images are left out. What all blocks share (classes, images and labels, and what the evaluation
+needs of the split) is held once.
 
-Tolerances for each training, tested: metrics of predicted classes, such as accuracy, are equal; losses and calibration
-errors differ by less than 0.001, temperatures by less than 0.02, areas under curves by less than 0.001 for 60 images
-(the order of a pair of images changes them) and by less for more. Ends of intervals over two or three replicates may
-differ by ten times as much.
+Tolerances for each training, tested: metrics of predicted classes, such as accuracy, are equal; losses and
+calibration errors differ by less than 0.001, temperatures by less than 0.02, areas under curves by less than 0.001 for
+60 images (the order of a pair of images changes them) and by less for more. Ends of intervals over two or three
+replicates may differ by ten times as much.
 """
 
 from pathlib import Path
@@ -53,7 +53,7 @@ def from_log16(logs: np.ndarray) -> np.ndarray:
 
 
 def _pack(logs: np.ndarray) -> np.ndarray:
-    """[cells, seeds, 2, images, classes] in an order that compresses well: a plane for each byte of a number, trainings last."""
+    """[cells, seeds, 2, images, classes] in an order that compresses well: bytes of a number apart, trainings last."""
     by_image = np.ascontiguousarray(np.moveaxis(logs, (-2, -1), (0, 1)))
     return np.moveaxis(by_image[..., None].view(np.uint8), -1, 0)
 
@@ -107,8 +107,8 @@ def write_compact(manifest: StudyManifest, folder: str, split: str, target: str)
     Raises MedgridError when blocks of seeds do not predict the same images.
     """
     blocks = job_blocks(Path(folder), manifest.jobs)
-    arrays: dict[str, np.ndarray] = {}
-    shared: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
+    shared: dict[str, Any] = {}
     for block in blocks:
         predictions = read_predictions(block)
         if not shared:
@@ -119,7 +119,7 @@ def write_compact(manifest: StudyManifest, folder: str, split: str, target: str)
         arrays |= {f"{name}/{key}": array for key, array in _block_arrays(block, predictions).items()}
     names = "\n".join(f"{block.parent.name}/{block.name}" for block in blocks)
     with atomic_write(target) as temporary:
-        np.savez_compressed(temporary, blocks=_encode(names), **shared, **arrays)
+        np.savez_compressed(temporary, **(arrays | shared | {"blocks": _encode(names)}))
 
 
 class CompactPredictions:

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import time
+from typing import Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -54,7 +55,7 @@ class LogHandler(LogHandlerBase):
         except Exception:
             self.handleError(record)
 
-    def _handle(self, record: logging.LogRecord) -> None:
+    def _handle(self, record: Any) -> None:
         event = getattr(record, "event", None)
         if event == LogEvent.RUN_INFO:
             self._on_begin(record.stats["total"])
@@ -81,7 +82,7 @@ class LogHandler(LogHandlerBase):
         else:
             self.print(f"{total} jobs to run")
 
-    def _on_start(self, job: logging.LogRecord) -> None:
+    def _on_start(self, job: Any) -> None:
         self.failed.pop(job.jobid, None)  # it is tried again
         self.running[job.jobid] = started_job(job)
         self._print_step("started", self.running[job.jobid].label)
@@ -93,7 +94,7 @@ class LogHandler(LogHandlerBase):
         if self.display:
             self.display.print_unlogged()
 
-    def _on_failure(self, error: logging.LogRecord) -> None:
+    def _on_failure(self, error: Any) -> None:
         job = self.running.pop(error.jobid, None)
         if job is None or self.interrupted:  # at the end, Ctrl-C ends every job
             return

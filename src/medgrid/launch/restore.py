@@ -33,9 +33,9 @@ def verify(study: str) -> None:
         )
 
 
-def _dvc(*arguments: str, **options) -> subprocess.CompletedProcess:
+def _dvc(*arguments: str, capture_output: bool = False) -> subprocess.CompletedProcess:
     """Run DVC; exit when it fails, after its own message."""
-    result = subprocess.run([sys.executable, "-m", "dvc", *arguments], text=True, **options)
+    result = subprocess.run([sys.executable, "-m", "dvc", *arguments], text=True, capture_output=capture_output)
     if result.returncode:
         sys.exit(result.returncode)
     return result
