@@ -4,6 +4,7 @@ import base64
 import copy
 import hashlib
 import http.server
+import json
 import os
 import shutil
 import socket
@@ -356,3 +357,10 @@ def medgrid(*arguments: str, env: dict | None = None, cwd: Path | None = None) -
         [sys.executable, "-m", "medgrid", *arguments],
         capture_output=True, text=True, env=os.environ | (env or {}), cwd=cwd, timeout=300,
     )  # fmt: skip
+
+
+def medgrid_job(name: str, settings: dict, folder: Path, *arguments: str, env: dict | None = None):
+    """Run `medgrid job NAME` with settings from a file in `folder`."""
+    file = folder / f"{name}-settings.json"
+    file.write_text(json.dumps(settings))
+    return medgrid("job", name, str(file), *arguments, env=env)

@@ -1,12 +1,11 @@
 """Every way to get a data set, over real HTTP where there is any."""
 
-import json
 import os
 import random
 import zipfile
 
 import pytest
-from conftest import medgrid
+from conftest import medgrid_job
 
 from medgrid.data.archive import content_digest
 from medgrid.data.fetch import fetch
@@ -36,7 +35,7 @@ def files(folder) -> list[str]:
 
 def from_kaggle(server, tmp_path, declared, known=False):
     target = tmp_path / "archives" / "phantoms.zip"
-    result = medgrid("fetch", json.dumps(declared), str(target), env=environment(server, tmp_path, known))
+    result = medgrid_job("fetch", declared, tmp_path, str(target), env=environment(server, tmp_path, known))
     return target, result
 
 
@@ -154,7 +153,7 @@ def test_without_a_network_there_is_one_attempt(archive, standin, closed_port, t
     target = tmp_path / "archives" / "phantoms.zip"
     proxy = {"http_proxy": f"http://127.0.0.1:{closed_port}"}
     environs = environment(standin(b""), tmp_path) | proxy
-    result = medgrid("fetch", json.dumps(settings(archive)), str(target), env=environs)
+    result = medgrid_job("fetch", settings(archive), tmp_path, str(target), env=environs)
     assert result.returncode == 1
     assert f"no connection to localhost through the proxy 127.0.0.1:{closed_port}" in result.stderr
     assert "Connection refused" in result.stderr
@@ -169,9 +168,8 @@ def test_a_proxy_s_refusal_is_final(archive, standin, tmp_path):
     # the real address over https: the stand-in answers the request for a tunnel with HTTP 501
     elsewhere = {"KAGGLE_API_ENVIRONMENT": "PROD", "https_proxy": server.url}
     target = tmp_path / "archives" / "phantoms.zip"
-    result = medgrid(
-        "fetch", json.dumps(settings(archive)), str(target), env=environment(server, tmp_path) | elsewhere
-    )
+    environs = environment(server, tmp_path) | elsewhere
+    result = medgrid_job("fetch", settings(archive), tmp_path, str(target), env=environs)
     assert result.returncode == 1
     assert "no connection to api.kaggle.com (Tunnel connection failed: 501" in result.stderr
     assert "attempt" not in result.stderr
@@ -223,7 +221,7 @@ def scans(archive, tmp_path):
 def test_a_local_folder_becomes_a_verified_zip(archive, scans, tmp_path):
     target = tmp_path / "archives" / "local.zip"
     declared = settings(archive, kaggle=None)
-    result = medgrid("fetch", json.dumps(declared), str(target), f"--folder={scans}")
+    result = medgrid_job("fetch", declared, tmp_path, str(target), f"--folder={scans}")
     assert result.returncode == 0, result.stderr
     assert content_digest(target) == content_digest(archive)
     assert zipfile.is_zipfile(target)
