@@ -187,7 +187,7 @@ def unnamed(path: Path) -> None:
         (lambda folder: None, [], "does not exist"),
         (lambda folder: folder.mkdir(), [], "contains 0 images"),
         (lambda folder: folder.write_text("words"), [], "neither a folder nor a zip"),
-        (lambda folder: folder.mkdir(), ["--fail-on", "everything"], "--fail-on knows exact, near"),
+        (lambda folder: folder.mkdir(), ["--fail-on", "everything"], "--fail-on accepts exact, near"),
         (lambda folder: folder.mkdir(), ["--group", "("], "--group is not a regular expression"),
         (lambda folder: folder.mkdir(), ["--out", "scans.txt/here"], "--out scans.txt/here: Not a directory"),
         (lambda folder: broken_zip(folder), [], "neither a folder nor a zip: "),
