@@ -164,7 +164,7 @@ def test_planned_times_are_used_before_a_job_has_finished(grid, lock):
     ("changes", "reason"),
     [
         ({"local": False}, "on a cluster, queues decide"),
-        ({"planned": {"total": 3}}, "all training jobs of the run are done"),
+        ({"planned": {"total": 3}}, "no training jobs are left in this run"),
         ({}, "no training job has finished yet"),
     ],
 )

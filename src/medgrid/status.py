@@ -138,7 +138,7 @@ def estimate_end(run: RunState, planned_left: float | None) -> tuple[float | Non
     running = [job for job in training if job.status == "running"]
     left = run.planned.get("train", 0) - sum(job.status != "running" for job in training)
     if left <= 0:
-        return None, "all training jobs of the run are done"
+        return None, "no training jobs are left in this run"
     if finished:
         elapsed = time.time() - min(job.started for job in training)
         return elapsed * left / len(finished), f"{len(finished)} finished training jobs"
