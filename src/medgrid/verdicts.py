@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from medgrid.jobs import JOBS
 from medgrid.utils.errors import MedgridError
 
 
@@ -16,7 +17,6 @@ def recompute(study: str, results: str = "results") -> None:
     Raises MedgridError when the study has no predictions.npz, or one of other settings than its manifest.
     """
     from medgrid.evaluation.compact import FILE, CompactPredictions
-    from medgrid.evaluation.evaluate import write_tables
     from medgrid.study import find_manifest
 
     folder = Path(results, study)
@@ -28,7 +28,7 @@ def recompute(study: str, results: str = "results") -> None:
         copy = Path(temporary)
         split = compact.unpack(copy)
         shutil.copytree(folder / "networks", copy / "networks")
-        write_tables(manifest, str(copy), str(split))
+        JOBS["evaluate"].load()(manifest, str(copy), str(split))
         for line in compare_tables(folder / "tables", copy / "tables"):
             print(line)
         _replace(folder / "tables", copy / "tables")
