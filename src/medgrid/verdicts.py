@@ -9,6 +9,7 @@ import pandas as pd
 
 from medgrid.jobs import JOBS
 from medgrid.utils.errors import MedgridError
+from medgrid.utils.files import atomic_folder
 
 
 def recompute(study: str, results: str = "results") -> None:
@@ -29,10 +30,11 @@ def recompute(study: str, results: str = "results") -> None:
         split = compact.unpack(copy)
         shutil.copytree(folder / "networks", copy / "networks")
         JOBS["evaluate"].load()(manifest, str(copy), str(split))
-        for line in compare_tables(folder / "tables", copy / "tables"):
-            print(line)
-        _replace(folder / "tables", copy / "tables")
-    print(f"medgrid: wrote {folder / 'tables'}", file=sys.stderr)
+        lines = compare_tables(folder / "tables", copy / "tables")
+        with atomic_folder(folder / "tables") as target:
+            shutil.copytree(copy / "tables", target, dirs_exist_ok=True)
+    print("\n".join(lines))
+    print(f"medgrid: wrote {folder / 'tables'}; figures and the page are redrawn by a run", file=sys.stderr)
 
 
 def compare_tables(old: Path, new: Path) -> list[str]:
@@ -55,10 +57,3 @@ def _difference(old: Path, new: Path) -> str:
     if not before[texts].equals(after[texts]):
         return "other texts"
     return f"numbers differ by up to {(before[numbers] - after[numbers]).abs().max().max():.2g}"
-
-
-def _replace(target: Path, source: Path) -> None:
-    from medgrid.utils.files import atomic_folder
-
-    with atomic_folder(target) as temporary:
-        shutil.copytree(source, temporary, dirs_exist_ok=True)
