@@ -17,7 +17,7 @@ from medgrid.launch.logs import latest_progress
 from medgrid.launch.run_state import JobState, RunState, format_seconds, read_run_state
 from medgrid.utils.errors import MedgridError
 
-NOT_SHOWN = 10  # running or failed jobs beyond these are only counted
+LISTED = 10  # running or failed jobs; more are only counted
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Status:
     run: RunState | None
     active: bool
     other_settings: bool  # the run used other settings than those that were asked for
-    expected_seconds: float | None  # until the active run ends; None when it cannot be told
+    expected_seconds: float | None  # until the active run ends; None when it is not known
     expected_from: str  # what the estimate rests on
     studies: list[StudyStatus]
 
@@ -155,17 +155,19 @@ def read_status(params: Params, layout: Layout, studies: list[str], profile: str
     run, owner = read_run_state(), lock_owner()
     active = run is not None and owner == run.pid and run.ended is None
     other = run is not None and not _same_settings(run, profile, configfiles)
-    running = run.with_status("running") if run and active and not other else []
-    failed = run.with_status("failed") if run and not other else []
-    names = studies or list(layout.manifests)
-    in_run = _studies_of_run(run, params, layout) if run and active and not other else []
-    found = {name: _study_status(layout, params, name, running, failed) for name in dict.fromkeys([*names, *in_run])}
+    counted = RunState() if run is None or other else run  # the run whose jobs belong to these settings
+    running = counted.with_status("running") if active else []
+    failed = counted.with_status("failed")
+    requested = studies or list(layout.manifests)
+    in_run = _studies_of_run(counted, params, layout)
+    statuses = {
+        study: _study_status(layout, params, study, running, failed) for study in dict.fromkeys([*requested, *in_run])
+    }
     seconds, source = None, ""
-    if run and active and not other:
-        planned = [found[name].left_seconds for name in in_run]
-        total = None if None in planned else sum(each or 0.0 for each in planned)
-        seconds, source = estimate_end(run, total)
-    return Status(run, active, other, seconds, source, [found[name] for name in names])
+    if active and not other:
+        planned = [statuses[study].left_seconds for study in in_run]
+        seconds, source = estimate_end(counted, None if None in planned else sum(each or 0.0 for each in planned))
+    return Status(run, active, other, seconds, source, [statuses[study] for study in requested])
 
 
 def _same_settings(run: RunState, profile: str, configfiles: list[str]) -> bool:
@@ -242,9 +244,9 @@ def _table(studies: list[StudyStatus]) -> list[str]:
 def _print_jobs(title: str, jobs: list[JobState]) -> None:
     if jobs:
         print(f"\n{title}:")
-    for job in jobs[:NOT_SHOWN]:
+    for job in jobs[:LISTED]:
         log = job.logs[0] if job.logs else ""
         detail = latest_progress(log, job.started) if job.status == "running" else log
         print(f"  {job.label}  {job.elapsed}  {detail}".rstrip())
-    if len(jobs) > NOT_SHOWN:
-        print(f"  and {len(jobs) - NOT_SHOWN} more")
+    if len(jobs) > LISTED:
+        print(f"  and {len(jobs) - LISTED} more")

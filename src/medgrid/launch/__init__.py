@@ -1,1 +1,1 @@
-"""Start Snakemake safely, and show its progress."""
+"""Start Snakemake safely, show and record its progress, and restore or open results."""
