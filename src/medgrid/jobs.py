@@ -77,7 +77,7 @@ JOBS = {
     "manifest": Job("medgrid.grid.manifest:write_manifest", ("target",)),
     "prune": Job("medgrid.grid.manifest:prune", ("folder",), writes_results=False),
     "profile": Job("medgrid.training.profile:write_profile", ("target",), ("split", *DEVICE), writes_results=False),
-    "plan_report": Job("medgrid.training.profile:print_costs", writes_results=False),
+    "plan_report": Job("medgrid.training.plan_report:print_plans", writes_results=False),
     "index": Job("medgrid.report.site.index:write_index", ("folder",), writes_results=False),
 }
 
