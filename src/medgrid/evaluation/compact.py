@@ -118,8 +118,9 @@ def write_compact(manifest: StudyManifest, folder: str, split: str, target: str)
         name = f"{block.parent.name}/{block.name}"
         arrays |= {f"{name}/{key}": array for key, array in _block_arrays(block, predictions).items()}
     names = "\n".join(f"{block.parent.name}/{block.name}" for block in blocks)
+    contents: dict[str, Any] = arrays | shared | {"blocks": _encode(names)}
     with atomic_write(target) as temporary:
-        np.savez_compressed(temporary, **(arrays | shared | {"blocks": _encode(names)}))
+        np.savez_compressed(temporary, **contents)
 
 
 class CompactPredictions:
