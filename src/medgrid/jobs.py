@@ -63,7 +63,7 @@ JOBS = {
     "submissions": Job("medgrid.evaluation.submissions:write_submissions", ("folder",)),
     "figures": Job("medgrid.report.figures.write:write_figures", ("folder", "split", "tensors")),
     "explain": Job(
-        "medgrid.report.explain:write_explanations", ("folder", "split", "tensors", "weights"), ("threads",)
+        "medgrid.report.explanations.write:write_explanations", ("folder", "split", "tensors", "weights"), ("threads",)
     ),
     "page": Job(
         "medgrid.report.site.page:write_cards_and_page",
@@ -77,7 +77,7 @@ JOBS = {
     "manifest": Job("medgrid.grid.manifest:write_manifest", ("target",)),
     "prune": Job("medgrid.grid.manifest:prune", ("folder",), writes_results=False),
     "profile": Job("medgrid.training.profile:write_profile", ("target",), ("split", *DEVICE), writes_results=False),
-    "plan_report": Job("medgrid.training.profile:print_costs", writes_results=False),
+    "plan_report": Job("medgrid.training.plan_report:print_plans", writes_results=False),
     "index": Job("medgrid.report.site.index:write_index", ("folder",), writes_results=False),
 }
 

@@ -121,7 +121,7 @@ class StudyData:
             "seed": np.array(predictions.seeds)[seed],
             "path": np.array(images)[image],
             "label": classes[predictions.labels["test"]][image],
-            "predicted": predicted.where(np.isfinite(flat).all(1)),
+            "predicted": predicted.where(np.asarray(np.isfinite(flat).all(1))),
         }
         return pd.DataFrame(columns | {f"probability_{name}": flat[:, i] for i, name in enumerate(classes)})
 

@@ -6,8 +6,8 @@ those of unlabelled images are left out. What all blocks share (classes, images 
 needs of the split) is held once.
 
 Tolerances for each training, tested: metrics of predicted classes, such as accuracy, are equal; losses and
-calibration errors differ by less than 0.001, temperatures by less than 0.02, areas under curves by less than 0.001 for
-60 images (the order of a pair of images changes them) and by less for more. Ends of intervals over two or three
+calibration errors differ by less than 0.001, temperatures by less than 0.02, areas under curves by less than 0.001
+for 60 images (the order of a pair of images changes them) and by less for more. Ends of intervals over two or three
 replicates may differ by ten times as much.
 """
 
@@ -53,7 +53,7 @@ def from_log16(logs: np.ndarray) -> np.ndarray:
 
 
 def _pack(logs: np.ndarray) -> np.ndarray:
-    """[cells, seeds, 2, images, classes] in an order that compresses well: bytes of a number apart, trainings last."""
+    """[cells, seeds, 2, images, classes] in an order that compresses well: bytes apart, trainings last."""
     by_image = np.ascontiguousarray(np.moveaxis(logs, (-2, -1), (0, 1)))
     return np.moveaxis(by_image[..., None].view(np.uint8), -1, 0)
 
@@ -118,8 +118,9 @@ def write_compact(manifest: StudyManifest, folder: str, split: str, target: str)
         name = f"{block.parent.name}/{block.name}"
         arrays |= {f"{name}/{key}": array for key, array in _block_arrays(block, predictions).items()}
     names = "\n".join(f"{block.parent.name}/{block.name}" for block in blocks)
+    contents: dict[str, Any] = arrays | shared | {"blocks": _encode(names)}
     with atomic_write(target) as temporary:
-        np.savez_compressed(temporary, **(arrays | shared | {"blocks": _encode(names)}))
+        np.savez_compressed(temporary, **contents)
 
 
 class CompactPredictions:

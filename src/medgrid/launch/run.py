@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import importlib
+import importlib.util
 import os
 import re
 import shutil
@@ -73,15 +74,20 @@ def _queued_jobs(names: str) -> list[str]:
 
 
 def lazy_import(name: str) -> None:
-    """Let `import name` cost nothing until an attribute of the module is used."""
+    """Let `import name` cost nothing until an attribute of the module is used.
+
+    Unlike with importlib's LazyLoader, an import statement alone does not load the module.
+    """
+    stand_in = ModuleType(name)
 
     def load(attribute: str) -> Any:
-        sys.modules.pop(name, None)
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
         return getattr(importlib.import_module(name), attribute)
 
-    module = ModuleType(name)
-    module.__dict__["__getattr__"] = load
-    sys.modules[name] = module
+    stand_in.__spec__ = importlib.util.find_spec(name)
+    stand_in.__dict__["__getattr__"] = load
+    sys.modules[name] = stand_in
 
 
 def _is_writer(words: list[str]) -> bool:
