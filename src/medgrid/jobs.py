@@ -63,7 +63,9 @@ JOBS = {
     "submissions": Job("medgrid.evaluation.submissions:write_submissions", ("folder",)),
     "figures": Job("medgrid.report.figures.write:write_figures", ("folder", "split", "tensors")),
     "explain": Job(
-        "medgrid.report.explanations.write:write_explanations", ("folder", "split", "tensors", "weights"), ("threads",)
+        "medgrid.report.explanations.write:write_explanations",
+        ("folder", "split", "tensors", "weights"),
+        ("threads",),
     ),
     "page": Job(
         "medgrid.report.site.page:write_cards_and_page",
