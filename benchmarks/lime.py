@@ -16,7 +16,7 @@ import torch
 from medgrid.config import Model
 from medgrid.models.device import choose
 from medgrid.models.networks import build
-from medgrid.report.attribution import BATCH, lime, superpixels
+from medgrid.report.explanations.attribution import BATCH, lime, superpixels
 
 NETWORKS = ("resnet50", "vgg16", "efficientnet_b0")
 CLASSES = 4

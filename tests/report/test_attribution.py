@@ -8,7 +8,7 @@ from torch import nn
 
 from medgrid.config import Model
 from medgrid.models.networks import Network, build
-from medgrid.report import attribution
+from medgrid.report.explanations import attribution
 
 SIDE, SQUARE = 32, 4
 # 64 squares, counted row by row

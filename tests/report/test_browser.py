@@ -1,4 +1,4 @@
-"""The site in a real browser, opened from its folder alone: it works, reads well, and asks nobody for anything."""
+"""The site in a real browser, opened from its folder alone: it works, is readable, and loads nothing else."""
 
 import json
 import math
@@ -20,31 +20,42 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install Debian's package chromium"),
 ]
 
+COMPARISON = {
+    "relation": "above", "left": {"lr": [0.1]}, "right": None, "where": {}, "metric": "test_accuracy", "curve": None,
+    "details": {}, "unit": "share", "over": "seeds", "holds": [0, None], "matters": [0.01, None], "needed": None,
+    "p_against": 1, "replicates": 3, "missing": None,
+}  # fmt: skip
 CLAIMS = {
     "margin": 0.01,
     "claims": [
         {
-            "name": "rate", "text": "A rate of 0.1 is best.", "source": "conclusions", "kind": "best",
-            "verdict": "supported", "why": "It lies 2.00 points ahead.", "needed": None,
-            "parts": [
-                {
-                    "what": f"rate 0.1 above {rate}", "estimate": gain, "low": gain - 0.005, "high": gain + 0.005,
-                    "unit": "share", "p": p, "verdict": "supported", "replicates": 3,
+            "name": "rate", "text": "A rate of 0.1 is best.", "source": "conclusions", "verdict": "supported",
+            "needed": None, "decisive": [0, 1, 2],
+            "comparisons": [
+                COMPARISON | {
+                    "right": {"lr": [rate]}, "estimate": gain, "low": gain - 0.005, "high": gain + 0.005, "p": p,
+                    "verdict": "supported",
                 }
                 for rate, gain, p in ((0.01, 0.02, 0.0002), (0.001, 0.1, 0.012), (0.0001, -0.03, 0.004))
             ],
         },
         {
-            "name": "batch", "text": "Larger batches are slower.", "source": "text", "kind": "slowest",
-            "verdict": "contradicted", "why": "They are faster.", "needed": None, "parts": [],
+            "name": "batch", "text": "Larger batches are slower.", "source": "text", "verdict": "contradicted",
+            "needed": None, "decisive": [0],
+            "comparisons": [
+                COMPARISON | {
+                    "relation": "slower", "left": {"batch_size": [16]}, "metric": None, "unit": "times",
+                    "estimate": 0.9, "low": 0.8, "high": 0.95, "p": 1, "verdict": "contradicted",
+                }
+            ],
         },
         {
-            "name": "generalization_gap", "text": "It overfits.", "source": "figure 2", "kind": "generalization_gap", "verdict": "open",
-            "why": "The interval holds 0.", "needed": 12,
-            "parts": [
-                {
-                    "what": "generalization_gap", "estimate": -1.3, "low": None, "high": None, "unit": "seconds", "p": None,
-                    "verdict": "open", "replicates": 3,
+            "name": "overfitting", "text": "It overfits.", "source": "figure 2", "verdict": "open", "needed": 12,
+            "decisive": [0],
+            "comparisons": [
+                COMPARISON | {
+                    "relation": "gap_above", "right": None, "metric": None, "details": {"value": 0.01},
+                    "estimate": -1.3, "low": None, "high": None, "p": None, "unit": "nats", "verdict": "open",
                 }
             ],
         },
@@ -65,34 +76,34 @@ SIZES = {"phone": 390, "desktop": 1280}
 
 
 def _write_more(study) -> None:
-    """Verdicts, comparisons and a card with more in them than made-up predictions would give."""
-    (study / "claims.json").write_text(json.dumps(CLAIMS))
+    """Verdicts, comparisons and a card with more content than artificial predictions would give."""
+    (study / "tables/claims.json").write_text(json.dumps(CLAIMS))
     pairs = pd.DataFrame({"first": ["a", "b"] * 20, "difference": [i / 7 for i in range(40)], "verdict": "open"})
-    pairs.to_csv(study / "comparisons.csv", index=False)
+    pairs.to_csv(study / "tables/comparisons.csv", index=False)
     (study / "cards" / "best.md").write_text(CARD)
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """Two studies, one with all that a study may have, and nothing but the site's folder."""
-    made = tmp_path_factory.mktemp("made")
+    """The site's folder, without results: two studies, one of them with everything that a page can show."""
+    results = tmp_path_factory.mktemp("results")
     entries = [
         {"source": "the table", "by": ["batch_size", "lr"], "metrics": ["test_accuracy"], "rows": [[8, 0.1, 0.5]]}
     ]
     axes = {"batch_size": [8, 16], "lr": [0.1, 0.01, 0.001, 0.0001]}
     for name, published, diverged in (("full", entries, ((DIVERGED, 0), (DIVERGED, 1))), ("bare", [], ())):
-        settings, jobs = factories.settings_of(factories.small(axes, published=published), "odd")
-        settings |= {"study": name, "title": f"Study {name}"}
-        factories.write_study(made / name, settings, jobs, diverged)
-        more = partial(_write_more, made / name) if name == "full" else None
-        factories.finish(made / name, settings, figures=name == "full", site=True, before_page=more)
-    write_index({"studies": ["full", "bare"]}, str(made))
+        manifest, jobs = factories.settings_of(factories.small(axes, published=published), "odd")
+        manifest = manifest.model_copy(update={"study": name, "title": f"Study {name}"})
+        factories.write_study(results / name, manifest, jobs, diverged)
+        more = partial(_write_more, results / name) if name == "full" else None
+        factories.finish(results / name, manifest, figures=name == "full", site=True, before_page=more)
+    write_index({"studies": ["full", "bare"]}, str(results))
     alone = tmp_path_factory.mktemp("alone") / "sent"
-    shutil.move(made / "report", alone)
+    shutil.move(results / "report", alone)
     for table in ("curves", "cells", "comparisons"):
         shutil.copy(alone / f"full/tables/{table}.csv", alone.parent)
-    shutil.copy(made / "full/images.csv", alone.parent)
-    shutil.rmtree(made)
+    shutil.copy(results / "full/images.csv", alone.parent)
+    shutil.rmtree(results)
     return alone
 
 
@@ -106,7 +117,7 @@ def browser():
 
 @pytest.fixture
 def visit(browser, site):
-    """Opens pages; at the end nothing may have gone wrong, and nothing may have been asked of anyone."""
+    """Opens pages; at the end there must be no error, and no request outside the folder."""
     contexts, complaints = [], []
 
     def visit(path: str, width: int = 1280, **options):
@@ -238,15 +249,15 @@ def test_claims_are_reported_with_their_numbers(visit):
     assert "1.50 to 2.50" in first
     assert "< 0.001" in first
     last = page.locator(".claim").last.inner_text()
-    assert "About 12 replicates would settle it." in last
-    assert "−1.3 seconds" in last  # noqa: RUF001
-    front = visit("index.html")
-    assert front.locator("#full .claims li").all_inner_texts() == [
+    assert "About 12 replicates would decide it." in last
+    assert "−1.3 nats" in last  # noqa: RUF001
+    index = visit("index.html")
+    assert index.locator("#full .claims li").all_inner_texts() == [
         "✓ supported\nA rate of 0.1 is best.",
         "✗ contradicted\nLarger batches are slower.",
         "○ open\nIt overfits.",
     ]
-    assert front.locator("#bare .claims").count() == 0
+    assert index.locator("#bare .claims").count() == 0
     assert visit("bare/index.html").locator("#claims").count() == 0
 
 
@@ -281,7 +292,7 @@ def test_curves_are_read_off_by_epoch_and_by_step(visit, site):
     box.get_by_label("horizontal axis").select_option("steps")
     drawn(page, "steps")
     assert slider.get_attribute("max") == str(4 * steps[8])
-    assert "optimiser steps" in box.locator(".canvas svg text").all_text_contents()
+    assert "optimizer steps" in box.locator(".canvas svg text").all_text_contents()
     assert box.locator(".canvas svg").inner_html() != before
     slider.focus()
     page.keyboard.press("Home")
@@ -297,14 +308,14 @@ def test_curves_are_read_off_by_epoch_and_by_step(visit, site):
     assert large.inner_text() == "ended"
 
 
-def test_curves_are_chosen_by_value_part_and_quantity(visit, site):
+def test_curves_are_selected_by_value_part_and_quantity(visit, site):
     page = visit("full/index.html")
     box = page.locator(".explore")
     rows = box.locator("table tbody tr")
     assert rows.count() == 8
     box.get_by_role("group", name="batch size").get_by_label("8", exact=True).uncheck()
     page.wait_for_function("document.querySelectorAll('.explore tbody tr').length === 4")
-    assert "4 of 8 cells chosen." in box.inner_text()
+    assert "4 of 8 cells selected." in box.inner_text()
     box.get_by_label("images").select_option("both")
     page.wait_for_function("document.querySelectorAll('.explore tbody tr').length === 8")
     box.get_by_label("quantity").select_option("accuracy")

@@ -1,4 +1,4 @@
-"""Figures of the cells that validation picks: ROC curves, confusion, reliability."""
+"""Figures of the selected cells: ROC curves, confusion, reliability."""
 
 import factories
 import numpy as np
@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 from readable import assert_readable
 
-from medgrid.report.figures.classes import confusion, roc
+from medgrid.report.figures.confusion import confusion
 from medgrid.report.figures.reliability import reliability_diagrams
+from medgrid.report.figures.roc import roc
 
-# a warning of pandas or matplotlib is a mistake of ours
+# warnings of pandas or matplotlib are errors in our code
 pytestmark = pytest.mark.filterwarnings("error")
 
 
@@ -21,34 +22,34 @@ def test_two_classes_have_one_roc_curve(tmp_path):
     assert two.axes[0].get_legend().get_texts()[0].get_text().startswith("yes: AUC")
 
 
-def test_confusion_reads_the_chosen_cell(tmp_path):
+def test_confusion_shows_the_selected_cell(tmp_path):
     study = factories.evaluated(tmp_path, factories.small({"lr": [0.1, 0.01]}))
     figure, _ = confusion(study)
-    counts = pd.read_csv(tmp_path / "confusion.csv")
-    counts = counts[(counts["cell"] == study.chosen(None)) & (counts["checkpoint"] == "best")]
+    counts = pd.read_csv(tmp_path / "tables/confusion.csv")
+    counts = counts[(counts["cell"] == study.best_cell()) & (counts["checkpoint"] == "best")]
     matrix = counts.groupby(["class", "predicted"])["images"].mean().unstack()
     wanted = (100 * matrix.div(matrix.sum(axis=1), axis=0)).to_numpy().ravel()
     assert [float(text.get_text()) for text in figure.axes[0].texts] == pytest.approx(wanted, abs=0.051)
 
 
 @pytest.mark.parametrize("models", [("resnet18",), ("resnet18", "vgg16", "vgg19", "resnet50", "alexnet")])
-def test_reliability_is_that_of_the_chosen_cells(models, tmp_path):
+def test_reliability_is_that_of_the_selected_cells(models, tmp_path):
     study = factories.evaluated(tmp_path, factories.small({"model": list(models), "lr": [0.1, 0.01]}, models=models))
     figure, _ = reliability_diagrams(study)
     assert_readable(figure)
     drawn = [axes for axes in figure.axes if len(axes.get_lines()) == 3]
     assert len(drawn) == len(models)
     for axes, model in zip(drawn, models, strict=True):
-        cell = study.chosen(model if len(models) > 1 else None)
-        _, trained, mended = axes.get_lines()
-        # the marks hold as many images: their mean is that of all, of both seeds
-        probabilities, labels = study.probabilities(cell)
+        cell = study.best_cell(model if len(models) > 1 else None)
+        _, trained, scaled = axes.get_lines()
+        # marks stand for equal numbers of images: their mean is that of all images and both seeds
+        probabilities, labels = study.predictions(cell)
         assert np.mean(trained.get_ydata()) == pytest.approx((probabilities.argmax(2) == labels).mean(), abs=0.02)
         assert np.mean(trained.get_xdata()) == pytest.approx(probabilities.max(2).mean(), abs=0.02)
-        own = study.replicates[(study.replicates["cell"] == cell) & (study.replicates["checkpoint"] == "best")]
-        powers = probabilities ** (1 / own.sort_values("seed")["temperature"].to_numpy()[:, None, None])
+        replicates = study.best_replicates[study.best_replicates["cell"] == cell]
+        powers = probabilities ** (1 / replicates.sort_values("seed")["temperature"].to_numpy()[:, None, None])
         wanted = (powers.max(2) / powers.sum(2)).mean()
-        assert np.mean(mended.get_xdata()) == pytest.approx(wanted, abs=0.002)
+        assert np.mean(scaled.get_xdata()) == pytest.approx(wanted, abs=0.002)
         assert f"(T = {study.best.loc[cell, 'temperature_mean']:.2f})" in axes.get_title().replace("\n", " ")
 
 

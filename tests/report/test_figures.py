@@ -6,35 +6,39 @@ import pytest
 from readable import assert_readable
 
 from medgrid.report.figures import style
-from medgrid.report.figures.compare import best_worst, heatmap, ranking
-from medgrid.report.figures.curves import colour_axis, curve_figures, curves
+from medgrid.report.figures.accuracy_parameters import accuracy_parameters
+from medgrid.report.figures.auc_batch_size import auc_batch_size
+from medgrid.report.figures.best_worst import best_worst
+from medgrid.report.figures.heatmap import heatmap
+from medgrid.report.figures.learning_curves import colour_axis, curve_figures, curves
 from medgrid.report.figures.published import published, sources
-from medgrid.report.figures.trends import accuracy_parameters, auc_batch_size, speed
-from medgrid.report.figures.write import drawings
-from medgrid.report.study import Study, settings_in
+from medgrid.report.figures.ranking import ranking
+from medgrid.report.figures.registry import drawings
+from medgrid.report.figures.speed import speed
+from medgrid.report.labelled_results import LabelledResults, settings_in
 
-# a warning of pandas or matplotlib is a mistake of ours
+# warnings of pandas or matplotlib are errors in our code
 pytestmark = pytest.mark.filterwarnings("error")
 
 
 @pytest.fixture(scope="module")
-def large(large_study, params) -> Study:
-    """The largest grid: 139 cells, eleven of them beside the product of the axes, of six models and two classes."""
-    settings, _ = factories.settings_of(factories.shortened(params, "stroke_transfer"), "stroke_transfer")
+def large(large_study, params) -> LabelledResults:
+    """The largest grid: 139 cells, eleven of them outside the product of the axes, of six models and two classes."""
+    manifest, _ = factories.settings_of(factories.shortened(params, "stroke_transfer"), "stroke_transfer")
     style.use()
-    study = Study(settings, large_study)
+    study = LabelledResults(manifest, large_study, large_study / "images.csv", large_study / "tensors.npy")
     assert len(study.cells) == 139
     return study
 
 
 @pytest.fixture(scope="module")
-def gaps(tmp_path_factory, params) -> Study:
+def gaps(tmp_path_factory, params) -> LabelledResults:
     """A grid whose extra cells lack settings that the others have."""
     folder = tmp_path_factory.mktemp("gaps")
     return factories.evaluated(folder, factories.shortened(params, "pneumonia_loss"), "pneumonia_loss")
 
 
-# which figures a study gets
+# which figures apply to a study
 
 
 def test_one_axis_without_models(tmp_path):
@@ -49,16 +53,17 @@ def test_what_varies_decides_which_figures_there_are(tmp_path):
     entry = {"source": "x", "by": ["model", "lr"], "metrics": ["test_accuracy"], "rows": [["vgg16", 0.1, 0.5]]}
     params = factories.small(axes, models=("resnet18", "vgg16"), published=[entry])
     assert set(drawings(factories.evaluated(tmp_path, params))) == {
-        "ranking", "heatmap", "published", "auc_batch_size", "best_worst", "accuracy_parameters", "speed",
-        "curves-resnet18", "curves-vgg16", "confusion", "roc-resnet18", "roc-vgg16", "reliability",
+        "class_counts", "samples", "ranking", "heatmap", "published", "auc_batch_size", "best_worst",
+        "accuracy_parameters", "speed", "curves-resnet18", "curves-vgg16", "confusion", "roc-resnet18", "roc-vgg16",
+        "reliability",
     }  # fmt: skip
 
 
 def test_models_of_one_panel_each_share_a_figure(tmp_path):
     axes = {"model": ["resnet18", "vgg16"], "mode": ["scratch", "full"]}
     study = factories.evaluated(tmp_path, factories.small(axes, models=("resnet18", "vgg16")))
-    assert list(curve_figures(study)) == ["curves"]
-    figure, _ = curves(study, *curve_figures(study)["curves"])
+    assert list(curve_figures(study)) == [""]
+    figure, _ = curves(study, *curve_figures(study)[""])
     titles = [axes.get_title() for part in figure.subfigs for axes in part.axes]
     assert {title for title in titles if title} == {"resnet18", "vgg16"}
 
@@ -73,7 +78,7 @@ def test_diverged_cells_are_marked(some, tmp_path):
     assert ("◆</td>" in page or 'class="chosen"' in page) == (some == "one")
 
 
-def test_a_heat_map_says_where_every_replicate_diverged(tmp_path):
+def test_a_heat_map_marks_cells_in_which_every_replicate_diverged(tmp_path):
     params = factories.small({"lr": [0.1, 0.01], "batch_size": [16, 32]})
     study = factories.evaluated(tmp_path, params, diverged=tuple(("batch_size=16_lr=0.1", seed) for seed in (0, 1)))
     figure, _ = heatmap(study)
@@ -84,10 +89,10 @@ def test_a_heat_map_says_where_every_replicate_diverged(tmp_path):
 
 def test_a_cell_of_which_some_diverged_is_starred_and_never_chosen(tmp_path):
     params = factories.small({"lr": [0.1, 0.01]})
-    best = factories.evaluated(tmp_path / "sound", params).chosen(None)
+    best = factories.evaluated(tmp_path / "sound", params).best_cell()
     study = factories.evaluated(tmp_path / "unsound", params, diverged=((best, 0),))
     assert study.best.loc[best, "validation_loss_mean"] == study.best["validation_loss_mean"].min()
-    assert study.chosen(None) != best
+    assert study.best_cell() != best
     texts = [text.get_text() for text in heatmap(study)[0].axes[0].texts]
     # rates ascend
     assert [text.endswith("*") for text in texts] == [best == "lr=0.01", best == "lr=0.1"]
@@ -101,7 +106,7 @@ LARGE, GAPS = (pytest.param(study, marks=pytest.mark.slow) for study in ("large"
 def test_settings_that_a_model_implies_are_not_repeated(large):
     assert large.axes == ["model", "mode", "unfrozen", "augmentation", "normalisation", "optimizer", "lr"]
     assert large.varied == ["model", "unfrozen", "augmentation", "optimizer", "lr"]
-    assert len({large.label(cell) for cell in large.cells.index}) == 139
+    assert len({large.label(cell) for cell in large.cells}) == 139
 
 
 @pytest.mark.parametrize("which", [LARGE, GAPS])
@@ -109,7 +114,7 @@ def test_every_cell_has_its_curves_once(which, request):
     study = request.getfixturevalue(which)
     figures = curve_figures(study)
     shown = [cell for cells, _ in figures.values() for cell in cells.index]
-    assert sorted(shown) == sorted(study.cells.index)
+    assert sorted(shown) == sorted(study.cells)
     for cells, hue in figures.values():
         panels = [axis for axis in study.varied if axis not in ("model", hue)]
         assert len(settings_in(cells, panels)) <= 6
@@ -117,10 +122,10 @@ def test_every_cell_has_its_curves_once(which, request):
 
 @pytest.mark.slow
 def test_curves_compare_the_number_with_the_most_values(large, gaps):
-    assert colour_axis(large, large.cells_of("vgg19")) == "unfrozen"
+    assert colour_axis(large, large.grid_of("vgg19")) == "unfrozen"
     # of this model, only words vary
-    assert colour_axis(large, large.cells_of("cnn_simple")) == "optimizer"
-    assert colour_axis(gaps, gaps.cells) == "step_size"
+    assert colour_axis(large, large.grid_of("cnn_simple")) == "optimizer"
+    assert colour_axis(gaps, gaps.grid) == "step_size"
 
 
 @pytest.mark.slow
@@ -128,7 +133,7 @@ def test_a_ranking_names_every_cell_readably(large):
     figure, _ = ranking(large)
     assert_readable(figure)
     labels = [label.get_text() for axes in figure.axes for label in axes.get_yticklabels()]
-    assert sorted(labels) == sorted(large.label(cell) for cell in large.cells.index)
+    assert sorted(labels) == sorted(large.label(cell) for cell in large.cells)
     best = large.best["test_accuracy_mean"].idxmax()
     assert large.best.loc[best, "test_accuracy_mean"] == large.best["test_accuracy_mean"].max()
     assert figure.get_size_inches()[0] < 12
@@ -149,7 +154,7 @@ def test_a_heat_map_shows_every_cell_where_it_belongs(which, request):
             place = f"{axes.get_title()} · {rows[int(row)]} · {columns[int(column)]}"
             shown[place] = text.get_text()
     wanted = {
-        " · ".join(study.cells.loc[cell, study.varied]): f"{100 * accuracy:.1f}"
+        " · ".join(study.grid.loc[cell, study.varied]): f"{100 * accuracy:.1f}"
         for cell, accuracy in study.best["test_accuracy_mean"].items()
     }
     assert {place: text for place, text in shown.items() if text} == wanted
@@ -159,7 +164,7 @@ def test_a_heat_map_shows_every_cell_where_it_belongs(which, request):
 def test_absent_settings_are_labelled_as_such(gaps):
     assert gaps.values["step_size"] == ["3", "5", "10", "20", "–"]  # noqa: RUF001
     assert gaps.values["milestones"] == ["–", "20, 40"] or gaps.values["milestones"] == ["20, 40", "–"]  # noqa: RUF001
-    labels = [gaps.label(cell).replace("\u00a0", " ") for cell in gaps.cells.index]
+    labels = [gaps.label(cell).replace("\u00a0", " ") for cell in gaps.cells]
     assert "cross_entropy · cosine · – · 32 · 0.001" in labels  # noqa: RUF001
 
 
@@ -178,14 +183,14 @@ def test_figures_are_readable(which, request):
 def test_long_titles_of_neighbours_are_wrapped(tmp_path, params):
     key = "pneumonia_loss_published_cells"
     study = factories.evaluated(tmp_path, factories.shortened(params, key), key)
-    (cells, hue) = curve_figures(study)["curves"]
+    (cells, hue) = curve_figures(study)[""]
     assert_readable(curves(study, cells, hue)[0])
 
 
 # what figures show
 
 
-def test_early_stopped_curves_go_on_fainter(tmp_path):
+def test_early_stopped_curves_continue_fainter(tmp_path):
     fixed = {
         "mode": "full",
         "optimizer": "adam",
@@ -197,16 +202,16 @@ def test_early_stopped_curves_go_on_fainter(tmp_path):
     params = factories.small({"lr": [0.1]}, replicates=4)
     params["studies"]["odd"]["fixed"] = {"model": "resnet18", **fixed}
     study = factories.evaluated(tmp_path, params)
-    lengths = study.replicates[study.replicates["checkpoint"] == "best"]["epochs"]
+    lengths = study.best_replicates["epochs"]
     assert lengths.min() < lengths.max()
-    figure, _ = curves(study, *curve_figures(study)["curves"])
+    figure, _ = curves(study, *curve_figures(study)[""])
     whole, rest = figure.subfigs[0].axes[0].get_lines()[:2]
     assert whole.get_xdata()[-1] == rest.get_xdata()[0] == lengths.min()
     assert rest.get_xdata()[-1] == lengths.max()
     assert rest.get_alpha() < 1
 
 
-def test_auc_by_batch_size_shows_ours_and_theirs(tmp_path):
+def test_auc_by_batch_size_shows_our_values_and_published_ones(tmp_path):
     axes = {"optimizer": ["sgd", "adam"], "batch_size": [64, 16, 32], "lr": [0.1, 0.01]}
     rows = [["adam", size, 0.1, 0.9 + size / 1000] for size in (16, 32, 64)]
     entry = {
@@ -238,7 +243,7 @@ def test_auc_by_batch_size_shows_ours_and_theirs(tmp_path):
 
 
 @pytest.mark.slow
-def test_best_and_worst_are_what_validation_says(large):
+def test_best_and_worst_are_by_validation(large):
     figure, _ = best_worst(large)
     (axes,) = figure.axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
@@ -254,12 +259,12 @@ def test_accuracy_against_size_reads_the_networks_sizes(large):
     (axes,) = figure.axes
     assert axes.get_xscale() == "log"
     shown = {round(float(line.get_xdata()[0])) for line in axes.get_lines() if line.get_marker() == "o"}
-    models = pd.read_csv(large.folder / "models.csv").drop_duplicates("model")
+    models = pd.read_csv(large.folder / "networks/networks.csv").drop_duplicates("model")
     assert shown == {*models["parameters"], *models["trainable"]}
 
 
 @pytest.mark.parametrize("drawing", [ranking, best_worst, accuracy_parameters])
-def test_no_accuracy_beyond_what_can_be(drawing, tmp_path):
+def test_axes_end_at_possible_accuracies(drawing, tmp_path):
     """The interval of two seeds is wider than the scale."""
     axes = {"model": ["resnet18", "vgg16"], "lr": [0.1, 0.01, 0.001]}
     study = factories.evaluated(tmp_path, factories.small(axes, models=("resnet18", "vgg16")))
@@ -273,15 +278,17 @@ def test_speed_is_seconds_per_epoch(tmp_path):
     study = factories.evaluated(
         tmp_path, factories.small({"model": ["resnet18", "vgg16"]}, models=("resnet18", "vgg16"))
     )
-    figure, note = speed(study)
-    best = study.replicates[study.replicates["checkpoint"] == "best"]
+    figure, note = speed(study, "model")
+    best = study.best_replicates
     wanted = (best["seconds"] / best["epochs"]).groupby(best["cell"]).mean()
     drawn = [x for points in figure.axes[0].collections for x, _ in points.get_offsets()]
     assert sorted(drawn) == pytest.approx(sorted(wanted))
     assert "trained on: cpu" in note
+    again = [x for points in speed(study, "model")[0].axes[0].collections for x in points.get_offsets().tolist()]
+    assert again == [x for points in figure.axes[0].collections for x in points.get_offsets().tolist()]
 
 
-def test_published_numbers_stand_beside_ours(tmp_path):
+def test_published_numbers_are_drawn_next_to_ours(tmp_path):
     rows = [["sgd", 0.1, 0.5, 1.5], ["adam", 0.1, 0.6, None], ["rmsprop", 0.1, 0.7, 0.1]]
     entry = {"source": "x", "by": ["optimizer", "lr"], "metrics": ["test_accuracy", "test_loss"], "rows": rows}
     study = factories.evaluated(
@@ -301,7 +308,7 @@ def test_published_numbers_stand_beside_ours(tmp_path):
 
 
 def test_batch_sizes_that_never_vary_alone_make_no_trend(tmp_path):
-    """Extra cells may change the rate with the batch size: there is no line to draw."""
+    """Extra cells may change the rate with the batch size: no line connects them."""
     params = factories.small({"batch_size": [16], "lr": [0.1]})
     (key,) = params["run"]
     params["studies"][key]["extra"] = [{"batch_size": size, "lr": rate} for size, rate in ((32, 0.2), (64, 0.3))]

@@ -1,4 +1,4 @@
-"""What a site is made of, without a browser: claims, steps, settings, downloads."""
+"""Parts of a site, without a browser: claims, steps, settings, downloads."""
 
 import json
 
@@ -9,42 +9,51 @@ import torch
 import yaml
 
 from medgrid.config.training import steps_per_epoch
+from medgrid.report.labelled_results import LabelledResults
 from medgrid.report.site.assets import write_assets
 from medgrid.report.site.claims import claims
-from medgrid.report.site.downloads import ROWS, as_it_is
+from medgrid.report.site.downloads import ROWS, TITLES, excerpt
 from medgrid.report.site.index import write_index
 from medgrid.report.site.render import render
 from medgrid.utils.errors import MedgridError
 
-PART = {"what": "a above b", "estimate": 0.0123, "low": -0.004, "high": 0.02, "unit": "share", "p": 0.0004}
+COMPARISON = {
+    "relation": "above", "left": {"lr": [0.1]}, "right": {"lr": [0.01]}, "where": {}, "metric": "test_accuracy",
+    "curve": None, "details": {}, "unit": "share", "holds": [0, None], "matters": [0.01, None], "verdict": "open",
+    "estimate": 0.0123, "low": -0.004, "high": 0.02, "p": 0.0004, "needed": None, "replicates": 3, "missing": None,
+}  # fmt: skip
 
 
-def written(folder, content) -> None:
-    (folder / "claims.json").write_text(content if isinstance(content, str) else json.dumps(content))
+def write_claims(folder, content) -> None:
+    (folder / "tables").mkdir(exist_ok=True)
+    text = content if isinstance(content, str) else json.dumps(content)
+    (folder / "tables/claims.json").write_text(text)
 
 
 def test_no_claims_are_no_section(tmp_path):
     assert claims(tmp_path) is None
-    written(tmp_path, {"margin": 0.01, "claims": []})
+    write_claims(tmp_path, {"margin": 0.01, "claims": []})
     assert claims(tmp_path) is None
 
 
 def test_shares_are_reported_in_points(tmp_path):
-    claim = {"text": "x", "verdict": "open", "parts": [PART, PART | {"unit": "seconds", "p": None, "low": None}]}
-    written(tmp_path, {"margin": 0.015, "claims": [claim]})
-    found = claims(tmp_path)
-    assert found["margin"] == "1.50 percentage points"
-    assert found["counts"] == {"supported": 0, "contradicted": 0, "open": 1}
-    first, second = found["claims"][0]["parts"]
+    comparisons = [COMPARISON, COMPARISON | {"unit": "nats", "p": None, "low": None}]
+    claim = {"text": "x", "source": "", "verdict": "open", "needed": None, "decisive": [0, 1]}
+    write_claims(tmp_path, {"margin": 0.015, "claims": [claim | {"comparisons": comparisons}]})
+    shown = claims(tmp_path)
+    assert shown["margin"] == "1.50 percentage points"
+    assert shown["counts"] == {"supported": 0, "contradicted": 0, "open": 1}
+    assert shown["claims"][0]["reason"].startswith("learning rate 0.1 better than learning rate 0.01: +1.23 points")
+    first, second = shown["claims"][0]["comparisons"]
     assert (first["estimate"], first["interval"], first["p"]) == (
         "1.23 percentage points", "−0.40 to 2.00", "< 0.001",  # noqa: RUF001
     )  # fmt: skip
-    assert (second["estimate"], second["interval"]) == ("0.0123 seconds", "")
+    assert (second["estimate"], second["interval"]) == ("0.0123 nats", "")
 
 
 @pytest.mark.parametrize("content", ["", "{", "{}", "[1]", '{"margin": 0.01, "claims": [{"text": "x"}]}'])
 def test_a_broken_file_of_claims_is_named(tmp_path, content):
-    written(tmp_path, content)
+    write_claims(tmp_path, content)
     with pytest.raises(MedgridError, match=r"claims\.json: not a file of claims"):
         claims(tmp_path)
 
@@ -60,34 +69,40 @@ def test_steps_are_those_of_the_training_loop():
             assert steps_per_epoch(images, size) == taken, (images, size)
 
 
-def test_settings_and_tables_travel(tmp_path):
-    settings, page = factories.finished(tmp_path, factories.small({"lr": [0.1, 0.01]}), figures=False)
-    place = tmp_path / "report/odd"
-    written = yaml.safe_load((place / "settings.yaml").read_text())
-    assert written["axes"] == {"lr": [0.1, 0.01]}
-    assert written["fixed"]["optimizer"] == "adam"
-    assert written["seeds"] == [0, 1]
-    assert "cells" not in written  # the axes' product
-    tables = sorted(path.name for path in [*tmp_path.glob("*.csv"), tmp_path / "claims.json"])
-    assert sorted(path.name for path in (place / "tables").iterdir()) == tables
-    for name in tables:
-        assert (place / "tables" / name).read_bytes() == (tmp_path / name).read_bytes()
-    # what is no longer there leaves the site, too
-    (tmp_path / "published.csv").rename(tmp_path / "another.csv")
-    pd.read_csv(tmp_path / "another.csv").to_csv(tmp_path / "published.csv", index=False)
-    (place / "stray").touch()
-    page = factories.finish(tmp_path, settings, figures=False)
+def test_settings_and_tables_are_part_of_the_page(tmp_path):
+    manifest, _ = factories.finished(tmp_path, factories.small({"lr": [0.1, 0.01]}), figures=False)
+    folder = tmp_path / "report/odd"
+    settings = yaml.safe_load((folder / "settings.yaml").read_text())
+    assert settings["axes"] == {"lr": [0.1, 0.01]}
+    assert settings["fixed"]["optimizer"] == "adam"
+    assert settings["seeds"] == [0, 1]
+    assert "cells" not in settings  # they are the product of the axes
+    tables = {file.name: file for file in (tmp_path / "tables").iterdir()}
+    tables["networks.csv"] = tmp_path / "networks/networks.csv"
+    assert {file.name: file.read_bytes() for file in (folder / "tables").iterdir()} == {
+        name: file.read_bytes() for name, file in tables.items()
+    }
+    # every table has a title, and an unknown one is copied as well
+    assert {name.split(".")[0] for name in tables} == set(TITLES)
+    pd.read_csv(tables["published.csv"]).to_csv(tmp_path / "tables/another.csv", index=False)
+    # files of earlier pages are removed
+    (folder / "stray").touch()
+    page = factories.reported(tmp_path, manifest, figures=False)
     assert "tables/another.csv" in page
-    assert not (place / "stray").exists()
+    assert not (folder / "stray").exists()
 
 
-def test_a_long_table_is_cut_and_says_so(tmp_path):
-    assert as_it_is(tmp_path / "none.csv") is None
-    pd.DataFrame({"first": "a", "p": [0.123456789] * (ROWS + 5)}).to_csv(tmp_path / "t.csv", index=False)
-    found = as_it_is(tmp_path / "t.csv")
-    assert (len(found["rows"]), found["all"]) == (ROWS, ROWS + 5)
-    assert found["rows"][0] == ["a", "0.1235"]
-    assert [column["number"] for column in found["columns"]] == [False, True]
+def test_a_long_table_is_shown_in_part(tmp_path):
+    manifest, _ = factories.settings_of(factories.small({"lr": [0.1]}))
+    study = LabelledResults(manifest, tmp_path)
+    (tmp_path / "tables").mkdir()
+    pd.DataFrame({"first": []}).to_csv(tmp_path / "tables/empty.csv", index=False)
+    assert excerpt(study, "empty") is None
+    pd.DataFrame({"first": "a", "p": [0.123456789] * (ROWS + 5)}).to_csv(tmp_path / "tables/t.csv", index=False)
+    shown = excerpt(study, "t")
+    assert (len(shown["rows"]), shown["total"]) == (ROWS, ROWS + 5)
+    assert shown["rows"][0] == ["a", "0.1235"]
+    assert [column["number"] for column in shown["columns"]] == [False, True]
 
 
 def test_assets_are_written_once(tmp_path):
@@ -101,14 +116,14 @@ def test_assets_are_written_once(tmp_path):
     assert {name for name in assets if before[name] != after[name]} == {"site.css"}
 
 
-def test_a_page_without_a_site_stands_alone():
+def test_a_page_without_a_site_is_self_contained():
     page = render("base.html")
     assert "<style>" in page
     assert "<script" not in page
     assert "assets/" not in page
 
 
-def test_a_demo_s_front_page_leads_to_the_real_results(tmp_path):
+def test_the_index_page_of_a_demo_links_the_real_results(tmp_path):
     results = tmp_path / "results" / "demo"
     summary = {
         "study": "x",
@@ -124,12 +139,12 @@ def test_a_demo_s_front_page_leads_to_the_real_results(tmp_path):
     (results / "report" / "x" / "index.html").touch()
     (results / "x").mkdir()
     (results / "x" / "summary.json").write_text(json.dumps(summary))
-    front = results / "report" / "index.html"
+    index = results / "report" / "index.html"
     write_index({"studies": ["x"]}, str(results))
-    assert "../../report/index.html" not in front.read_text()  # there is none yet
+    assert "../../report/index.html" not in index.read_text()  # there are none yet
     (tmp_path / "results" / "report" / "index.html").touch()
     write_index({"studies": ["x"]}, str(results))
-    assert 'href="../../report/index.html"' in front.read_text()
+    assert 'href="../../report/index.html"' in index.read_text()
     (results / "x" / "summary.json").write_text(json.dumps(summary | {"synthetic": False}))
     write_index({"studies": ["x"]}, str(results))
-    assert "../../report/index.html" not in front.read_text()
+    assert "../../report/index.html" not in index.read_text()

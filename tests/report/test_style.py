@@ -8,7 +8,7 @@ import seaborn as sns
 
 from medgrid.report.figures import style
 
-# a warning of pandas or matplotlib is a mistake of ours
+# warnings of pandas or matplotlib are errors in our code
 pytestmark = pytest.mark.filterwarnings("error")
 
 
@@ -43,7 +43,7 @@ def test_the_note_lies_below_everything_else(tmp_path):
     with PIL.Image.open(tmp_path / "a.png") as image:
         pixels = np.array(image.convert("RGB")).astype(int)
     written = np.flatnonzero((pixels < 200).any(axis=(1, 2)))
-    # the last lines of the picture are those of the note: grey, without the legend's red
+    # the last lines of the image are those of the note: grey, without the legend's red
     last = np.split(written, np.flatnonzero(np.diff(written) > 1) + 1)[-1]
     assert len(last) > 3
     assert np.ptp(pixels[last], axis=2).max() < 40
@@ -54,5 +54,5 @@ def test_a_dollar_in_a_name_is_a_dollar(tmp_path):
     axes.set(title=r"$\frac{$ costs $1", xscale="log", xlim=(0.001, 1))
     style.save(figure, tmp_path / "a.png", "$note")
     assert (tmp_path / "a.png").exists()
-    # powers of ten are none
+    # powers of ten are mathematics
     assert all("10^{" in label.get_text() and label.get_parse_math() for label in axes.get_xticklabels())

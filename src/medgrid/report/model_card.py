@@ -1,50 +1,53 @@
-"""Model cards (Mitchell et al. 2019): what a network is, for whom, how well it does, how far to trust it."""
+"""Model cards (Mitchell et al. 2019): what a network is, its intended use, its results and their limits."""
 
 import json
-import shutil
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
+from medgrid.config import Training
+from medgrid.config.metrics import METRICS
 from medgrid.data import PARTS
 from medgrid.evaluation.labels import ABSENT, setting_name, setting_value
-from medgrid.evaluation.metrics import CONFIDENCE
-from medgrid.grid.versions import manifest_name
+from medgrid.evaluation.statistics import CONFIDENCE
+from medgrid.grid.manifest import StudyManifest
 from medgrid.models.weights import sha256_of
-from medgrid.report.figures.published import is_share
+from medgrid.report.labelled_results import LabelledResults
 from medgrid.report.site.render import render
-from medgrid.report.study import Study, read
 from medgrid.report.subgroups import SMALLEST, brightness, subgroups
+from medgrid.utils.files import atomic_folder
 
-METRICS = {
-    "test_accuracy": "accuracy", "test_accuracy_deduplicated": "accuracy without near-duplicates", "test_recall_macro":
-    "balanced accuracy", "test_f1_macro": "F1, mean of classes", "test_kappa": "kappa", "test_auc_macro":
-    "AUC, mean of classes", "test_loss": "loss", "validation_accuracy": "validation accuracy",
-}  # fmt: skip
-CALIBRATION = {
-    "test_ece": "ECE", "test_ece_scaled": "ECE, scaled", "test_loss": "loss", "test_loss_scaled": "loss, scaled",
-    "test_brier": "Brier score", "temperature": "temperature",
-}  # fmt: skip
-COPIES = {
-    "file": "the same file",
-    "pixels": "the same pixels",
-    "near_duplicate": "the same picture",
-    "near": "the same picture",
-}
+# kinds of copies in an audit, from narrow to wide: each includes the former
+COPIES = {"file": "identical files", "pixels": "identical pixels", "near_duplicate": "near-duplicates"}
+IMAGE_PROPERTIES = ("format", "mode", "width", "height")  # columns of the inventory
+ACCURACY = METRICS["test_accuracy"]
+
+
+# text
+
+
+def escape(value: Any) -> str:
+    """Text that does not end a cell of a Markdown table."""
+    return str(value).replace("|", r"\|")
 
 
 def number(value: float, metric: str) -> str:
+    """A metric's value with its unit: per cent with one digit, other values with three."""
     if pd.isna(value):
         return ABSENT
-    return f"{100 * value:.1f} %" if is_share(metric) else f"{value:.3f}"
+    return METRICS[metric].format(value, digits=3) + (" %" if METRICS[metric].percent else "")
 
 
-def plain(value: Any) -> str:
-    """Text that does not end a cell of a Markdown table."""
-    return str(value).replace("|", r"\|")
+def share(value: float) -> str:
+    """A share in per cent."""
+    return number(value, "test_accuracy")
+
+
+def span(low: float, high: float, metric: str = "test_accuracy") -> str:
+    return ABSENT if pd.isna(low) else f"{number(low, metric)} to {number(high, metric)}"
 
 
 def duration(seconds: float) -> str:
@@ -55,188 +58,216 @@ def duration(seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
-def span(low: float, high: float, metric: str) -> str:
-    return ABSENT if pd.isna(low) else f"{number(low, metric)} to {number(high, metric)}"
+# what all cards of a study share
 
 
-def _measured(best: pd.Series, metrics: dict[str, str], wider: pd.DataFrame | None = None) -> list[tuple[str, ...]]:
-    """Name, mean and interval over seeds of metrics at a cell's best epoch; behind it the one over images, too."""
-    rows = []
-    for metric, name in metrics.items():
-        row = (
-            name,
-            number(best[f"{metric}_mean"], metric),
-            span(best[f"{metric}_low"], best[f"{metric}_high"], metric),
-        )
-        if wider is not None:
-            both = wider.reindex([metric])[["both_low", "both_high"]].iloc[0]
-            row += (span(*both, metric),)
-        rows.append(row)
-    return rows
+def read_audit(file: str) -> dict[str, Any] | None:
+    """Findings of the data set's audit; None without an audit.
 
-
-def _wider(study: Study, cell: str) -> pd.DataFrame | None:
-    """Intervals of a cell over seeds and test images, by metric, where they were computed."""
-    file = study.folder / "intervals.csv"
-    if not file.exists():
-        return None
-    table = read(file)
-    return table[table["cell"] == cell].set_index("metric")
-
-
-def _settings(training: dict) -> list[tuple[str, str]]:
-    """A training's settings, without those that are off."""
-    idle = {"model"} | ({"gamma"} if training["scheduler"] == "none" else set())
-    shown = {name: value for name, value in training.items() if name not in idle and value not in (None, "none", 0)}
-    return [(setting_name(name), plain(setting_value(value))) for name, value in shown.items()]
-
-
-def read_audit(file: str, study: str) -> dict | None:
-    """What an audit of the data set found; None without one.
-
-    copies: findings by kind; shortcuts: balanced accuracy by what is no picture; splits: leaks of those that it has.
+    `copies`: a title and counts for each kind of copy; `shortcuts`: feature and balanced accuracy as text;
+    `strongest`: the shortcut with the highest balanced accuracy.
     """
     if not file:
         return None
-    found = json.loads(Path(file).read_text(encoding="utf-8"))
-    splits = found.get("splits", [])
-    shortcuts = {name: value for name, value in found.get("shortcuts", {}).items() if isinstance(value, float)}
+    findings = json.loads(Path(file).read_text(encoding="utf-8"))
+    shortcuts = {name: value for name, value in findings.get("shortcuts", {}).items() if isinstance(value, float)}
     return {
-        "copies": [(name, found[kind]) for kind, name in COPIES.items() if kind in found],
-        "shortcuts": [(plain(name), number(value, "")) for name, value in shortcuts.items()],
-        "strongest": max(shortcuts.items(), key=lambda each: each[1], default=None),
-        "splits": [split for split in splits if isinstance(split, dict) and study in split.get("studies", [study])],
+        "copies": [(title, findings[kind]) for kind, title in COPIES.items() if kind in findings],
+        "shortcuts": [(escape(name), share(value)) for name, value in shortcuts.items()],
+        "strongest": max(shortcuts.items(), key=lambda item: item[1], default=None),
     }
 
 
-def _data(images: pd.DataFrame, classes: list[str]) -> dict:
-    """Counts of a split, and what of its test images part train shows, too."""
+def describe_split(images: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
+    """Counts of images by class and part, and which test images also occur elsewhere.
+
+    `in_training_clusters`: number of test images that share a cluster (copies, one patient) with a training image;
+    `tests_validate`: whether test images are also validation images.
+    """
     counts = images[images["part"].isin(PARTS)].groupby(["label", "part"]).size().unstack(fill_value=0)
     counts = counts.reindex(index=classes, columns=PARTS, fill_value=0)
-    tested = images[images["part"] == "test"]
-    trained = images.loc[images["part"] == "train", "cluster"]
-    validated = images.loc[images["part"] == "validation", "path"]
+    test = images[images["part"] == "test"]
+    training_clusters = images.loc[images["part"] == "train", "cluster"]
+    validation_paths = images.loc[images["part"] == "validation", "path"]
     return {
         "rows": [
-            (plain(name), *map("{:,}".format, row)) for name, row in [*counts.iterrows(), ("all", counts.sum())]
+            (escape(name), *map("{:,}".format, row)) for name, row in [*counts.iterrows(), ("all", counts.sum())]
         ],
-        "tied": int(tested["cluster"].isin(trained).sum()),
-        "validates": bool(tested["path"].isin(validated).any()),
+        "in_training_clusters": int(test["cluster"].isin(training_clusters).sum()),
+        "tests_validate": bool(test["path"].isin(validation_paths).any()),
     }
 
 
-def _groups(images: pd.DataFrame, probabilities: np.ndarray, labels: np.ndarray) -> dict:
-    """Rows of the table of groups, names of those too small for it, and factors that tell no images apart."""
-    table = subgroups(images, (probabilities.argmax(2) == labels).mean(0))
-    groups_in = table.groupby("factor")["group"].transform("size")
-    small = table["judged"] == "small"
-    shown = table[(groups_in > 1) & ~small]
-    return {
-        "rows": [
-            (
-                row["factor"],
-                plain(row["group"]),
-                f"{row['images']:,}",
-                f"{row['clusters']:,}",
-                number(row["accuracy"], ""),
-                span(row["low"], row["high"], ""),
-                row["judged"],
-            )
-            for row in shown.to_dict("records")
-        ],
-        "worse": [f"{row['factor']} {row['group']}" for row in shown[shown["judged"] == "lower"].to_dict("records")],
-        "small": [(row["factor"], row["group"], row["images"]) for row in table[small].to_dict("records")],
-        "alike": table.loc[groups_in == 1, ["factor", "group"]].to_numpy().tolist(),
-    }
-
-
-def card(study: Study, model: str | None, tested: pd.DataFrame, shared: dict) -> tuple[str, str]:
-    """The card of the cell that validation picks of a model, which there must be: the model's name, and Markdown.
-
-    `tested`: what is known of each test image, by path.
-    """
-    cell = study.chosen(model)
-    settings, best = study.settings, study.best.loc[cell]
-    training = settings["trainings"][cell]
-    rivals = study.of_model(study.best, model)
-    jobs = study.jobs_of(cell)
-    first = next(iter(jobs.values()))
-    paths = study.paths(cell)
-    probabilities, labels = study.probabilities(cell)
-    mine = study.replicates[(study.replicates["cell"] == cell) & (study.replicates["checkpoint"] == "best")]
-    everyone = study.replicates[study.replicates["checkpoint"] == "best"]
-    backbone, images = first["backbone"], int(best["test_images"])
-    accuracy = best["test_accuracy_mean"]
-    low, high = proportion_confint(accuracy * images, images, 1 - CONFIDENCE, "wilson")
-    wider = _wider(study, cell)
-    kept = {job: study.folder / "jobs" / job / "weights.pt" for job in jobs}
-    text = render(
-        "card.md",
-        **shared,
-        study=settings,
-        model=training["model"],
-        cell=cell,
-        called=study.described(cell),
-        backbone=backbone,
-        note=settings["notes"].get(training["model"], "") if backbone["sha256"] else "",
-        sizes=study.network_sizes.loc[cell] if cell in study.network_sizes.index else None,
-        training=_settings(training),
-        mode=training["mode"],
-        replicates=int(best["replicates"]),
-        candidates=len(rivals),
-        passed_over=int((rivals["diverged"] > 0).sum()),
-        epochs=sorted({int(mine["epochs"].min()), int(mine["epochs"].max())}),
-        best_epochs=sorted({int(mine["best_epoch"].min()), int(mine["best_epoch"].max())}),
-        machines={
-            name: list(dict.fromkeys(job["training"][name] for job in jobs.values()))
-            for name in ("device", "precision", "torch")
-        },
-        trained={job: sha256_of(file) for job, file in kept.items() if file.exists()},
-        images=images,
-        deduplicated=int(best["test_images_deduplicated"]),
-        scatter=span(low, high, ""),
-        metrics=_measured(best, METRICS, wider),
-        kinds=["95 % over seeds"] + ["over seeds and images"] * (wider is not None),
-        calibration=_measured(best, CALIBRATION),
-        temperature=best["temperature_mean"],
-        groups=_groups(tested.loc[paths], probabilities, labels),
-        balanced=best["test_recall_macro_mean"],
-        stacked=first["source"] in ("features", "pixels"),
-        cost=duration(mine["seconds"].sum()),
-        grid_cost=duration(everyone["seconds"].sum()),
-        cells=len(study.cells),
-    )
-    return training["model"], text
-
-
-def write_model_cards(settings: dict, folder: str, inventory: str, split: str, tensors: str, audit: str = "") -> None:
-    """Write `folder`/cards/<model>.md for the cell of each model that validation picks; the folder appears whole.
-
-    `audit`: the data set's audit.json, if there is one. A model without a cell of sound replicates has none.
-    """
-    place = Path(folder)
-    study = Study(settings, place)
-    parts = read(Path(split))
-    tested = parts[parts["part"] == "test"].set_index("path", drop=False)
+def test_images(study: LabelledResults, inventory: str) -> pd.DataFrame:
+    """Label, cluster, format, mode, width, height (as text) and brightness of each test image, by path."""
+    test = study.labelled_images[study.labelled_images["part"] == "test"].set_index("path", drop=False)
     known = pd.read_csv(inventory, keep_default_na=False, dtype=str).set_index("path")
-    pixels = np.load(tensors, mmap_mode="r")
-    tested = tested[["label", "cluster"]].assign(
-        **{name: known[name].reindex(tested.index) for name in ("format", "mode", "width", "height")},
-        brightness=brightness(pixels, tested["row"].to_numpy()),
+    return test[["label", "cluster"]].assign(
+        **{name: known[name].reindex(test.index) for name in IMAGE_PROPERTIES},
+        brightness=brightness(study.pixels, test["row"].to_numpy()),
     )
+
+
+# one card
+
+
+class Card:
+    """The model card of one cell: values for the template, in the order in which it shows them."""
+
+    def __init__(self, study: LabelledResults, cell: str, images: pd.DataFrame):
+        self.study, self.cell, self.images = study, cell, images
+        self.training = study.manifest.trainings[cell]
+        self.best = study.best_row(cell)
+        self.descriptions = {block: study.description(block) for block in study.blocks_of(cell)}
+        self.replicates = study.best_replicates[study.best_replicates["cell"] == cell]
+
+    def values(self) -> dict[str, Any]:
+        """All values of the template."""
+        return {
+            "model": self.training.model, "cell": self.cell, "description": self.study.long_label(self.cell),
+            "training": setting_rows(self.training), "mode": self.training.mode,
+            "replicates": int(self.best["replicates"]), "temperature": self.best["temperature_mean"],
+            "balanced_accuracy": self.best["test_recall_macro_mean"], "images": self.test_count,
+            "deduplicated": int(self.best["test_images_deduplicated"]), "image_interval": self.image_interval(),
+            "groups": self.groups(), "calibration": self.metric_rows("calibration"),
+            **self.network(), **self.epochs(), **self.selection(), **self.performance(), **self.cost(),
+        }  # fmt: skip
+
+    @property
+    def test_count(self) -> int:
+        return int(self.best["test_images"])
+
+    @cached_property
+    def backbone(self) -> dict[str, Any]:
+        return next(iter(self.descriptions.values()))["backbone"]
+
+    def network(self) -> dict[str, Any]:
+        """Backbone, size, trained weights and machines of the network."""
+        sizes, jobs = self.study.network_sizes, self.study.folder / "jobs"
+        files = {block.relative_to(jobs): block / "weights.pt" for block in self.descriptions}
+        return {
+            "backbone": self.backbone,
+            "note": self.study.manifest.notes.get(self.training.model, "") if self.backbone["sha256"] else "",
+            "sizes": sizes.loc[self.cell] if self.cell in sizes.index else None,
+            "trained": {block.as_posix(): sha256_of(file) for block, file in files.items() if file.exists()},
+            "machines": {
+                name: list(dict.fromkeys(each["training"][name] for each in self.descriptions.values()))
+                for name in ("device", "precision", "torch")
+            },
+        }
+
+    def epochs(self) -> dict[str, list[int]]:
+        """Lowest and highest number of epochs, and best epoch, of the replicates."""
+        return {
+            name: sorted({int(self.replicates[column].min()), int(self.replicates[column].max())})
+            for name, column in (("epochs", "epochs"), ("best_epochs", "best_epoch"))
+        }
+
+    def selection(self) -> dict[str, int]:
+        """Number of cells of this model, and of those that cannot be selected since a replicate diverged."""
+        cells = self.study.best[self.study.best["cell"].map(self._model_of) == self.training.model]
+        return {"candidates": len(cells), "excluded": int((cells["diverged"] > 0).sum())}
+
+    def _model_of(self, cell: str) -> str:
+        return self.study.manifest.trainings[cell].model
+
+    def image_interval(self) -> str:
+        """95 % interval of the accuracy over as many independent test images (Wilson)."""
+        correct = self.best["test_accuracy_mean"] * self.test_count
+        return span(*proportion_confint(correct, self.test_count, 1 - CONFIDENCE, "wilson"))
+
+    def metric_rows(self, table: str, intervals: pd.DataFrame | None = None) -> list[tuple[str, ...]]:
+        """Name, mean and interval over seeds of the metrics of one of the card's tables.
+
+        `intervals`: a row for each metric with its interval over seeds and images, which is then added.
+        """
+        rows = []
+        for metric in METRICS.values():
+            if table not in metric.cards:
+                continue
+            mean, low, high = (self.best[f"{metric.name}_{statistic}"] for statistic in ("mean", "low", "high"))
+            row: tuple[str, ...] = metric.label, number(mean, metric.name), span(low, high, metric.name)
+            if intervals is not None:
+                both = intervals.reindex([metric.name]).iloc[0]
+                row += (span(both["both_low"], both["both_high"], metric.name),)
+            rows.append(row)
+        return rows
+
+    def performance(self) -> dict[str, Any]:
+        intervals = self.study.table("intervals")
+        intervals = intervals[intervals["cell"] == self.cell].set_index("metric")
+        return {
+            "metrics": self.metric_rows("performance", intervals),
+            "interval_headings": ["95 % over seeds", "over seeds and images"],
+        }
+
+    def groups(self) -> dict[str, Any]:
+        """Rows of the table of subgroups, names of those too small for it, and factors that do not vary."""
+        probabilities, labels = self.study.predictions(self.cell)
+        images = self.images.loc[self.study.images("test")]
+        table = subgroups(images, (probabilities.argmax(2) == labels).mean(0))
+        groups_in = table.groupby("factor")["group"].transform("size")
+        small = table["verdict"] == "small"
+        shown = table[(groups_in > 1) & ~small]
+        worse = shown[shown["verdict"] == "lower"]
+        return {
+            "rows": [subgroup_row(row) for row in shown.to_dict("records")],
+            "worse": [f"{row['factor']} {row['group']}" for row in worse.to_dict("records")],
+            "small": [(row["factor"], row["group"], row["images"]) for row in table[small].to_dict("records")],
+            "constant": table.loc[groups_in == 1, ["factor", "group"]].to_numpy().tolist(),
+        }
+
+    def cost(self) -> dict[str, Any]:
+        """Training time of this cell and of all cells."""
+        source = next(iter(self.descriptions.values()))["source"]
+        return {
+            "stacked": source in ("features", "pixels"),
+            "cost": duration(self.replicates["seconds"].sum()),
+            "grid_cost": duration(self.study.best_replicates["seconds"].sum()),
+            "cells": len(self.study.cells),
+        }
+
+
+def setting_rows(training: Training) -> list[tuple[str, str]]:
+    """A training's settings, without those that are off."""
+    idle = {"model"} | ({"gamma"} if training.scheduler == "none" else set())
+    settings = {name: value for name, value in training.model_dump().items() if name not in idle}
+    return [
+        (setting_name(name), escape(setting_value(value)))
+        for name, value in settings.items()
+        if value not in (None, "none", 0)
+    ]
+
+
+def subgroup_row(row: dict[Any, Any]) -> tuple[str, ...]:
+    """A row of `subgroups` as text."""
+    counts = f"{row['images']:,}", f"{row['clusters']:,}"
+    return (
+        row["factor"], escape(row["group"]), *counts, share(row["accuracy"]), span(row["low"], row["high"]),
+        row["verdict"],
+    )  # fmt: skip
+
+
+def write_model_cards(
+    manifest: StudyManifest, folder: str, inventory: str, split: str, tensors: str, audit: str = ""
+) -> None:
+    """Write `folder`/cards/<model>.md for the best cell of each model by validation; the folder appears whole.
+
+    `audit`: the data set's audit.json, if there is one. A model without a selectable cell has no card.
+    """
+    study = LabelledResults(manifest, Path(folder), Path(split), Path(tensors))
+    images = test_images(study, inventory)
     shared = {
-        "manifest": manifest_name(settings),
-        "data": _data(parts, study.classes),
-        "audit": read_audit(audit, settings["study"]),
-        "smallest": SMALLEST,
-        "number": number,
+        "study": manifest,
+        "data": describe_split(study.labelled_images, study.classes),
+        "leakage": json.loads((study.folder / "leakage.json").read_text(encoding="utf-8")),
+        "audit": read_audit(audit),
+        "smallest_group": SMALLEST,
+        "share": share,
     }
-    target, temporary = place / "cards", place / ".cards"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    for model in study.models:
-        if study.chosen(model):
-            name, text = card(study, model, tested, shared)
-            (temporary / f"{name}.md").write_text(text, encoding="utf-8")
-    shutil.rmtree(target, ignore_errors=True)
-    temporary.rename(target)
+    with atomic_folder(study.folder / "cards") as target:
+        for model in study.models:
+            if (cell := study.best_cell(model)) is not None:
+                card = Card(study, cell, images)
+                text = render("card.md", **shared, **card.values())
+                (target / f"{card.training.model}.md").write_text(text, encoding="utf-8")

@@ -1,25 +1,30 @@
-"""Groups of test images, by what is known of them, and how many of each the seeds get right."""
+"""Accuracy in subgroups of the test images: by class and by properties of the image file."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
-from medgrid.evaluation.metrics import CONFIDENCE
+from medgrid.evaluation.statistics import CONFIDENCE
 
-SMALLEST = 20  # images, below which a group is named but not judged
-FEW = 3  # distinct numbers, up to which each is a group
-AT_ONCE = 1024  # images in memory
+SMALLEST = 20  # images; smaller groups are listed, but get no verdict
+DISTINCT = 3  # numbers up to this many distinct values are grouped by value, others by thirds
+BLOCK = 1024  # images in memory at a time
 
 
 def brightness(tensors: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Mean value, 0 to 255, of the images at `rows` [n] of uint8 [N, H, W, C]."""
-    blocks = np.split(rows, range(AT_ONCE, len(rows), AT_ONCE))
+    blocks = np.split(rows, range(BLOCK, len(rows), BLOCK))
     return np.concatenate([tensors[block].mean((1, 2, 3)) for block in blocks])
 
 
 def thirds(values: pd.Series) -> pd.Series:
-    """Numbers as lowest, middle and highest third, named by their bounds; fewer where one number is that frequent."""
-    if values.nunique() <= FEW:
+    """Numbers as lowest, middle and highest third, named by their bounds.
+
+    There are fewer groups where one number is very frequent, and one for each number where there are up to DISTINCT.
+    """
+    if values.nunique() <= DISTINCT:
         return values.astype("category").cat.rename_categories("{:.0f}".format)
     parts = pd.qcut(values, 3, duplicates="drop")
     bounds = values.groupby(parts, observed=True).agg(["min", "max"])
@@ -29,11 +34,11 @@ def thirds(values: pd.Series) -> pd.Series:
 
 
 def factors(images: pd.DataFrame) -> dict[str, pd.Series]:
-    """By what test images differ, and the group of each.
+    """By factor, the group of each test image.
 
-    `images`: label, format, mode, width, height (as text), brightness of each.
+    `images`: label, format, mode, width, height (as text) and brightness of each.
     """
-    side = np.sqrt(images["width"].astype(float) * images["height"].astype(float))
+    side = pd.Series(np.sqrt(images["width"].astype(float) * images["height"].astype(float)), images.index)
     return {
         "class": images["label"],
         "format": images["format"],
@@ -43,28 +48,28 @@ def factors(images: pd.DataFrame) -> dict[str, pd.Series]:
     }
 
 
-def subgroups(images: pd.DataFrame, right: np.ndarray) -> pd.DataFrame:
-    """One row per group: factor, group, images, clusters, accuracy, low, high, judged.
+def _group_row(correct: np.ndarray, clusters: np.ndarray, overall: float) -> dict[str, Any]:
+    """Numbers and verdict of one group; see `subgroups`."""
+    accuracy, count = correct.mean(), len(np.unique(clusters))
+    low, high = proportion_confint(accuracy * count, count, 1 - CONFIDENCE, "wilson")
+    verdict = "lower" if high < overall else "higher" if low > overall else ""
+    return {
+        "images": len(correct), "clusters": count, "accuracy": accuracy, "low": low, "high": high,
+        "verdict": "small" if len(correct) < SMALLEST else verdict,
+    }  # fmt: skip
 
-    `images` as in `factors`, and cluster; `right` [n]: share of seeds that named an image's class. The bounds are a
-    95 % Wilson interval over test images, in which a cluster (copies, one patient) counts as one image. judged:
-    `lower` or `higher` where the accuracy of all images lies outside, `small` below SMALLEST images, else empty; no
-    correction is made for the number of groups. A factor that all images share has a single row.
+
+def subgroups(images: pd.DataFrame, correct: np.ndarray) -> pd.DataFrame:
+    """One row per group: factor, group, images, clusters, accuracy, low, high, verdict.
+
+    `images` as in `factors`, with a column cluster; `correct` [n]: share of seeds that predict an image's class. The
+    bounds are a 95 % Wilson interval over test images, in which a cluster (copies, one patient) counts as one image.
+    verdict: `lower` or `higher` where the accuracy of all images lies outside, `small` below SMALLEST images, else
+    empty; no correction is made for the number of groups. A factor that all images share has a single row.
     """
     rows = []
     for factor, group_of in factors(images).items():
         for group, indices in group_of.groupby(group_of, observed=True).indices.items():
-            accuracy, clusters = right[indices].mean(), images["cluster"].iloc[indices].nunique()
-            low, high = proportion_confint(accuracy * clusters, clusters, 1 - CONFIDENCE, "wilson")
-            judged = "lower" if high < right.mean() else "higher" if low > right.mean() else ""
-            rows.append(
-                {
-                    "factor": factor,
-                    "group": group,
-                    "images": len(indices),
-                    "clusters": clusters,
-                    **{"accuracy": accuracy, "low": low, "high": high},
-                    "judged": "small" if len(indices) < SMALLEST else judged,
-                }
-            )
+            numbers = _group_row(correct[indices], images["cluster"].to_numpy()[indices], correct.mean())
+            rows.append({"factor": factor, "group": group} | numbers)
     return pd.DataFrame(rows)

@@ -1,1 +1,1 @@
-"""The figures of a study."""
+"""The figures of a study: a module each, see `medgrid.report.figures.registry`."""

@@ -1,7 +1,8 @@
-"""Style, script and charting library that the pages of a site share."""
+"""Style sheet, scripts and charting library that the pages of a site share."""
 
 import importlib.resources
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import vl_convert
@@ -22,18 +23,18 @@ def _bundle(script: str) -> str:
 
 
 def _charts(target: Path) -> None:
-    """Vega, bundled with the script that draws with it; takes seconds, so only where another one lies."""
+    """Write Vega, bundled with the script that uses it; this takes seconds, so it is skipped if `target` has it."""
     script = static("curves.js")
-    mark = f"// {fingerprint(vl_convert.__version__, script)}\n"
-    if target.exists() and target.read_text(encoding="utf-8").startswith(mark):
+    first_line = f"// {fingerprint(version('vl-convert-python'), script)}\n"
+    if target.exists() and target.read_text(encoding="utf-8").startswith(first_line):
         return
     with atomic_write(target) as temporary:
-        # in a function of its own: its short names would be global
-        temporary.write_text(f"{mark}(() => {{\n{_bundle(script)}\n}})();\n", encoding="utf-8")
+        # inside a function: the bundle's short names would be global
+        temporary.write_text(f"{first_line}(() => {{\n{_bundle(script)}\n}})();\n", encoding="utf-8")
 
 
 def write_assets(site: Path) -> None:
-    """Write `site`/assets, where what lies there is not that already; several jobs may do so at a time."""
+    """Write those of `site`/assets that have changed; several jobs may do so at a time."""
     for name in ("site.css", "site.js"):
         target, content = site / "assets" / name, static(name)
         if not target.exists() or target.read_text(encoding="utf-8") != content:

@@ -1,73 +1,74 @@
-"""Tables that travel with a page."""
+"""Tables that are part of a page: as files to download, and as excerpts."""
 
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from medgrid.report.study import read
+from medgrid.report.labelled_results import LabelledResults
 
-ABOUT = {
+TITLES = {
     "cells": "every cell: means and 95 % intervals over replicates",
     "replicates": "every replicate: metrics, best epoch, time",
     "per_class": "every replicate and class: precision, recall, F1, AUC",
     "confusion": "every replicate: images by class and prediction",
     "curves": "every cell and epoch: mean, lowest and highest over replicates",
-    "published": "what the document prints, beside ours",
-    "models": "networks: parameters and layers",
-    "claims": "verdicts, and every comparison behind them",
+    "published": "published values next to ours",
+    "networks": "networks: parameters and layers",
+    "claims": "verdicts on the claims, and the comparisons behind them",
     "intervals": "every cell: 95 % intervals over seeds, over test images, over both",
     "comparisons": "pairs of settings and of cells, on the same images and seeds",
     "interactions": "pairs of settings: whether the effect of one depends on the other",
     "simple_effects": "the effect of one setting at each value of another",
-    "batch_sizes": "batch sizes after equally many epochs, and after equally many steps",
+    "batch_sizes": "batch sizes at equal numbers of epochs, and at equal numbers of steps",
 }
-ROWS = 300  # of a table that is shown as it is; the rest is in the file
-CHOSEN = ("compared", "metric", "verdict", "setting", "view")  # columns by whose values a reader chooses rows
+ROWS = 300  # of an excerpt; the file has all
+FILTERED = ("compared", "metric", "verdict", "setting", "view")  # columns of an excerpt that get a filter
 
 
-def tables(folder: Path, target: Path) -> list[dict]:
-    """Copy each table of `folder`, and its claims, into `target`; returns what the page says of them."""
+def copy_tables(folder: Path, target: Path) -> list[dict[str, Any]]:
+    """Copy a study's tables, its claims and the sizes of its networks into `target`; returns what the page shows."""
     target.mkdir(parents=True)
-    found = []
-    there = {file.stem: file for file in sorted([*folder.glob("*.csv"), *folder.glob("claims.json")])}
-    for name in dict.fromkeys([*ABOUT, *there]):
-        if (file := there.get(name)) is None:
-            continue
+    files = {file.stem: file for file in sorted((folder / "tables").iterdir())}
+    files["networks"] = folder / "networks" / "networks.csv"
+    downloads = []
+    for file in (files[name] for name in dict.fromkeys([*TITLES, *files]) if name in files):
         shutil.copyfile(file, target / file.name)
-        found.append(
+        downloads.append(
             {
                 "link": f"{target.name}/{file.name}",
-                "about": ABOUT.get(name, ""),
-                "rows": _rows(file),
+                "title": TITLES.get(file.stem, ""),
+                "rows": _count_rows(file),
                 "bytes": file.stat().st_size,
             }
         )
-    return found
+    return downloads
 
 
-def _rows(file: Path) -> int:
+def _count_rows(file: Path) -> int:
     if file.suffix == ".json":
         return len(json.loads(file.read_text(encoding="utf-8"))["claims"])
     with file.open("rb") as lines:
         return sum(1 for _ in lines) - 1
 
 
-def _text(value) -> str:
+def _text(value: Any) -> str:
     if pd.isna(value):
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def as_it_is(file: Path) -> dict | None:
-    """A table's first rows as text, numbers short; none where there is no such file or no row in it."""
-    if not file.exists() or (table := read(file)).empty:
+def excerpt(study: LabelledResults, name: str) -> dict[str, Any] | None:
+    """The first rows of a table as text, numbers shortened; None for a table without rows."""
+    table = study.table(name)
+    if table.empty:
         return None
     shown = table.head(ROWS)
-    numbers = [name for name in shown if shown[name].dtype.kind in "if"]
-    texts = shown.apply(lambda column: column.map(_text))
     columns = [
-        {"name": name.replace("_", " "), "number": name in numbers, "chosen": name in CHOSEN} for name in shown
+        {"name": column.replace("_", " "), "number": shown[column].dtype.kind in "if", "filter": column in FILTERED}
+        for column in map(str, shown)
     ]
-    return {"columns": columns, "rows": texts.to_numpy().tolist(), "all": len(table), "file": file.name}
+    texts = shown.apply(lambda column: column.map(_text))
+    return {"columns": columns, "rows": texts.to_numpy().tolist(), "total": len(table), "file": f"{name}.csv"}

@@ -1,53 +1,67 @@
-"""What made a study's numbers: settings, data, code, environment."""
+"""What a study's numbers were made from: settings, data, weights, machines, code and packages."""
 
 import hashlib
 import platform
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from medgrid.report.study import Study
+from medgrid.config.training import Model
+from medgrid.evaluation.labels import ABSENT
+from medgrid.grid.manifest import StudyManifest
+from medgrid.report.labelled_results import LabelledResults
 
-# those that shape numbers or pictures
+# those that shape numbers or figures
 PACKAGES = (
     "torch", "torchvision", "numpy", "pandas", "scipy", "scikit-learn", "statsmodels", "pillow",
     "opencv-python-headless", "scikit-image", "matplotlib", "altair", "snakemake",
 )  # fmt: skip
-SHOWN = (
-    "study", "title", "document", "dataset", "data", "license", "synthetic", "classes", "protocol", "split",
-    "image", "select", "models", "weights", "explanations",
-)  # fmt: skip
+SETTINGS = {
+    "study", "title", "document", "dataset", "data", "license", "synthetic", "classes", "protocol", "split", "image",
+    "select", "models", "weights", "explanations",
+}  # fmt: skip
 
 
-def _without_defaults(model: dict) -> dict:
-    """A network without what its layers leave out."""
+def _without_defaults(model: Model) -> dict[str, Any]:
+    """A network without settings that its layers leave out."""
     layers = [
-        {name: value for name, value in layer.items() if value and (name != "kernel" or layer["conv"])}
-        for layer in model["layers"]
+        {
+            name: value
+            for name, value in layer.model_dump(mode="json").items()
+            if value and (name != "kernel" or layer.conv)
+        }
+        for layer in model.layers
     ]
-    return {name: value for name, value in (model | {"layers": layers}).items() if value}
+    return {name: value for name, value in (model.model_dump(mode="json") | {"layers": layers}).items() if value}
 
 
-def settings_text(study: Study) -> str:
-    """A study's settings as YAML, all defaults filled in: what is fixed, what varies, and the cells it makes."""
-    settings, trainings = study.settings, list(study.settings["trainings"].values())
-    found = {name: settings[name] for name in SHOWN}
-    found["models"] = {name: _without_defaults(model) for name, model in settings["models"].items()}
-    found["seeds"] = sorted(study.replicates["seed"].unique().tolist())
-    found["fixed"] = {
-        name: value for name, value in trainings[0].items() if all(each[name] == value for each in trainings)
-    }
-    cells = [{name: value for name, value in cell.items() if name != "id"} for cell in settings["cells"]]
-    # values may be lists, which no set holds
-    found["axes"] = {axis: [] for axis in study.axes}
+def _axis_values(cells: list[dict[str, Any]], axes: list[str]) -> dict[str, list]:
+    """Distinct values of each axis; values may be lists, which no set holds."""
+    values: dict[str, list] = {axis: [] for axis in axes}
     for cell in cells:
-        for axis, values in found["axes"].items():
-            values += [cell[axis]] if cell[axis] not in values else []
-    if prod(map(len, found["axes"].values())) != len(cells):
-        found["cells"] = cells
-    return yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
+        for axis in axes:
+            values[axis] += [cell[axis]] if cell[axis] not in values[axis] else []
+    return values
+
+
+def settings_text(manifest: StudyManifest) -> str:
+    """A study's settings as YAML, including defaults: what is fixed, what varies, and the resulting cells."""
+    first, *others = [training.model_dump(mode="json") for training in manifest.trainings.values()]
+    cells = [{name: value for name, value in cell.items() if name != "id"} for cell in manifest.cells]
+    dumped = manifest.model_dump(mode="json", include=SETTINGS)
+    settings = {name: dumped[name] for name in StudyManifest.model_fields if name in SETTINGS}
+    settings["models"] = {name: _without_defaults(model) for name, model in manifest.models.items()}
+    settings["seeds"] = list(range(manifest.replicates))
+    settings["fixed"] = {
+        name: value for name, value in first.items() if all(training[name] == value for training in others)
+    }
+    settings["axes"] = _axis_values(cells, manifest.axes)
+    if prod(map(len, settings["axes"].values())) != len(cells):
+        settings["cells"] = cells
+    return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
 
 
 def _sha256(path: Path) -> str:
@@ -55,10 +69,10 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def data_digests(settings: dict, inventory: Path, split: Path) -> list[tuple[str, str, str]]:
-    """Name, digest and meaning of what the images were read from and how they were dealt out."""
-    declared = settings["archive_sha256"]
-    rows = [(settings["dataset"], declared, "content of the archive, as declared")] if declared else []
+def data_digests(manifest: StudyManifest, inventory: Path, split: Path) -> list[tuple[str, str, str]]:
+    """Name, sha256 and description of the archive, the inventory and the split."""
+    declared = manifest.archive_sha256
+    rows = [(manifest.dataset, declared, "content of the archive, as declared")] if declared else []
     return [
         *rows,
         (inventory.name, _sha256(inventory), "inventory: every file, with the digest of its pixels"),
@@ -66,6 +80,23 @@ def data_digests(settings: dict, inventory: Path, split: Path) -> list[tuple[str
     ]
 
 
+def machines(study: LabelledResults) -> list[dict[str, Any]]:
+    """One row per model and its initial weights: number of jobs, and the machines and versions of these jobs."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for description in (study.description(block) for block in study.blocks):
+        backbone, training = description["backbone"], description["training"]
+        key = backbone["model"], backbone["weights"]
+        note = study.manifest.notes.get(backbone["model"], "") if backbone["sha256"] else ""
+        facts = {name: backbone.get(name) for name in ("model", "architecture", "weights", "sha256")}
+        row = rows.setdefault(key, facts | {"note": note, "jobs": 0, "distinct": {}})
+        row["jobs"] += 1
+        values = {"features": backbone.get("device"), "trained": training["device"]}
+        values |= {name: training.get(name) for name in ("precision", "torch", "python")}
+        for name, value in values.items():
+            row["distinct"].setdefault(name, {})[value or ABSENT] = None  # a dict keeps distinct values in order
+    return [row | {name: ", ".join(values) for name, values in row.pop("distinct").items()} for row in rows.values()]
+
+
 def environment() -> dict[str, str]:
-    """Python and packages that made tables, figures and this page; jobs say which ones trained."""
+    """Python and packages that made tables, figures and this page; job descriptions have those of training."""
     return {"Python": platform.python_version()} | {name: version(name) for name in PACKAGES}

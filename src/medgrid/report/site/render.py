@@ -1,4 +1,6 @@
-"""Pages from the templates of this package."""
+"""Pages from the templates in this package."""
+
+from typing import Any
 
 import jinja2
 
@@ -7,16 +9,16 @@ from medgrid.grid.versions import VERSIONS
 from medgrid.report.site.assets import static
 
 
-def render(template: str, **values) -> str:
+def render(template: str, **values: Any) -> str:
     """A page as text, with the version of the code that made it.
 
-    `root`: the way from the page to the site's folder, where `assets` lie. A page that is given none stands alone,
-    with the style inside and no script.
+    `root`: path from the page to the site's folder, which holds `assets`. A page without it stands alone, with an
+    embedded style sheet and no script.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("medgrid.report.site"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    # numbers that a page carries: compact, in the order that they were given
+    # numbers embedded in a page: compact, in the given order
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     style = "" if "root" in values else static("site.css")
     return environment.get_template(template).render(version=__version__, versions=VERSIONS, style=style, **values)

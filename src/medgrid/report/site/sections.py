@@ -1,214 +1,191 @@
 """The tables of a study's page, as rows of text."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from medgrid.config.metrics import SIZES
+from medgrid.config.metrics import METRICS, SIZES, Metric
 from medgrid.data import PARTS
 from medgrid.evaluation.labels import ABSENT, setting_name
 from medgrid.evaluation.metrics import interval
-from medgrid.report.figures.published import is_share, metric_name, settings_of
-from medgrid.report.study import Study, read
+from medgrid.evaluation.results import read_table
+from medgrid.report.figures.published import row_labels
+from medgrid.report.labelled_results import LabelledResults
 
-SHOWN = {
-    "test_accuracy": "accuracy %", "test_accuracy_deduplicated": "without near-duplicates %",
-    "test_recall_macro": "balanced accuracy %", "test_f1_macro": "F1 macro %", "test_kappa": "kappa %",
-    "test_auc_macro": "AUC macro", "test_loss": "loss", "test_loss_with_penalty": "loss with penalty",
-    "validation_accuracy": "validation accuracy %",
-}  # fmt: skip
 PER_CLASS = ("precision", "recall", "f1")
+MINUS = "−"  # noqa: RUF001
 
 
-def shown(study: Study) -> dict[str, str]:
-    """Metrics of the table of cells and their headings, without those that say what another one says.
+def number(value: float, metric: str) -> str:
+    return ABSENT if pd.isna(value) else METRICS[metric].format(value)
 
-    A loss with penalty only where there is a penalty; accuracy without near-duplicates only where there are near-duplicates.
+
+def span(low: float, high: float, metric: str) -> str:
+    return "" if pd.isna(low) else f"{number(low, metric)} to {number(high, metric)}"
+
+
+def mean_and_span(values: pd.Series, metric: str) -> tuple[str, str]:
+    """Mean of the values of seeds, and the interval of the mean."""
+    mean, low, high = interval(values.to_numpy(float), metric)
+    return number(mean, metric), span(low, high, metric)
+
+
+def signed(difference: float, metric: str) -> str:
+    text = number(abs(difference), metric)
+    return text if difference == 0 or pd.isna(difference) else f"{'+' if difference > 0 else MINUS}{text}"
+
+
+# cells
+
+
+def shown_metrics(study: LabelledResults) -> list[Metric]:
+    """Metrics of the table of cells, without those that repeat another one.
+
+    There is a loss with penalty only where there is a penalty, and an accuracy without near-duplicates only where
+    there are near-duplicates.
     """
-    idle = set()
+    repeated = set()
     if not (study.best["penalty_mean"] > 0).any():
-        idle.add("test_loss_with_penalty")
+        repeated.add("test_loss_with_penalty")
     if (study.best["test_images_deduplicated"] == study.best["test_images"]).all():
-        idle.add("test_accuracy_deduplicated")
-    return {name: heading for name, heading in SHOWN.items() if name not in idle}
+        repeated.add("test_accuracy_deduplicated")
+    return [metric for metric in METRICS.values() if metric.in_cells_table and metric.name not in repeated]
 
 
-def _number(value: float, metric: str) -> str:
-    if pd.isna(value):
-        return ABSENT
-    if metric in (*SIZES, "support"):
-        return f"{value:,.0f}"
-    return f"{100 * value:.2f}" if is_share(metric) else f"{value:.4f}"
+def heading(metric: Metric) -> str:
+    return metric.heading + " %" * metric.percent
 
 
-def _span(low: float, high: float, metric: str) -> str:
-    return "" if pd.isna(low) else f"{_number(low, metric)} to {_number(high, metric)}"
-
-
-def axes(study: Study) -> list[dict]:
-    """The axes as columns; by those of several values, a reader chooses rows."""
-    raw = study.settings["cells"]
+def axis_columns(study: LabelledResults) -> list[dict[str, Any]]:
+    """The axes as columns of the table of cells; those of several values get a filter."""
     return [
         {
             "name": setting_name(axis),
-            "number": not any(isinstance(cell[axis], str | list) for cell in raw),
-            "several": len(study.values[axis]) > 1,
+            "number": not any(isinstance(cell[axis], str | list) for cell in study.manifest.cells),
+            "filter": len(study.values[axis]) > 1,
         }
         for axis in study.axes
     ]
 
 
-def cell_rows(study: Study) -> list[dict]:
+def cell_rows(study: LabelledResults) -> list[dict[str, Any]]:
     """Every cell, best test accuracy first."""
+    selected, metrics = {study.best_cell(model) for model in study.models}, shown_metrics(study)
     best = study.best.sort_values("test_accuracy_mean", ascending=False, kind="stable")
-    chosen = {study.chosen(model) for model in study.models}
-    rows = []
-    for cell, row in best.iterrows():
-        values = []
-        for metric in shown(study):
-            mean, low, high = (row[f"{metric}_{s}"] for s in ("mean", "low", "high"))
-            diverged = pd.isna(row["test_accuracy_mean"])
-            values.append(("diverged" if diverged else _number(mean, metric), _span(low, high, metric)))
-        rows.append(
-            {
-                "axes": list(study.cells.loc[cell]),
-                "values": values,
-                "replicates": row["replicates"],
-                "diverged": row["diverged"],
-                "chosen": cell in chosen,
-            }
-        )
-    return rows
+    return [
+        {
+            "axes": list(study.settings_of(cell).values()),
+            "values": _cell_values(row, metrics),
+            "replicates": row["replicates"],
+            "diverged": row["diverged"],
+            "selected": cell in selected,
+        }
+        for cell, row in zip(best["cell"], best.to_dict("records"), strict=True)
+    ]
 
 
-def published(study: Study) -> list[dict]:
-    """By source: what the document prints, ours, and whether the one lies within the interval of the other."""
-    table = read(study.folder / "published.csv")
+def _cell_values(row: dict[Any, Any], metrics: list[Metric]) -> list[tuple[str, str]]:
+    """Mean and interval of each metric of a row of cells.csv."""
+    diverged = pd.isna(row["test_accuracy_mean"])
+    values = []
+    for name in (metric.name for metric in metrics):
+        mean, low, high = (row[f"{name}_{statistic}"] for statistic in ("mean", "low", "high"))
+        values.append(("diverged" if diverged else number(mean, name), span(low, high, name)))
+    return values
+
+
+# published numbers
+
+
+def published(study: LabelledResults) -> list[dict[str, Any]]:
+    """By source: published values, our values, and whether the former lie within the interval of the latter."""
     sections = []
-    for source, entries in table.groupby("source", sort=False):
-        rows = []
-        labels = settings_of(study, entries)
-        for label, row in zip(labels, entries.to_dict("records"), strict=True):
-            metric = row["metric"]
-            exact = metric in SIZES
-            rows.append(
-                {
-                    "setting": label,
-                    "metric": metric_name(metric) + (" %" if is_share(metric) else ""),
-                    "published": _number(row["published"], metric),
-                    "ours": row["status"] if pd.isna(row["ours"]) else _number(row["ours"], metric),
-                    "span": _span(row["low"], row["high"], metric),
-                    "difference": "" if pd.isna(row["difference"]) else _signed(row["difference"], metric),
-                    "inside": ("equal" if row["difference"] == 0 else "") if exact else _word(row["inside"]),
-                    "last": "" if exact or pd.isna(row["ours_last"]) else _number(row["ours_last"], metric),
-                }
-            )
-        judged = entries["inside"].isin(["yes", "no"])
+    for source, entries in study.table("published").groupby("source", sort=False):
+        labels = row_labels(study, entries)
         sections.append(
             {
                 "source": source,
-                "rows": rows,
+                "rows": [_published_row(*each) for each in zip(labels, entries.to_dict("records"), strict=True)],
                 "exact": bool(entries["metric"].isin(SIZES).all()),
-                "judged": int(judged.sum()),
+                "compared": int(entries["inside"].isin(["yes", "no"]).sum()),
                 "inside": int((entries["inside"] == "yes").sum()),
-                "absent": int((entries["status"] == "not run").sum()),
+                "not_run": int((entries["status"] == "not run").sum()),
             }
         )
     return sections
 
 
-def _word(inside: str | float) -> str:
-    return {"yes": "inside", "no": "outside"}.get(inside, "")
+def _published_row(label: str, row: dict[Any, Any]) -> dict[str, str]:
+    """A row of published.csv as text. Sizes of networks have no interval: they are equal or not."""
+    metric = row["metric"]
+    exact = metric in SIZES
+    inside = {"yes": "inside", "no": "outside"}.get(row["inside"], "")
+    return {
+        "setting": label,
+        "metric": METRICS[metric].title + " %" * METRICS[metric].percent,
+        "published": number(row["published"], metric),
+        "ours": row["status"] if pd.isna(row["ours"]) else number(row["ours"], metric),
+        "span": span(row["low"], row["high"], metric),
+        "difference": "" if pd.isna(row["difference"]) else signed(row["difference"], metric),
+        "inside": ("equal" if row["difference"] == 0 else "") if exact else inside,
+        "last": "" if exact or pd.isna(row["ours_last"]) else number(row["ours_last"], metric),
+    }
 
 
-def _signed(difference: float, metric: str) -> str:
-    text = _number(abs(difference), metric)
-    return text if difference == 0 else f"{'+' if difference > 0 else '−'}{text}"  # noqa: RUF001
+# networks
 
 
-def networks(study: Study) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of models.csv; what is the same in every row is left out, but for sizes."""
-    table = read(study.folder / "models.csv")
-    columns = [
-        name for name in table if name == "model" or name in SIZES or name == "trains" or table[name].nunique() > 1
-    ]
-    texts = pd.DataFrame(
-        {
-            name: table[name].map(lambda value, name=name: ABSENT if pd.isna(value) else _cell(value, name))
-            for name in columns
-        }
-    )
+def networks(study: LabelledResults) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of networks.csv, without columns that are the same in every row; sizes are always shown."""
+    table = read_table(study.folder / "networks" / "networks.csv")
+    columns = [name for name in map(str, table) if name in ("model", "trains", *SIZES) or table[name].nunique() > 1]
+    texts = pd.DataFrame({name: [_network_text(value, name) for value in table[name]] for name in columns})
     return [name.replace("_", " ") for name in columns], texts.to_numpy().tolist()
 
 
-def _cell(value, name: str) -> str:
-    return f"{value:,.0f}" if name in SIZES else f"{value:g}" if isinstance(value, float) else str(value)
+def _network_text(value: Any, column: str) -> str:
+    if pd.isna(value):
+        return ABSENT
+    return number(value, column) if column in SIZES else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def classification(study: Study) -> list[dict]:
-    """For each model's chosen cell: precision, recall, F1 and support per class, with the mean of the classes."""
-    table = read(study.folder / "per_class.csv")
+def diagrams(folder: Path) -> dict[str, str]:
+    """By model, the drawing of its network."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted((folder / "networks").glob("*.txt"))}
+
+
+# classes
+
+
+def class_reports(study: LabelledResults) -> list[dict[str, Any]]:
+    """For each model's selected cell: precision, recall, F1 and support per class, with the mean of the classes."""
+    table = study.table("per_class")
     table = table[table["checkpoint"] == "best"]
-    reports = []
-    for model in study.models:
-        cell = study.chosen(model)
-        if cell is None:
-            continue
-        of_cell = table[table["cell"] == cell]
-        support = of_cell.groupby("class")["support"].first().astype(int)
-        rows = []
-        for name in study.classes:
-            of_class = of_cell[of_cell["class"] == name]
-            rows.append((name, [_interval(of_class[metric], metric) for metric in PER_CLASS], support[name]))
-        macro = of_cell.groupby("seed")[list(PER_CLASS)].mean()
-        rows.append(
-            ("mean of classes", [_interval(macro[metric], metric) for metric in PER_CLASS], int(support.sum()))
-        )
-        reports.append({"cell": study.label(cell), "rows": rows})
-    return reports
-
-
-def _interval(values: pd.Series, metric: str) -> tuple[str, str]:
-    mean, low, high = interval(values.to_numpy(float), metric)
-    return _number(mean, metric), _span(low, high, metric)
-
-
-def machines(study: Study) -> list[dict]:
-    """One row per model and what its trainings start from, and where its jobs were made."""
-    rows: dict[tuple[str, str], dict] = {}
-    for job in study.jobs:
-        backbone, training = job["backbone"], job["training"]
-        row = rows.setdefault(
-            (backbone["model"], backbone["weights"]),
-            {
-                "model": backbone["model"],
-                "architecture": backbone.get("architecture"),
-                "weights": backbone["weights"],
-                "note": study.settings["notes"].get(backbone["model"], "") if backbone["sha256"] else "",
-                "sha256": backbone["sha256"],
-                "jobs": 0,
-                "features": {},
-                "training": {},
-                "precision": {},
-                "torch": {},
-                "python": {},
-            },
-        )
-        row["jobs"] += 1
-        # dicts keep what is distinct, in order
-        row["features"] |= {backbone.get("device") or ABSENT: None}
-        row["training"] |= {training["device"]: None}
-        row["precision"] |= {training["precision"]: None}
-        row["torch"] |= {training["torch"]: None}
-        row["python"] |= {training.get("python") or ABSENT: None}
+    cells = [cell for model in study.models if (cell := study.best_cell(model)) is not None]
     return [
-        {name: ", ".join(map(str, value)) if isinstance(value, dict) else value for name, value in row.items()}
-        for row in rows.values()
+        {"cell": study.label(cell), "rows": _class_rows(table[table["cell"] == cell], study.classes)}
+        for cell in cells
     ]
 
 
-def data(inventory: pd.DataFrame, split: pd.DataFrame) -> dict:
-    """What the page says of the images; those without a label are counted apart."""
+def _class_rows(table: pd.DataFrame, classes: list[str]) -> list[tuple[str, list[tuple[str, str]], int]]:
+    """Name, values and support of each class, and of their mean, from the rows of one cell."""
+    support = table.groupby("class")["support"].first().astype(int)
+    rows = []
+    for name in classes:
+        of_class = table[table["class"] == name]
+        rows.append((name, [mean_and_span(of_class[metric], metric) for metric in PER_CLASS], support[name]))
+    macro = table.groupby("seed")[list(PER_CLASS)].mean()
+    values = [mean_and_span(macro[metric], metric) for metric in PER_CLASS]
+    return [*rows, ("mean of classes", values, int(support.sum()))]
+
+
+# data and submissions
+
+
+def data(inventory: pd.DataFrame, split: pd.DataFrame) -> dict[str, Any]:
+    """What the page reports of the images; those without a label are counted separately."""
     labelled = split[split["part"].isin(PARTS)]
     unlabelled = set(split.loc[~split["part"].isin(PARTS), "path"])
     inventory = inventory[~inventory["path"].isin(unlabelled)]
@@ -228,25 +205,18 @@ def data(inventory: pd.DataFrame, split: pd.DataFrame) -> dict:
     }
 
 
-def submissions(study: Study) -> list[dict]:
-    """Of each submission file, the command that hands it in; the cell that validation picks comes first."""
-    chosen = study.chosen(None)
-    files = {path.stem: path for path in sorted((study.folder / "submissions").glob("*.csv"))}
-    slug, key = study.settings["competition"], study.settings["study"]
+def submissions(study: LabelledResults) -> list[dict[str, Any]]:
+    """Each submission file and the command that submits it; the cell that is best by validation comes first."""
+    best, manifest = study.best_cell(), study.manifest
+    files = {path.stem: path.as_posix() for path in sorted((study.folder / "submissions").glob("*.csv"))}
+    command = f"kaggle competitions submit -c {manifest.competition}"
     return [
         {
             "cell": study.label(cell),
-            "chosen": cell == chosen,
-            "file": files[cell].as_posix(),
-            "command": f'kaggle competitions submit -c {slug} -f "{files[cell].as_posix()}" -m "{key} {cell}"'
-            if slug
-            else "",
+            "selected": cell == best,
+            "file": files[cell],
+            "command": f'{command} -f "{files[cell]}" -m "{manifest.study} {cell}"' if manifest.competition else "",
         }
-        for cell in sorted(study.cells.index, key=lambda cell: cell != chosen)
+        for cell in sorted(study.cells, key=lambda cell: cell != best)
         if cell in files
     ]
-
-
-def diagrams(folder: Path) -> dict[str, str]:
-    """By model, the drawing of its network."""
-    return {path.stem: path.read_text(encoding="utf-8") for path in sorted((folder / "models").glob("*.txt"))}

@@ -1,47 +1,44 @@
-"""What the front page, DVC and `medgrid verify` read of a study."""
+"""What the index page, DVC and `medgrid verify` read of a study."""
 
 import json
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from medgrid.grid.versions import manifest_name
-from medgrid.report.study import Study
+from medgrid.report.figures.style import in_percent
+from medgrid.report.labelled_results import LabelledResults
 from medgrid.utils.files import atomic_write
 
-
-def summary(study: Study) -> dict:
-    """What the front page says of a study; names the manifest, so that a page of other settings is known as such."""
-    settings, chosen = study.settings, study.chosen(None)
-    found = {name: settings[name] for name in ("study", "title", "document", "dataset", "data", "synthetic")}
-    found |= {"protocol": settings["protocol"]}
-    found |= {"cells": len(study.cells), "replicates": int(study.best["replicates"].max())}
-    found |= {"select": settings["select"].replace("_", " "), "best": None}
-    if chosen is not None:
-        mean, low, high = (100 * study.best.loc[chosen, f"test_accuracy_{s}"] for s in ("mean", "low", "high"))
-        found |= {"best": study.label(chosen), "header": study.header(), "accuracy": f"{mean:.2f}"}
-        found["span"] = "" if np.isnan(low) else f"{low:.2f} to {high:.2f}"
-    return found | {"manifest": manifest_name(settings)}
+COPIED = ("study", "title", "document", "dataset", "data", "synthetic", "protocol")  # fields of the manifest
+COMPARED = ("test_accuracy", "test_loss", "test_auc_macro")
 
 
-def metrics(study: Study) -> dict:
-    """Numbers of the cell of each model that validation picks, as `dvc metrics` compares them."""
-    found: dict = {"cells": len(study.cells), "diverged": int(study.best["diverged"].sum())}
-    for model in study.models or [None]:
-        if (cell := study.chosen(model)) is not None:
-            row = study.best.loc[cell]
-            names = [
-                f"{name}_{s}"
-                for name in ("test_accuracy", "test_loss", "test_auc_macro")
-                for s in ("mean", "low", "high")
-            ]
-            found[model or "best"] = {name: float(row[name]) for name in names if pd.notna(row[name])}
-    return found
+def summary(study: LabelledResults) -> dict[str, Any]:
+    """Entry of a study on the index page; `manifest` tells whether the page shows the current settings."""
+    manifest, best = study.manifest, study.best_cell()
+    values = {name: getattr(manifest, name) for name in COPIED}
+    values |= {"cells": len(study.cells), "replicates": int(study.best["replicates"].max())}
+    values |= {"select": manifest.select.replace("_", " "), "best": None}
+    if best is not None:
+        mean, low, high = in_percent(study.best_row(best))
+        values |= {"best": study.label(best), "header": study.header(), "accuracy": f"{mean:.2f}"}
+        values["span"] = "" if pd.isna(low) else f"{low:.2f} to {high:.2f}"
+    return values | {"manifest": manifest.page_name}
 
 
-def write_summaries(study: Study, folder: Path) -> None:
-    """Write `folder`/summary.json and `folder`/metrics.json."""
+def metrics(study: LabelledResults) -> dict[str, Any]:
+    """Numbers of each model's best cell by validation, as `dvc metrics` compares them."""
+    values: dict[str, Any] = {"cells": len(study.cells), "diverged": int(study.best["diverged"].sum())}
+    columns = [f"{name}_{statistic}" for name in COMPARED for statistic in ("mean", "low", "high")]
+    for model in study.models:
+        if (cell := study.best_cell(model)) is not None:
+            row = study.best_row(cell)
+            values[model or "best"] = {name: float(row[name]) for name in columns if pd.notna(row[name])}
+    return values
+
+
+def write_summaries(study: LabelledResults) -> None:
+    """Write summary.json and metrics.json into the study's folder."""
     for name, content in (("metrics", metrics(study)), ("summary", summary(study))):
-        with atomic_write(folder / f"{name}.json") as temporary:
+        with atomic_write(study.folder / f"{name}.json") as temporary:
             temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Model cards: what they say is in the tables, and what nobody measured is not said."""
+"""Model cards: their numbers are those of the tables, and what was not measured is not reported."""
 
 import hashlib
 import json
@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from medgrid.report.labelled_results import LabelledResults
 from medgrid.report.model_card import duration, write_model_cards
-from medgrid.report.study import Study
 
 pytestmark = pytest.mark.filterwarnings("error")
 MODELS = ("resnet18", "vgg16")
@@ -19,35 +19,18 @@ AUDIT = {
     "pixels": {"images": 9, "clusters": 4, "surplus": 5, "conflicting": 1, "across_splits": 2},
     "near_duplicate": {"images": 31, "clusters": 14, "surplus": 17, "conflicting": 3, "across_splits": 6},
     "shortcuts": {"file format": 0.41, "mean brightness": 0.62},
-    "splits": [
-        {
-            "protocol": "clean",
-            "studies": ["odd"],
-            "test_images": 60,
-            "near_duplicates_in_training": 6,
-            "nearest": 0.75,
-        },
-        {
-            "protocol": "clean",
-            "studies": ["another"],
-            "test_images": 7,
-            "near_duplicates_in_training": 0,
-            "nearest": 0.5,
-        },
-    ],
 }
 
 
-def cards_of(folder, settings, audit="") -> dict[str, str]:
+def cards_of(folder, manifest, audit="") -> dict[str, str]:
     images, tensors = str(folder / "images.csv"), str(folder / "tensors.npy")
-    write_model_cards(settings, str(folder), images, images, tensors, audit)
+    write_model_cards(manifest, str(folder), images, images, tensors, audit)
     return {path.stem: path.read_text() for path in (folder / "cards").iterdir()}
 
 
-def made(folder, params, diverged=(), audit="", **changes) -> tuple[Study, dict[str, str]]:
+def evaluated_with_cards(folder, params, diverged=(), audit="") -> tuple[LabelledResults, dict[str, str]]:
     study = factories.evaluated(folder, params, diverged=diverged)
-    study.settings.update(changes)
-    return study, cards_of(folder, study.settings, audit)
+    return study, cards_of(folder, study.manifest, audit)
 
 
 def rows_of(card: str, heading: str) -> dict[str, list[str]]:
@@ -61,7 +44,9 @@ def rows_of(card: str, heading: str) -> dict[str, list[str]]:
 def two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cards")
     params = factories.small({"model": list(MODELS), "lr": [0.1, 0.01]}, models=MODELS, replicates=3)
-    return folder, *made(folder, params, synthetic=False)
+    study = factories.evaluated(folder, params)
+    study = LabelledResults(study.manifest.model_copy(update={"synthetic": False}), folder, study.split)
+    return folder, study, cards_of(folder, study.manifest)
 
 
 def test_every_model_has_a_card_in_the_order_of_mitchell(two):
@@ -77,20 +62,21 @@ def test_every_model_has_a_card_in_the_order_of_mitchell(two):
         assert not re.search(r"\{\{|\}\}|\{%|None|nan|Undefined|&#|&amp;", card)
 
 
-def test_metrics_are_those_of_the_chosen_cell(two):
+def test_metrics_are_those_of_the_selected_cell(two):
     _, study, cards = two
     for model, card in cards.items():
-        best = study.best.loc[study.chosen(model)]
-        found = rows_of(card, "Quantitative analyses") | rows_of(card, "Calibration")
+        best = study.best.loc[study.best_cell(model)]
+        rows = rows_of(card, "Quantitative analyses") | rows_of(card, "Calibration")
         for name, metric in (
-            ("accuracy", "test_accuracy"), ("accuracy without near-duplicates", "test_accuracy_deduplicated"), ("ECE", "test_ece"),
-            ("balanced accuracy", "test_recall_macro"), ("ECE, scaled", "test_ece_scaled"),
+            ("accuracy", "test_accuracy"), ("accuracy without near-duplicates", "test_accuracy_deduplicated"),
+            ("ECE", "test_ece"), ("balanced accuracy", "test_recall_macro"), ("ECE, scaled", "test_ece_scaled"),
         ):  # fmt: skip
             mean, low, high = (100 * best[f"{metric}_{each}"] for each in ("mean", "low", "high"))
-            assert found[name][:2] == [f"{mean:.1f} %", f"{low:.1f} % to {high:.1f} %"]
-        assert found["temperature"][0] == f"{best['temperature_mean']:.3f}"
-        assert "Of 60 test images, but validation accuracy; without near-duplicates 54." in card
-        assert "6 of 60 (10.0 %) test images show a picture" in card
+            assert rows[name][:2] == [f"{mean:.1f} %", f"{low:.1f} % to {high:.1f} %"]
+        assert rows["temperature"][0] == f"{best['temperature_mean']:.3f}"
+        assert "of 60 test images; without near-duplicates: 54." in card
+        assert "6 of 60 (10.0 %) test images have a near-duplicate in training" in card
+        assert "is right for 75.0 % of the test images, and for 50.0 % of those without a near-duplicate" in card
         assert "quote the accuracy without near-duplicates" in card
 
 
@@ -106,10 +92,10 @@ def test_counts_are_those_of_the_split(two):
 
 def test_recall_of_classes_is_that_of_the_other_table(two):
     folder, study, cards = two
-    per_class = pd.read_csv(folder / "per_class.csv")
+    per_class = pd.read_csv(folder / "tables/per_class.csv")
     for model, card in cards.items():
-        own = per_class[(per_class["cell"] == study.chosen(model)) & (per_class["checkpoint"] == "best")]
-        recall = own.groupby("class")["recall"].mean()
+        of_cell = per_class[(per_class["cell"] == study.best_cell(model)) & (per_class["checkpoint"] == "best")]
+        recall = of_cell.groupby("class")["recall"].mean()
         table = re.findall(r"^\| class \| (\w) \| (\d+) \| (\d+) \| ([\d.]+) %", card, re.M)
         assert [name for name, *_ in table] == ["a", "b", "c"]
         for name, images, clusters, accuracy in table:
@@ -117,63 +103,64 @@ def test_recall_of_classes_is_that_of_the_other_table(two):
             assert float(accuracy) == pytest.approx(100 * recall[name], abs=0.051)
 
 
-def test_what_does_not_tell_images_apart_and_what_is_too_small(tmp_path):
+def test_constant_factors_and_small_groups_are_listed(tmp_path):
     study = factories.evaluated(tmp_path, factories.small({"lr": [0.1]}))
     images = pd.read_csv(tmp_path / "images.csv")
     tested = images.index[images["part"] == "test"]
     images.loc[tested[:19], "format"] = "WEBP|X"
     images.to_csv(tmp_path / "images.csv", index=False)
-    (card,) = cards_of(tmp_path, study.settings).values()
-    assert "Fewer than 20 images, and so not judged: format WEBP|X (19)." in card
+    (card,) = cards_of(tmp_path, study.manifest).values()
+    assert "Fewer than 20 images, and so not compared: format WEBP|X (19)." in card
     assert re.search(r"^\| format \| PNG \| 41 \|", card, re.M)
     assert "The same in all test images: mode L, side, px 24." in card
 
 
 def test_trained_weights_and_machines_are_named(tmp_path):
     study = factories.evaluated(tmp_path, factories.small({"lr": [0.1]}, one_job_per="replicate"))
-    jobs = study.settings["jobs"]
-    for i, job in enumerate(jobs):
-        (tmp_path / "jobs" / job / "weights.pt").write_bytes(bytes([i]))
-        place = tmp_path / "jobs" / job / "job.json"
-        described = json.loads(place.read_text())
-        described["training"]["device"] = f"machine {i}"
-        described["backbone"] |= {"weights": "resnet18-x.pth", "sha256": "ab" * 32}
-        place.write_text(json.dumps(described))
-    settings = study.settings | {"notes": {"resnet18": "a stand-in"}, "sha256": "cd" * 32}
-    (card,) = cards_of(tmp_path, settings).values()
-    for i, job in enumerate(jobs):
-        assert f"`jobs/{job}/weights.pt`, sha256 `{hashlib.sha256(bytes([i])).hexdigest()}`" in card
+    blocks = study.blocks
+    assert len(blocks) == 2
+    for i, block in enumerate(blocks):
+        (block / "weights.pt").write_bytes(bytes([i]))
+        description = json.loads((block / "job.json").read_text())
+        description["training"]["device"] = f"machine {i}"
+        description["backbone"] |= {"weights": "resnet18-x.pth", "sha256": "ab" * 32}
+        (block / "job.json").write_text(json.dumps(description))
+    changes = {"notes": {"resnet18": "a stand-in"}, "archive_sha256": "cd" * 32}
+    (card,) = cards_of(tmp_path, study.manifest.model_copy(update=changes)).values()
+    for i, block in enumerate(blocks):
+        assert (
+            f"`{block.relative_to(tmp_path)}/weights.pt`, sha256 `{hashlib.sha256(bytes([i])).hexdigest()}`" in card
+        )
     assert "machine 0; machine 1" in card
     assert f"`resnet18-x.pth` (a stand-in); sha256 `{'ab' * 32}`" in card
     assert f"Digest of the archive's content (sha256): `{'cd' * 32}`" in card
     assert "It starts from weights noted as “a stand-in”" in card
 
 
-def test_an_audit_is_reported_and_its_lack_is_said(tmp_path):
+def test_the_audit_is_quoted_if_there_is_one(tmp_path):
     file = tmp_path / "audit.json"
     file.write_text(json.dumps(AUDIT))
-    study, cards = made(tmp_path, factories.small({"lr": [0.1]}), audit=str(file))
+    study, cards = evaluated_with_cards(tmp_path, factories.small({"lr": [0.1]}), audit=str(file))
     (card,) = cards.values()
-    assert "The same picture: 17 images beyond the first of their 14 clusters" in card
+    assert "Near-duplicates: 17 images besides the first of each of their 14 clusters" in card
     assert "3 clusters of copies have conflicting labels" in card
     assert rows_of(card, "Audit of the data set")["mean brightness"] == ["62.0 %"]
     assert "“mean brightness” reaches a balanced accuracy of 62.0 %" in card
-    assert "- Clean split, the one used here: 6 of 60 (10.0 %) test images have a near-duplicate in training" in card
-    assert "nearest raw thumbnail is right for 75.0 %" in card
     balanced = study.best.loc["lr=0.1", "test_recall_macro_mean"]
     assert ("less than that" in card) == (balanced <= 0.62)
-    assert "of 7 " not in card
     assert "not audited" not in card.lower()
-    (card,) = cards_of(tmp_path, study.settings).values()
+    (card,) = cards_of(tmp_path, study.manifest).values()
     assert "Not audited." in card
-    assert "was not audited here" in card
+    assert "was not audited:" in card
 
 
-def test_intervals_over_images_stand_beside_those_over_seeds(tmp_path):
+def test_intervals_over_images_are_next_to_those_over_seeds(tmp_path):
     study = factories.evaluated(tmp_path, factories.small({"lr": [0.1]}))
     row = {"cell": "lr=0.1", "metric": "test_accuracy", "both_low": 0.125, "both_high": 0.875}
-    pd.DataFrame([row, row | {"cell": "another", "both_low": 0.0}]).to_csv(tmp_path / "intervals.csv", index=False)
-    (card,) = cards_of(tmp_path, study.settings).values()
+    pd.DataFrame([row, row | {"cell": "another", "both_low": 0.0}]).to_csv(
+        tmp_path / "tables/intervals.csv", index=False
+    )
+    (card,) = cards_of(tmp_path, study.manifest).values()
     rows = rows_of(card, "Quantitative analyses")
     assert rows["accuracy"][2] == "12.5 % to 87.5 %"
     assert rows["kappa"][2] == "–"  # noqa: RUF001
@@ -181,20 +168,20 @@ def test_intervals_over_images_stand_beside_those_over_seeds(tmp_path):
 
 def test_limits_follow_from_what_was_run(tmp_path):
     params = factories.small({"lr": [0.1, 0.01, 0.001]})
-    worst = factories.evaluated(tmp_path / "sound", params).scores().idxmin()
-    _, cards = made(tmp_path / "unsound", params, diverged=((worst, 1),))
+    worst = factories.evaluated(tmp_path / "sound", params).validation_scores().idxmin()
+    _, cards = evaluated_with_cards(tmp_path / "unsound", params, diverged=((worst, 1),))
     (card,) = cards.values()
     assert "the best of 3 cells by validation" in card
-    assert "1 of these cells could not be picked, since a replicate diverged" in card
+    assert "1 of these cells could not be selected, since a replicate diverged" in card
     assert "The images are synthetic." in card
-    assert "although its mode is full, it starts from random weights" in card
-    (alone,) = made(tmp_path / "single", factories.small({"lr": [0.1]}, replicates=1))[1].values()
+    assert "although the mode is full, it starts from random weights" in card
+    (alone,) = evaluated_with_cards(tmp_path / "single", factories.small({"lr": [0.1]}, replicates=1))[1].values()
     assert "A single replicate" in alone
     assert "the best of" not in alone
     assert "| accuracy | " in alone and " | – |" in alone  # noqa: RUF001
 
 
-def test_test_images_that_validate_are_a_limit(tmp_path):
+def test_test_images_used_for_validation_are_a_limit(tmp_path):
     study = factories.evaluated(tmp_path, factories.small({"lr": [0.1]}))
     images = pd.read_csv(tmp_path / "images.csv")
     tested = images[images["part"] == "test"]
@@ -202,35 +189,34 @@ def test_test_images_that_validate_are_a_limit(tmp_path):
         tmp_path / "split.csv", index=False
     )
     names = [str(tmp_path / name) for name in ("images.csv", "split.csv", "tensors.npy")]
-    write_model_cards(study.settings, str(tmp_path), *names)
-    assert "**The test images validate, too:**" in (tmp_path / "cards" / "resnet18.md").read_text()
+    write_model_cards(study.manifest, str(tmp_path), *names)
+    assert "**The test images are also validation images:**" in (tmp_path / "cards" / "resnet18.md").read_text()
 
 
 def test_names_with_a_bar_or_an_ampersand_stay_what_they_are(tmp_path):
-    _, cards = made(tmp_path, factories.small({"lr": [0.1]}, classes=("a|b", "c&d")))
+    _, cards = evaluated_with_cards(tmp_path, factories.small({"lr": [0.1]}, classes=("a|b", "c&d")))
     (card,) = cards.values()
     assert rows_of(card, "Training data") == {r"a\|b": ["30"] * 3, "c&d": ["30"] * 3, "all": ["60"] * 3}
     assert "probabilities of a|b, c&d" in card
 
 
 def test_where_every_cell_diverged_there_is_no_card(tmp_path):
-    _, cards = made(tmp_path, factories.small({"lr": [0.1]}), diverged=(("lr=0.1", 0),))
+    _, cards = evaluated_with_cards(tmp_path, factories.small({"lr": [0.1]}), diverged=(("lr=0.1", 0),))
     assert cards == {}
 
 
 def test_cost_is_the_time_of_the_cell(two):
     folder, study, cards = two
-    replicates = pd.read_csv(folder / "replicates.csv").query("checkpoint == 'best'")
-    own = replicates[replicates["cell"] == study.chosen("vgg16")]["seconds"].sum()
-    assert (
-        f"3 replicates: {duration(own)} of cpu; of the 4 cells of the grid: {duration(replicates['seconds'].sum())}."
-        in (cards["vgg16"])
-    )
+    replicates = pd.read_csv(folder / "tables/replicates.csv").query("checkpoint == 'best'")
+    seconds = replicates[replicates["cell"] == study.best_cell("vgg16")]["seconds"].sum()
+    all_seconds = replicates["seconds"].sum()
+    text = f"3 replicates: {duration(seconds)} of cpu; of the 4 cells of the grid: {duration(all_seconds)}."
+    assert text in cards["vgg16"]
     assert "Energy: not measured." in cards["vgg16"]
-    assert [duration(seconds) for seconds in (59, 60, 5400)] == ["59.0 s", "1.0 min", "1.5 h"]
+    assert [duration(each) for each in (59, 60, 5400)] == ["59.0 s", "1.0 min", "1.5 h"]
 
 
 def test_cards_of_the_same_tables_are_the_same(two):
     folder, study, cards = two
-    assert cards_of(folder, study.settings) == cards
+    assert cards_of(folder, study.manifest) == cards
     assert np.load(folder / "tensors.npy").ndim == 4

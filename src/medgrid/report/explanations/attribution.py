@@ -79,14 +79,14 @@ def strongest(weights: np.ndarray, count: int) -> np.ndarray:
 
 
 def last_map(network: Network, image: torch.Tensor) -> nn.Module | None:
-    """The module that makes the last feature map: the backbone, or a part of backbone or head where the backbone makes none.
+    """The module that makes the last feature map; None where there is no map larger than one pixel.
 
-    None where there is no map larger than one pixel.
+    It is the backbone, or, where the backbone makes none, a part of backbone or head.
     """
     sides: dict[nn.Module, int] = {}
 
-    def note(module: nn.Module, _, output) -> None:
-        if torch.is_tensor(output) and output.dim() == 4:
+    def note(module: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, torch.Tensor) and output.dim() == 4:
             sides.pop(module, None)
             sides[module] = min(output.shape[2:])
 

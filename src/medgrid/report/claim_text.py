@@ -1,0 +1,101 @@
+"""Sentences about the comparisons of claims, from their structure in claims.json.
+
+`medgrid.evaluation.verdicts` documents the structure. A relation without an entry here is described by its name.
+"""
+
+from typing import Any
+
+from medgrid.config.metrics import METRICS
+from medgrid.evaluation.labels import describe_selection, setting_name
+
+# By relation, how a sentence begins and how it goes on. Comparisons of one claim often begin in the same way.
+RELATIONS = {
+    "above": ("{left} better than ", "{right}{where}"),
+    "like": ("{left} equivalent to ", "{right}{where}"),
+    "not_above": ("{left} not better than ", "{right}{where}"),
+    "improves": ("", "better from lowest to highest {axis}{where}"),
+    "worsens": ("", "worse from lowest to highest {axis}{where}"),
+    "gains_more": ("larger gain along {axis} for {left} than for ", "{right}{where}"),
+    "at_chance": ("balanced accuracy minus chance of ", "{left}{where}"),
+    "noisier": ("mean change per epoch of {curve}: {left} above ", "{right}{where}"),
+    "gap_above": ("training minus validation accuracy of ", "{left}{where} above {value}"),
+    "gap_below": ("training minus validation accuracy of ", "{left}{where} below {value}"),
+    "gap_about": ("training minus validation accuracy of ", "{left}{where} about {value}"),
+    "flat": ("{curve} flat after epoch {epoch}: ", "{left}{where}"),
+    "faster": ("{left} faster per epoch than ", "{right}{where}"),
+    "slower": ("{left} slower per epoch than ", "{right}{where}"),
+    "correlated": ("", "more {size}, better {metric}{where} (rank correlation)"),
+}
+MISSING = {
+    "not_run": "not run here",
+    "time_shared": "trained in a stack, which shares its time",
+    "no_common_seed": "no seed for which all these cells can be measured",
+}
+UNITS = {"share": " points", "nats": " nats", "times": " times", "none": ""}
+
+
+def _selection(selection: dict[str, list] | None) -> str:
+    return "others" if selection is None else describe_selection(selection)
+
+
+def _condition(comparison: dict[str, Any]) -> str:
+    """The restriction of both sides, in brackets, without settings that the left side repeats."""
+    left = comparison["left"] or {}
+    where = {name: values for name, values in comparison["where"].items() if name not in left}
+    return f" ({describe_selection(where)})" if where else ""
+
+
+def points(share: float) -> str:
+    """A share in percentage points, as short as possible."""
+    return f"{100 * share:g} point{'s' * (share != 0.01)}"
+
+
+def sentence(comparison: dict[str, Any]) -> tuple[str, str]:
+    """What a comparison states: its beginning, which others of the same claim may share, and the rest."""
+    relation, details = comparison["relation"], comparison["details"]
+    words = {name: _selection(comparison[name]) for name in ("left", "right")} | {"where": _condition(comparison)}
+    if comparison["metric"]:
+        words["metric"] = METRICS[comparison["metric"]].title
+    if comparison["curve"]:
+        words["curve"] = METRICS[comparison["curve"]].title
+    if "axis" in details:
+        words["axis"] = setting_name(details["axis"])
+    if "value" in details:
+        words["value"] = points(details["value"])
+    if "size" in details:
+        words["size"] = "parameters" if details["size"] == "parameters" else f"{details['size']} parameters"
+    words |= {name: str(value) for name, value in details.items() if name not in words}
+    start, rest = RELATIONS.get(relation, (f"{{left}} {relation.replace('_', ' ')} ", "{right}{where}"))
+    return start.format(**words), rest.format(**words)
+
+
+def _number(value: float, unit: str) -> str:
+    text = f"{value:.2f}" if unit == "times" else f"{value:+.3g}"
+    return (f"{100 * value:+.2f}" if unit == "share" else text).replace("-", "−")  # noqa: RUF001
+
+
+def numbers(comparison: dict[str, Any]) -> str:
+    """Estimate and interval, or why there are none."""
+    if comparison["estimate"] is None:
+        return MISSING[comparison["missing"]]
+    unit = comparison["unit"]
+    estimate = f"{_number(comparison['estimate'], unit)}{UNITS[unit]}"
+    if comparison["low"] is None:
+        return f"{estimate}, from one replicate"
+    return f"{estimate} ({_number(comparison['low'], unit)} to {_number(comparison['high'], unit)})"
+
+
+def _remark(comparison: dict[str, Any]) -> str:
+    """What the interval alone does not show: that a difference, if there is one, is too small to matter."""
+    holds, matters, high = comparison["holds"][0], comparison["matters"][0], comparison["high"]
+    if comparison["verdict"] != "contradicted" or None in (holds, matters, high) or not holds < high < matters:
+        return ""
+    unit = comparison["unit"]
+    return f": a difference, if there is one, is less than {_number(matters, unit).lstrip('+')}{UNITS[unit]}"
+
+
+def reason(claim: dict[str, Any]) -> str:
+    """The comparison that decides the verdict on a claim, and the number of others that agree."""
+    first = claim["comparisons"][claim["decisive"][0]]
+    others = len(claim["decisive"]) - 1
+    return f"{''.join(sentence(first))}: {numbers(first)}{_remark(first)}" + f"; {others} more" * (others > 0)
