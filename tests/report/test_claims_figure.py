@@ -42,14 +42,15 @@ def test_a_relation_without_a_sentence_is_described_by_its_name():
 
 
 def test_every_relation_of_the_documentation_has_a_sentence():
-    first_column = [line.split("|")[1] for line in verdicts.__doc__.splitlines() if line.startswith("| `")]
-    assert set(RELATIONS) == set(re.findall(r"`(\w+)`", " ".join(first_column)))
+    relations = verdicts.__doc__.split("\nRelations")[1]
+    names = re.findall(r"^- (.+?):", relations, re.M)
+    assert set(RELATIONS) == set(re.findall(r"`(\w+)`", " ".join(names)))
 
 
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [
-        ({}, "+2.24 points (-0.10 to +3.00)"),
+        ({}, "+2.24 points (−0.10 to +3.00)"),  # noqa: RUF001
         ({"low": None, "high": None}, "+2.24 points, from one replicate"),
         ({"unit": "times", "estimate": 1.5, "low": 1.2, "high": 2}, "1.50 times (1.20 to 2.00)"),
         ({"estimate": None, "missing": "not_run"}, "not run here"),

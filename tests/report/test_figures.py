@@ -53,8 +53,9 @@ def test_what_varies_decides_which_figures_there_are(tmp_path):
     entry = {"source": "x", "by": ["model", "lr"], "metrics": ["test_accuracy"], "rows": [["vgg16", 0.1, 0.5]]}
     params = factories.small(axes, models=("resnet18", "vgg16"), published=[entry])
     assert set(drawings(factories.evaluated(tmp_path, params))) == {
-        "class_counts", "samples", "ranking", "heatmap", "published", "auc_batch_size", "best_worst", "accuracy_parameters", "speed",
-        "curves-resnet18", "curves-vgg16", "confusion", "roc-resnet18", "roc-vgg16", "reliability",
+        "class_counts", "samples", "ranking", "heatmap", "published", "auc_batch_size", "best_worst",
+        "accuracy_parameters", "speed", "curves-resnet18", "curves-vgg16", "confusion", "roc-resnet18", "roc-vgg16",
+        "reliability",
     }  # fmt: skip
 
 
@@ -277,13 +278,13 @@ def test_speed_is_seconds_per_epoch(tmp_path):
     study = factories.evaluated(
         tmp_path, factories.small({"model": ["resnet18", "vgg16"]}, models=("resnet18", "vgg16"))
     )
-    figure, note = speed(study)
+    figure, note = speed(study, "model")
     best = study.best_replicates
     wanted = (best["seconds"] / best["epochs"]).groupby(best["cell"]).mean()
     drawn = [x for points in figure.axes[0].collections for x, _ in points.get_offsets()]
     assert sorted(drawn) == pytest.approx(sorted(wanted))
     assert "trained on: cpu" in note
-    again = [x for points in speed(study)[0].axes[0].collections for x in points.get_offsets().tolist()]
+    again = [x for points in speed(study, "model")[0].axes[0].collections for x in points.get_offsets().tolist()]
     assert again == [x for points in figure.axes[0].collections for x in points.get_offsets().tolist()]
 
 

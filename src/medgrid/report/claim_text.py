@@ -70,9 +70,8 @@ def sentence(comparison: dict[str, Any]) -> tuple[str, str]:
 
 
 def _number(value: float, unit: str) -> str:
-    if unit == "share":
-        return f"{100 * value:+.2f}"
-    return f"{value:.2f}" if unit == "times" else f"{value:+.3g}"
+    text = f"{value:.2f}" if unit == "times" else f"{value:+.3g}"
+    return (f"{100 * value:+.2f}" if unit == "share" else text).replace("-", "−")  # noqa: RUF001
 
 
 def numbers(comparison: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -81,6 +81,10 @@ class LabelledResults(StudyResults):
         cells = self.table("cells")
         return cells[cells["checkpoint"] == "best"].set_index("cell", drop=False)
 
+    def best_row(self, cell: str) -> pd.Series:
+        """Row of `best` of a cell."""
+        return cast(pd.Series, self.best.loc[cell])
+
     @cached_property
     def best_replicates(self) -> pd.DataFrame:
         """Rows of replicates.csv at the best epoch."""
@@ -95,17 +99,26 @@ class LabelledResults(StudyResults):
         """Rows of `grid` that have this model; all rows without one."""
         return self.grid if model is None else self.grid[self.grid["model"] == model]
 
+    def settings_of(self, cell: str, axes: list[str] | None = None) -> dict[str, str]:
+        """Labels of a cell's settings on some axes, or on all."""
+        row = self.grid.loc[cell]
+        return {axis: str(row[axis]) for axis in (self.axes if axes is None else axes)}
+
     # images
 
     @cached_property
     def labelled_images(self) -> pd.DataFrame:
         """Rows of the split in training, validation or test; competitions have other images, without labels."""
+        if self.split is None:
+            raise ValueError("LabelledResults was made without a split")
         table = read_table(self.split)
         return table[table["part"].isin(PARTS)]
 
     @cached_property
     def pixels(self) -> np.ndarray:
         """All images, uint8 [N, H, W, C], read from disk where they are used."""
+        if self.tensors is None:
+            raise ValueError("LabelledResults was made without tensors")
         return np.load(self.tensors, mmap_mode="r")
 
     # labels
@@ -118,12 +131,12 @@ class LabelledResults(StudyResults):
     def label(self, cell: str) -> str:
         """Names and values of the settings that vary, or, where labels would be long, values only (see `header`)."""
         if self.has_short_labels:
-            return MIDDLE_DOT.join(self.grid.loc[cell, self.varied])
+            return MIDDLE_DOT.join(self.settings_of(cell, self.varied).values())
         return self.long_label(cell)
 
     def long_label(self, cell: str) -> str:
         """Names and values of the settings that vary."""
-        return describe_settings(dict(self.grid.loc[cell, self.varied]))
+        return describe_settings(self.settings_of(cell, self.varied))
 
     def header(self) -> str:
         """Names of the settings in a label of values only; empty where labels have the names."""

@@ -117,7 +117,7 @@ class Card:
     def __init__(self, study: LabelledResults, cell: str, images: pd.DataFrame):
         self.study, self.cell, self.images = study, cell, images
         self.training = study.manifest.trainings[cell]
-        self.best = study.best.loc[cell]
+        self.best = study.best_row(cell)
         self.descriptions = {block: study.description(block) for block in study.blocks_of(cell)}
         self.replicates = study.best_replicates[study.best_replicates["cell"] == cell]
 
@@ -186,10 +186,10 @@ class Card:
             if table not in metric.cards:
                 continue
             mean, low, high = (self.best[f"{metric.name}_{statistic}"] for statistic in ("mean", "low", "high"))
-            row = metric.label, number(mean, metric.name), span(low, high, metric.name)
+            row: tuple[str, ...] = metric.label, number(mean, metric.name), span(low, high, metric.name)
             if intervals is not None:
-                both = intervals.reindex([metric.name])[["both_low", "both_high"]].iloc[0]
-                row += (span(*both, metric.name),)
+                both = intervals.reindex([metric.name]).iloc[0]
+                row += (span(both["both_low"], both["both_high"], metric.name),)
             rows.append(row)
         return rows
 
@@ -239,7 +239,7 @@ def setting_rows(training: Training) -> list[tuple[str, str]]:
     ]
 
 
-def subgroup_row(row: dict[str, Any]) -> tuple[str, ...]:
+def subgroup_row(row: dict[Any, Any]) -> tuple[str, ...]:
     """A row of `subgroups` as text."""
     counts = f"{row['images']:,}", f"{row['clusters']:,}"
     return (

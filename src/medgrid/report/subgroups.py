@@ -38,7 +38,7 @@ def factors(images: pd.DataFrame) -> dict[str, pd.Series]:
 
     `images`: label, format, mode, width, height (as text) and brightness of each.
     """
-    side = np.sqrt(images["width"].astype(float) * images["height"].astype(float))
+    side = pd.Series(np.sqrt(images["width"].astype(float) * images["height"].astype(float)), images.index)
     return {
         "class": images["label"],
         "format": images["format"],
@@ -48,9 +48,9 @@ def factors(images: pd.DataFrame) -> dict[str, pd.Series]:
     }
 
 
-def _group_row(correct: np.ndarray, clusters: pd.Series, overall: float) -> dict[str, Any]:
+def _group_row(correct: np.ndarray, clusters: np.ndarray, overall: float) -> dict[str, Any]:
     """Numbers and verdict of one group; see `subgroups`."""
-    accuracy, count = correct.mean(), clusters.nunique()
+    accuracy, count = correct.mean(), len(np.unique(clusters))
     low, high = proportion_confint(accuracy * count, count, 1 - CONFIDENCE, "wilson")
     verdict = "lower" if high < overall else "higher" if low > overall else ""
     return {
@@ -70,6 +70,6 @@ def subgroups(images: pd.DataFrame, correct: np.ndarray) -> pd.DataFrame:
     rows = []
     for factor, group_of in factors(images).items():
         for group, indices in group_of.groupby(group_of, observed=True).indices.items():
-            numbers = _group_row(correct[indices], images["cluster"].iloc[indices], correct.mean())
+            numbers = _group_row(correct[indices], images["cluster"].to_numpy()[indices], correct.mean())
             rows.append({"factor": factor, "group": group} | numbers)
     return pd.DataFrame(rows)

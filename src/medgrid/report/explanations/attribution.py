@@ -85,8 +85,8 @@ def last_map(network: Network, image: torch.Tensor) -> nn.Module | None:
     """
     sides: dict[nn.Module, int] = {}
 
-    def note(module: nn.Module, _, output) -> None:
-        if torch.is_tensor(output) and output.dim() == 4:
+    def note(module: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, torch.Tensor) and output.dim() == 4:
             sides.pop(module, None)
             sides[module] = min(output.shape[2:])
 

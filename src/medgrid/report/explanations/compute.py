@@ -27,12 +27,12 @@ class Example:
     segments: np.ndarray  # number of each pixel's superpixel [H, W]
 
 
-def load_example(results: StudyResults, panels: list[Panel], tensors: Path) -> Example:
+def load_example(results: StudyResults, panels: list[Panel], split: Path, tensors: Path) -> Example:
     """The test image that most of the panels' networks get right."""
     index = typical_image(results, [panel.cell for panel in panels])
     path = results.images("test")[index]
     label = results.manifest.classes[results.labels("test")[index]]
-    images = read_table(results.split)
+    images = read_table(split)
     row = int(images.loc[images["path"] == path, "row"].iloc[0])
     pixels = torch.from_numpy(np.array(np.load(tensors, mmap_mode="r")[row]))
     return Example(index, path, label, pixels, superpixels(pixels.numpy()))

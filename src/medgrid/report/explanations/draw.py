@@ -21,12 +21,13 @@ GRADCAM_TITLE = "Grad-CAM: support for the predicted class in the last feature m
 
 def show_lime(panel: Panel, axes: plt.Axes, segments: np.ndarray) -> str:
     """Draw the strongest superpixels on the image; returns a remark on the panel."""
-    if not np.abs(panel.weights).max() > ROUNDING:
+    weights = panel.weights
+    if weights is None or not np.abs(weights).max() > ROUNDING:
         return "no superpixel changes it"
     layer = np.zeros((*segments.shape, 4))
-    for number in strongest(panel.weights, SHOWN):
+    for number in strongest(weights, SHOWN):
         inside = segments == number
-        layer[inside] = (*(SUPPORTING if panel.weights[number] > 0 else OPPOSING), 0.35)
+        layer[inside] = (*(SUPPORTING if weights[number] > 0 else OPPOSING), 0.35)
         layer[inside & find_boundaries(inside, mode="inner"), 3] = 0.9
     axes.imshow(layer)
     return ""
@@ -60,9 +61,8 @@ def draw(panels: list[Panel], example: Example, title: str, show: Callable[[Pane
     """The image, then a panel for each network: `show` draws on the image and returns a remark."""
     columns = min(COLUMNS, len(panels) + 1)
     rows = -(-(len(panels) + 1) // columns)
-    figure, grid = plt.subplots(
-        rows, columns, figsize=(2.6 * columns, 3.2 * rows + 0.4), squeeze=False, layout="constrained"
-    )
+    figure, grid = plt.subplots(rows, columns, figsize=(2.6 * columns, 3.2 * rows + 0.4), squeeze=False)
+    figure.set_layout_engine("constrained", h_pad=0.1)
     for axes in grid.flat:
         axes.set_axis_off()
     image = example.pixels.numpy()
@@ -72,5 +72,4 @@ def draw(panels: list[Panel], example: Example, title: str, show: Callable[[Pane
     for axes, panel in zip(grid.flat[1:], panels, strict=False):
         _draw_panel(axes, panel, image, example.label, show)
     figure.suptitle(textwrap.fill(title, int(26 * columns)), fontsize=10)
-    figure.get_layout_engine().set(h_pad=0.1)
     return figure

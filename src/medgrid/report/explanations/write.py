@@ -25,16 +25,16 @@ def write_explanations(
         if manifest.show_images:
             devices.choose("cpu", threads)
             results = StudyResults(manifest, Path(folder), Path(split))
-            _write_figures(results, Path(tensors), Path(weights), target)
+            _write_figures(results, Path(split), Path(tensors), Path(weights), target)
         else:
             text = f"No image is shown here: the licence ({manifest.license}) is not known to allow it.\n"
             (target / "README.txt").write_text(text, encoding="utf-8")
 
 
-def _write_figures(results: StudyResults, tensors: Path, weights: Path, target: Path) -> None:
+def _write_figures(results: StudyResults, split: Path, tensors: Path, weights: Path, target: Path) -> None:
     manifest = results.manifest
     panels = select_cells(manifest.trainings, results.validation_scores(), manifest.explanations.networks)
-    example = load_example(results, panels, tensors)
+    example = load_example(results, panels, split, tensors)
     panels = explain_panels(results, panels, example, weights)
     weights_used = "; ".join(dict.fromkeys(results.table("cells")["weights"]))
     note = (

@@ -11,8 +11,9 @@ from medgrid.report.labelled_results import LabelledResults
 
 def _draw_cell(axes: plt.Axes, study: LabelledResults, cell: str, colour: tuple) -> None:
     """Test accuracy of a cell at the number of its parameters (filled) and of those that train (hollow)."""
-    mean, low, high = style.in_percent(study.best.loc[cell])
-    parameters, trainable = (float(study.network_sizes.loc[cell, name]) for name in ("parameters", "trainable"))
+    mean, low, high = style.in_percent(study.best_row(cell))
+    sizes = study.network_sizes.loc[cell]
+    parameters, trainable = float(sizes["parameters"]), float(sizes["trainable"])
     axes.plot([trainable, parameters], [mean, mean], color=colour, linewidth=1, alpha=0.6)
     axes.plot(trainable, mean, "o", color=colour, markerfacecolor="white", ms=7)
     axes.errorbar(
@@ -25,20 +26,21 @@ def accuracy_parameters(study: LabelledResults) -> Drawn:
     """The cell of each model that is best by validation: test accuracy against the size of its network."""
     colours = style.colours(study.models)
     figure, axes = plt.subplots(figsize=(6.2, 4.2))
-    shown = [cell for model in study.models if (cell := study.best_cell(model)) in study.network_sizes.index]
-    for cell in shown:
-        _draw_cell(axes, study, cell, colours[study.grid.loc[cell, "model"]])
+    best = {model: study.best_cell(model) for model in study.models}
+    shown = {model: cell for model, cell in best.items() if cell is not None and cell in study.network_sizes.index}
+    for model, cell in shown.items():
+        _draw_cell(axes, study, cell, colours[model])
     axes.set_xscale("log")
     low, high = axes.get_xlim()
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set(xlabel="parameters: all (filled), trained (hollow)", ylabel="test accuracy in %")
-    style.limit_view(axes.yaxis, 0, 100)
+    style.limit_view(axes, "y", 0, 100)
     axes.set_title("Accuracy against size, best cell of each model", fontsize=11)
     axes.legend(title=study.header(), title_fontsize=7, **style.RIGHT)
     sns.despine(figure)
-    return figure, study.note(study.best.loc[shown])
+    return figure, study.note(study.best.loc[list(shown.values())])
 
 
 def _applies(study: LabelledResults) -> bool:

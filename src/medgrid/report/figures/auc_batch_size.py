@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -54,8 +55,8 @@ class Looks:
 
     def legend(self) -> tuple[list[plt.Line2D], list[str]]:
         """Handles and labels of the legend."""
-        hollow = {"color": "0.35", "markerfacecolor": "none", "linestyle": "", "ms": 7}
-        entries = [
+        hollow: dict[str, Any] = {"color": "0.35", "markerfacecolor": "none", "linestyle": "", "ms": 7}
+        entries: list[tuple[str, dict[str, Any]]] = [
             (describe_settings({self.axes[0]: value}), {"color": colour, "marker": ".", "ms": 7})
             for value, colour in self.colours.items()
         ]
@@ -86,9 +87,10 @@ def _draw_line(axes: plt.Axes, rows: pd.DataFrame, published: pd.DataFrame, look
     axes.plot(rows["batch_size"], mean, line_style, color=colour, marker=".", ms=7)
     axes.fill_between(rows["batch_size"], low, high, color=colour, alpha=0.15, linewidth=0)
     for source, points in published[published["cell"].isin(rows.index)].groupby("source", sort=False):
+        marker = looks.markers[str(source)]
         axes.plot(
-            sizes[points["cell"]], points["published"], looks.markers[source], color=colour, markerfacecolor="none",
-            ms=7, markeredgewidth=1.4, linestyle="",
+            sizes[points["cell"]], points["published"], marker, color=colour, markerfacecolor="none", ms=7,
+            markeredgewidth=1.4, linestyle="",
         )  # fmt: skip
 
 
@@ -123,7 +125,7 @@ def auc_batch_size(study: LabelledResults) -> Drawn:
         axes.set_title(describe_settings(dict(zip(outside, panel, strict=True))), fontsize=9)
     for axes in grid[:, 0]:
         axes.set_ylabel("test AUC (mean of classes)")
-    style.limit_view(grid[0, 0].yaxis, 0, 1)
+    style.limit_view(grid[0, 0], "y", 0, 1)
     handles, labels = looks.legend()
     if labels:
         figure.legend(handles, labels, ncols=2, **style.BELOW)

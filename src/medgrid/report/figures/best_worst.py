@@ -23,11 +23,12 @@ def _rows(study: LabelledResults) -> list[tuple[str | None, str, str]]:
 def _draw_rows(axes: plt.Axes, study: LabelledResults, rows: list[tuple[str | None, str, str]]) -> None:
     colours = style.colours(study.models)
     for y, (model, rank, cell) in enumerate(rows):
-        mean, low, high = style.in_percent(study.best.loc[cell])
+        row = study.best_row(cell)
+        mean, low, high = style.in_percent(row)
         axes.errorbar(
             mean, y, xerr=style.error_bar(mean, low, high), fmt=MARKERS[rank], color=colours[model], capsize=3, ms=6
         )
-        validation = 100 * study.best.loc[cell, "validation_accuracy_mean"]
+        validation, _, _ = style.in_percent(row, "validation_accuracy")
         axes.plot(validation, y, "D", markerfacecolor="none", color="0.35", ms=5)
         if rank == "best" and y:
             axes.axhline(y - 0.5, color="0.85", linewidth=0.8)
@@ -48,7 +49,7 @@ def best_worst(study: LabelledResults) -> Drawn:
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("accuracy in %")
-    style.limit_view(axes.xaxis, 0, 100)
+    style.limit_view(axes, "x", 0, 100)
     axes.set_title(study.header(), fontsize=8, color="0.3", loc="left")
     _add_legend(figure)
     criterion = study.manifest.select.replace("_", " ")

@@ -1,7 +1,10 @@
 """Number of images of each class in each part of the split."""
 
+from typing import cast
+
 import matplotlib.pyplot as plt
 import seaborn as sns
+from matplotlib.container import BarContainer
 
 from medgrid.data import PARTS
 from medgrid.report.figures.registry import Drawn, Figure
@@ -17,7 +20,7 @@ def class_counts(study: LabelledResults) -> Drawn:
         counts, x="label", y="images", hue="part", order=study.classes, hue_order=PARTS, ax=axes, errorbar=None
     )
     for bars in axes.containers:
-        axes.bar_label(bars, fontsize=7)
+        axes.bar_label(cast(BarContainer, bars), fontsize=7)
     # an image that is in both validation and test is one image
     axes.set(xlabel="", title=f"Images per class and part ({images['path'].nunique():,} in all)")
     axes.legend(title="", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)

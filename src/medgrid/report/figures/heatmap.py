@@ -54,7 +54,7 @@ class Panel:
         table = pd.DataFrame(np.nan, index=rows, columns=columns, dtype=values.dtype)
         for cell, row in self.cells.iterrows():
             index, column = tuple(row[self.row_axes]), tuple(row[self.column_axes])
-            table.iloc[self.rows.index(index), self.columns.index(column)] = values[cell]
+            table.iloc[self.rows.index(index), self.columns.index(column)] = values[str(cell)]
         return table
 
 
@@ -143,7 +143,8 @@ def heatmap(study: LabelledResults) -> Drawn:
     """Mean test accuracy of every cell."""
     values = 100.0 * study.best["test_accuracy_mean"]  # of whole numbers, pandas reads integers
     marks = np.where(study.best["diverged"] > 0, "*", "")
-    texts = (values.map("{:.1f}".format) + marks).where(values.notna(), "div.")
+    texts = [f"{value:.1f}{mark}" for value, mark in zip(values, marks, strict=True)]
+    texts = pd.Series(texts, values.index).where(values.notna(), "div.")
     panels = _panels(study)
     layout = _arrange(panels)
     figure = plt.figure(figsize=layout.size)

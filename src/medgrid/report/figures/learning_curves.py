@@ -2,6 +2,7 @@
 
 import textwrap
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,7 +17,7 @@ from medgrid.report.labelled_results import LabelledResults, settings_in, where
 PANELS = 6  # in one figure, at most
 LEGEND = 8  # entries in a row
 QUANTITIES = ("loss", "accuracy")
-LINE_STYLES = {"train": ":", "validation": "-"}
+LINE_STYLES: dict[str, Any] = {"train": ":", "validation": "-"}
 PANEL_WIDTH = {1: 5.2, 2: 4.2, 3: 3.3, 4: 2.7}  # inches, by number of columns
 
 
@@ -176,7 +177,7 @@ def curves(study: LabelledResults, cells: pd.DataFrame, hue: str | None) -> Draw
     # a subfigure for each row of panels, so that each row keeps its titles and its epochs
     first_axes = [
         _draw_row(subfigure, content, content.panels[row * columns : (row + 1) * columns])
-        for row, subfigure in enumerate(np.atleast_1d(figure.subfigures(rows, 1)))
+        for row, subfigure in enumerate(figure.subfigures(rows, 1, squeeze=False)[:, 0])
     ]
     _share_limits(first_axes)
     _add_legend(figure, content)

@@ -16,7 +16,7 @@ def sources(study: LabelledResults) -> dict[str, pd.DataFrame]:
     """By source, the published results of training for which this run has a value."""
     table = study.table("published")
     table = table[~table["metric"].isin(SIZES) & table["ours"].notna()]
-    return dict(iter(table.groupby("source", sort=False)))
+    return {str(source): rows for source, rows in table.groupby("source", sort=False)}
 
 
 def row_labels(study: LabelledResults, table: pd.DataFrame) -> pd.Series:
@@ -38,7 +38,7 @@ def _draw_metric(axes: plt.Axes, rows: pd.DataFrame, metric: Metric, labels: lis
     axes.plot(scale * rows["published"], y, "D", color="C3", markerfacecolor="none", ms=5.5)
     axes.set_title(metric.title + (" in %" if metric.percent else ""), fontsize=9)
     if metric.percent:
-        style.limit_view(axes.xaxis, 100 * metric.low, 100 * metric.high)
+        style.limit_view(axes, "x", 100 * metric.low, 100 * metric.high)
 
 
 def published(study: LabelledResults, source: str) -> Drawn:

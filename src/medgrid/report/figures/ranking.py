@@ -15,15 +15,13 @@ COLUMN = 70  # cells in one column, at most
 def _draw_column(axes: plt.Axes, study: LabelledResults, shown: pd.DataFrame, step: float) -> None:
     """Mean, interval and single replicates of some cells; `step`: inches between two of them."""
     replicates = study.best_replicates.groupby("cell")["test_accuracy"]
-    single = {cell: 100 * values.to_numpy() for cell, values in replicates}
+    single = {str(cell): 100 * values.to_numpy() for cell, values in replicates}
     colours = style.colours(study.models)
-    models = study.grid["model"] if "model" in study.grid else dict.fromkeys(study.grid.index)
-    for y, (cell, row) in enumerate(shown.iterrows()):
-        mean, low, high = style.in_percent(row)
+    for y, cell in enumerate(shown["cell"]):
+        mean, low, high = style.in_percent(study.best_row(cell))
         axes.plot(single[cell], np.full(len(single[cell]), y), "|", color="0.4", ms=step * 27, alpha=0.8)
-        axes.errorbar(
-            mean, y, xerr=style.error_bar(mean, low, high), fmt="o", color=colours[models[cell]], capsize=3, ms=4
-        )
+        colour = colours[study.settings_of(cell).get("model")]
+        axes.errorbar(mean, y, xerr=style.error_bar(mean, low, high), fmt="o", color=colour, capsize=3, ms=4)
 
 
 def ranking(study: LabelledResults) -> Drawn:
@@ -43,7 +41,7 @@ def ranking(study: LabelledResults) -> Drawn:
         axes.set_ylim(height - 0.5, -0.5)
         axes.set_xlabel("test accuracy in %")
         axes.set_title(study.header(), fontsize=8, color="0.3", loc="left")
-    style.limit_view(grid[0, 0].xaxis, 0, 100)
+    style.limit_view(grid[0, 0], "x", 0, 100)
     sns.despine(figure, left=True)
     figure.suptitle("Ranking: mean and 95 % interval over seeds; bars: single seeds", fontsize=11)
     return figure, study.note(best)

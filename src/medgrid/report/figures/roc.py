@@ -42,7 +42,7 @@ def _areas(study: LabelledResults, cell: str) -> dict[str, pd.Series]:
     per_class, replicates = study.table("per_class"), study.best_replicates
     per_class = per_class[(per_class["cell"] == cell) & (per_class["checkpoint"] == "best")]
     replicates = replicates[replicates["cell"] == cell]
-    areas = {name: rows["auc"] for name, rows in per_class.groupby("class")}
+    areas = {str(name): rows["auc"] for name, rows in per_class.groupby("class")}
     return areas | {MACRO: replicates["test_auc_macro"], MICRO: replicates["test_auc_micro"]}
 
 

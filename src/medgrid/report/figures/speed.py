@@ -43,9 +43,8 @@ def _draw_medians(axes: plt.Axes, medians: pd.Series, order: list[str]) -> None:
             axes.plot([medians[value]] * 2, [y - 0.32, y + 0.32], color="0.2", linewidth=2)
 
 
-def speed(study: LabelledResults) -> Drawn:
-    """Seconds per epoch of every cell: a row of dots for each model (or batch size), coloured by mode."""
-    rows = row_axis(study)
+def speed(study: LabelledResults, rows: str) -> Drawn:
+    """Seconds per epoch of every cell: a row of dots for each value of the axis `rows`, coloured by mode."""
     order, table = study.values[rows], mean_seconds_per_epoch(study)
     hue = next((axis for axis in ("mode", "unfrozen") if axis in study.varied and axis != rows), None)
     hues = study.values[hue or rows]
@@ -70,8 +69,9 @@ def speed(study: LabelledResults) -> Drawn:
     return figure, f"{study.note(study.best)} · trained on: {devices}"
 
 
-def _applies(study: LabelledResults) -> bool:
-    return bool(row_axis(study) and (study.table("replicates")["seconds"] > 0).any())
+def _variants(study: LabelledResults) -> dict[str, tuple]:
+    rows, is_timed = row_axis(study), (study.table("replicates")["seconds"] > 0).any()
+    return {"": (rows,)} if rows and is_timed else {}
 
 
 FIGURE = Figure(
@@ -79,6 +79,6 @@ FIGURE = Figure(
     caption="Wall-clock time of training, including validation. Heads that trained together in one stack share its "
     "time evenly. Computing the features of frozen backbones, once per image, is not included.",
     draw=speed,
-    variants=lambda study: {"": ()} if _applies(study) else {},
+    variants=_variants,
     position=6,
 )

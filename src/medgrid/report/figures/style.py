@@ -8,7 +8,7 @@ import io
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 
@@ -18,7 +18,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import PIL.Image
-from matplotlib.axis import Axis
 from matplotlib.text import Text
 
 DPI = 110
@@ -47,11 +46,11 @@ def colours(values: Iterable) -> dict:
     return dict(zip(distinct, palette, strict=True))
 
 
-def limit_view(axis: Axis, lowest: float, highest: float) -> None:
+def limit_view(axes: plt.Axes, axis: Literal["x", "y"], lowest: float, highest: float) -> None:
     """Restrict an axis to possible values: the interval of two seeds that differ much goes far beyond 100 %."""
-    low, high = axis.get_view_interval()
+    low, high = axes.get_xlim() if axis == "x" else axes.get_ylim()
     margin = 0.03 * (highest - lowest)
-    axis.axes.set(**{f"{axis.axis_name}lim": (max(low, lowest - margin), min(high, highest + margin))})
+    axes.set(**{f"{axis}lim": (max(low, lowest - margin), min(high, highest + margin))})
 
 
 def in_percent(row: pd.Series, metric: str = "test_accuracy") -> tuple[float, float, float]:

@@ -2,6 +2,7 @@
 
 import importlib.resources
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import vl_convert
@@ -24,12 +25,12 @@ def _bundle(script: str) -> str:
 def _charts(target: Path) -> None:
     """Write Vega, bundled with the script that uses it; this takes seconds, so it is skipped if `target` has it."""
     script = static("curves.js")
-    version = f"// {fingerprint(vl_convert.__version__, script)}\n"
-    if target.exists() and target.read_text(encoding="utf-8").startswith(version):
+    first_line = f"// {fingerprint(version('vl-convert-python'), script)}\n"
+    if target.exists() and target.read_text(encoding="utf-8").startswith(first_line):
         return
     with atomic_write(target) as temporary:
         # inside a function: the bundle's short names would be global
-        temporary.write_text(f"{version}(() => {{\n{_bundle(script)}\n}})();\n", encoding="utf-8")
+        temporary.write_text(f"{first_line}(() => {{\n{_bundle(script)}\n}})();\n", encoding="utf-8")
 
 
 def write_assets(site: Path) -> None:

@@ -68,7 +68,7 @@ def excerpt(study: LabelledResults, name: str) -> dict[str, Any] | None:
     shown = table.head(ROWS)
     columns = [
         {"name": column.replace("_", " "), "number": shown[column].dtype.kind in "if", "filter": column in FILTERED}
-        for column in shown
+        for column in map(str, shown)
     ]
     texts = shown.apply(lambda column: column.map(_text))
     return {"columns": columns, "rows": texts.to_numpy().tolist(), "total": len(table), "file": f"{name}.csv"}

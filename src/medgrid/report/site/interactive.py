@@ -51,7 +51,7 @@ def _rounded(values: pd.Series) -> list[float | None]:
 def _first_values(study: LabelledResults, axes: list[str]) -> dict[str, list[str]]:
     """By axis, the values shown at first: the best cell's, and all values of an axis while lines stay few."""
     best = study.best_cell() or study.cells[0]
-    shown = {axis: [study.grid.loc[best, axis]] for axis in axes}
+    shown = {axis: [value] for axis, value in study.settings_of(best, axes).items()}
     hue = colour_axis(study, study.grid)
     for axis in sorted(axes, key=lambda axis: (axis != hue, axis != "batch_size")):
         wider = shown | {axis: study.values[axis]}
@@ -67,7 +67,7 @@ def _cell_curves(
     rows = rows.sort_values("epoch")
     return {
         "label": study.label(cell),
-        "values": list(study.grid.loc[cell, axes]),
+        "values": list(study.settings_of(cell, axes).values()),
         "steps": steps_per_epoch(images, study.manifest.trainings[cell].batch_size),
         "seeds": rows["seeds"].tolist(),
         **{curve: [_rounded(rows[f"{curve}_{s}"]) for s in ("mean", "min", "max")] for curve in CURVES},

@@ -44,12 +44,12 @@ def _results(study: LabelledResults) -> dict[str, Any]:
     }
 
 
-def _provenance(study: LabelledResults, inventory: Path) -> dict[str, Any]:
+def _provenance(study: LabelledResults, inventory: Path, split: Path) -> dict[str, Any]:
     return {
         "machines": provenance.machines(study),
         "environment": provenance.environment(),
         "settings": provenance.settings_text(study.manifest),
-        "digests": provenance.data_digests(study.manifest, inventory, study.split),
+        "digests": provenance.data_digests(study.manifest, inventory, split),
     }
 
 
@@ -70,7 +70,7 @@ def write_page(manifest: StudyManifest, folder: str, inventory: str, split: str,
     study = LabelledResults(manifest, Path(folder), Path(split))
     data = sections.data(pd.read_csv(inventory, keep_default_na=False, dtype=str), read_table(Path(split)))
     with atomic_folder(Path(site, manifest.study)) as target:
-        values = {
+        values: dict[str, Any] = {
             "root": "../",
             "study": manifest,
             "data": data,
@@ -83,7 +83,7 @@ def write_page(manifest: StudyManifest, folder: str, inventory: str, split: str,
             "downloads": copy_tables(study.folder, target / "tables"),
             "cards": write_cards(manifest, study.folder, target),
             **_results(study),
-            **_provenance(study, Path(inventory)),
+            **_provenance(study, Path(inventory), Path(split)),
         }
         (target / "settings.yaml").write_text(values["settings"], encoding="utf-8")
         (target / "index.html").write_text(render("study.html", **values), encoding="utf-8")

@@ -75,17 +75,17 @@ def cell_rows(study: LabelledResults) -> list[dict[str, Any]]:
     best = study.best.sort_values("test_accuracy_mean", ascending=False, kind="stable")
     return [
         {
-            "axes": list(study.grid.loc[cell]),
+            "axes": list(study.settings_of(cell).values()),
             "values": _cell_values(row, metrics),
             "replicates": row["replicates"],
             "diverged": row["diverged"],
             "selected": cell in selected,
         }
-        for cell, row in best.iterrows()
+        for cell, row in zip(best["cell"], best.to_dict("records"), strict=True)
     ]
 
 
-def _cell_values(row: pd.Series, metrics: list[Metric]) -> list[tuple[str, str]]:
+def _cell_values(row: dict[Any, Any], metrics: list[Metric]) -> list[tuple[str, str]]:
     """Mean and interval of each metric of a row of cells.csv."""
     diverged = pd.isna(row["test_accuracy_mean"])
     values = []
@@ -116,7 +116,7 @@ def published(study: LabelledResults) -> list[dict[str, Any]]:
     return sections
 
 
-def _published_row(label: str, row: dict[str, Any]) -> dict[str, str]:
+def _published_row(label: str, row: dict[Any, Any]) -> dict[str, str]:
     """A row of published.csv as text. Sizes of networks have no interval: they are equal or not."""
     metric = row["metric"]
     exact = metric in SIZES
@@ -139,7 +139,7 @@ def _published_row(label: str, row: dict[str, Any]) -> dict[str, str]:
 def networks(study: LabelledResults) -> tuple[list[str], list[list[str]]]:
     """Header and rows of networks.csv, without columns that are the same in every row; sizes are always shown."""
     table = read_table(study.folder / "networks" / "networks.csv")
-    columns = [name for name in table if name in ("model", "trains", *SIZES) or table[name].nunique() > 1]
+    columns = [name for name in map(str, table) if name in ("model", "trains", *SIZES) or table[name].nunique() > 1]
     texts = pd.DataFrame({name: [_network_text(value, name) for value in table[name]] for name in columns})
     return [name.replace("_", " ") for name in columns], texts.to_numpy().tolist()
 

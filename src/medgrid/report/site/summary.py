@@ -20,7 +20,7 @@ def summary(study: LabelledResults) -> dict[str, Any]:
     values |= {"cells": len(study.cells), "replicates": int(study.best["replicates"].max())}
     values |= {"select": manifest.select.replace("_", " "), "best": None}
     if best is not None:
-        mean, low, high = in_percent(study.best.loc[best])
+        mean, low, high = in_percent(study.best_row(best))
         values |= {"best": study.label(best), "header": study.header(), "accuracy": f"{mean:.2f}"}
         values["span"] = "" if pd.isna(low) else f"{low:.2f} to {high:.2f}"
     return values | {"manifest": manifest.page_name}
@@ -32,7 +32,7 @@ def metrics(study: LabelledResults) -> dict[str, Any]:
     columns = [f"{name}_{statistic}" for name in COMPARED for statistic in ("mean", "low", "high")]
     for model in study.models:
         if (cell := study.best_cell(model)) is not None:
-            row = study.best.loc[cell]
+            row = study.best_row(cell)
             values[model or "best"] = {name: float(row[name]) for name in columns if pd.notna(row[name])}
     return values
 
