@@ -13,8 +13,6 @@ from medgrid.grid.layout import is_seed_block, lay_out, seed_blocks, seeds_of
 from medgrid.launch import targets
 from medgrid.utils.errors import MedgridError
 
-# To compare params, Snakemake imports pandas (0.8 s) wherever it is installed; this hides it
-sys.modules["pandas"] = None
 # jobs find the `medgrid` of the environment that runs Snakemake, activated or not
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 

@@ -80,7 +80,8 @@ def files(params: dict) -> set[tuple[str, str]]:
     """Every file of every study: the rule that makes it, and its name."""
     layout = lay_out(load(params))
     steps = {
-        "fetch": layout.archives, "inventory": layout.inventories, "near_duplicates": layout.near_duplicates, "split": layout.splits,
+        "fetch": layout.archives, "inventory": layout.inventories, "near_duplicates": layout.near_duplicates,
+        "split": layout.splits,
         "tensors": layout.tensors, "features": layout.features, "train": layout.jobs,
     }  # fmt: skip
     made = {(rule, name) for rule, names in steps.items() for name in names}

@@ -86,8 +86,8 @@ def _check_distinct(cells: list[Cell], name: str) -> None:
         other = first_with.setdefault(_without_idle(cell.training), cell)
         if other.id != cell.id:
             raise MedgridError(
-                f"studies.{name}: the cells {other.id} and {cell.id} are identical runs: they differ only in settings "
-                "that do not apply"
+                f"studies.{name}: the cells {other.id} and {cell.id} are identical runs: they differ only in "
+                "settings that do not apply"
             )
     cell_id, count = Counter(cell.id for cell in cells).most_common(1)[0]
     if count > 1:

@@ -62,7 +62,7 @@ class Images:
 def seed_blocks(existing: Iterable[str], replicates: int, one_each: bool = False) -> list[str]:
     """Folders that together hold the seeds 0 to `replicates` - 1 of a training job, in order.
 
-    Those of `existing` (names such as `seeds-0-4` or `seeds-3`) that hold a wanted seed which no earlier one holds, and
+    Those of `existing` (such as `seeds-0-4` or `seeds-3`) that hold a wanted seed which no earlier one holds, and
     one more for each run of seeds that none of them holds (`one_each`: one for each such seed). Finished seeds are
     therefore never trained again when `replicates` is raised or lowered.
     """
