@@ -273,8 +273,9 @@ def reported(
     The site is in the study's own folder or, with `site`, next to it, for several studies.
     """
     from medgrid.report.figures.write import write_figures
+    from medgrid.report.labelled_results import LabelledResults
     from medgrid.report.model_card import write_model_cards
-    from medgrid.report.site.page import write_page
+    from medgrid.report.site.page import facts_of_images, write_page
 
     images, tensors = str(folder / "images.csv"), str(folder / "tensors.npy")
     if manifest.submission:
@@ -285,7 +286,8 @@ def reported(
     if before_page:
         before_page()
     site_folder = folder.parent / "report" if site else folder / "report"
-    write_page(manifest, str(folder), images, images, str(site_folder))
+    facts = facts_of_images(manifest, Path(images), Path(images))
+    write_page(LabelledResults(manifest, folder, Path(images)), facts, str(site_folder))
     return (site_folder / manifest.study / "index.html").read_text()
 
 

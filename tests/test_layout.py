@@ -123,7 +123,7 @@ def test_no_old_names_are_left():
     """Words of earlier versions, as identifiers, settings, columns or files."""
     old = re.compile(
         r"\b(twins?|rooms?|packs?|pack_\w+|packs_of|judged_by|settled|chances|partings?|redraw|reaudit|"
-        r"test_alone_\w+|nearest_alone|Trunk|Measured|TryAgain|patiently|rougher|told|wording|forest)\b"
+        r"test_alone_\w+|nearest_alone|Trunk|TryAgain|patiently|rougher|told|wording)\b"
     )
     files = [*FILES, *(ROOT / "workflow").rglob("*.smk"), ROOT / "Snakefile", ROOT / "dvc.yaml", ROOT / "params.yaml"]
     files += [file for kind in ("html", "md", "js") for file in SOURCE.rglob(f"*.{kind}")]

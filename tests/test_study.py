@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 
 import medgrid
-from medgrid.evaluation.compact import FILE, write_compact
+from medgrid.evaluation.compact import FILE
 from medgrid.grid.manifest import write_manifest
 from medgrid.verdicts import recompute
 
@@ -36,8 +36,8 @@ def finished(tmp_path_factory):
     manifest, jobs = factories.settings_of(params)
     factories.write_study(folder, manifest, jobs, ((manifest.cells[0]["id"], 1),))
     factories.evaluate(folder, manifest)
+    factories.finish(folder, manifest, figures=False, site=True)
     write_manifest(manifest, str(folder / "manifest" / f"{manifest.tables_name}.json"))
-    write_compact(manifest, str(folder), str(folder / "images.csv"), str(folder / FILE))
     return folder, manifest
 
 
@@ -135,7 +135,10 @@ def test_verdicts_from_compact_predictions_are_the_same(study, capsys):
     folder, _ = study
     before = json.loads((folder / "tables/claims.json").read_text())["claims"]
     remove_all_but_committed_files(folder)
+    page = folder.parent / "report/odd/index.html"
+    assert not page.exists()
     recompute("odd", str(folder.parent))
+    assert "<h1" in page.read_text()
     printed = capsys.readouterr().out
     assert "curves.csv: unchanged\n" in printed
     assert "confusion.csv: unchanged\n" in printed

@@ -202,7 +202,7 @@ COMMANDS = {
     ),
     "open": Command("open the report, or a study's page, in a browser", "medgrid open", _open, _open_arguments),
     "verdicts": Command(
-        "recompute tables and verdicts from committed predictions",
+        "recompute tables, verdicts and page from committed predictions",
         "medgrid verdicts STUDY",
         _verdicts,
         _verdicts_arguments,

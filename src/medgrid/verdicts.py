@@ -1,5 +1,6 @@
-"""Tables and verdicts recomputed from committed predictions, without images and without training."""
+"""Tables, verdicts and page recomputed from committed predictions, without images and without training."""
 
+import json
 import shutil
 import sys
 import tempfile
@@ -7,17 +8,21 @@ from pathlib import Path
 
 import pandas as pd
 
-from medgrid.jobs import JOBS
 from medgrid.utils.errors import MedgridError
 from medgrid.utils.files import atomic_folder
 
 
 def recompute(study: str, results: str = "results") -> None:
-    """Recompute `results`/`study`/tables from predictions.npz in that folder, and print what has changed.
+    """Recompute `results`/`study`/tables from its predictions.npz, write the page again, and print what has changed.
+
+    Figures, explanations and model cards stay as they are.
 
     Raises MedgridError when the study has no predictions.npz, or one of other settings than its manifest.
     """
     from medgrid.evaluation.compact import FILE, CompactPredictions
+    from medgrid.evaluation.evaluate import write_results
+    from medgrid.report.labelled_results import LabelledResults
+    from medgrid.report.site.page import write_page
     from medgrid.study import find_manifest
 
     folder = Path(results, study)
@@ -25,16 +30,18 @@ def recompute(study: str, results: str = "results") -> None:
     compact = CompactPredictions(folder / FILE)
     if {block.split("/")[0] for block in compact.blocks} != set(manifest.jobs):
         raise MedgridError(f"{folder / FILE} holds other jobs than {folder / 'manifest'}; run the study again")
+    images = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["images"]
     with tempfile.TemporaryDirectory() as temporary:
-        copy = Path(temporary)
+        copy = Path(temporary, study)
+        shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("jobs"))
         split = compact.unpack(copy)
-        shutil.copytree(folder / "networks", copy / "networks")
-        JOBS["evaluate"].load()(manifest, str(copy), str(split))
+        write_results(manifest, str(copy), str(split))
         lines = compare_tables(folder / "tables", copy / "tables")
         with atomic_folder(folder / "tables") as target:
             shutil.copytree(copy / "tables", target, dirs_exist_ok=True)
+        write_page(LabelledResults(manifest, copy, split), images, str(Path(results, "report")))
     print("\n".join(lines))
-    print(f"medgrid: wrote {folder / 'tables'}; figures and the page are redrawn by a run", file=sys.stderr)
+    print(f"medgrid: wrote {folder / 'tables'} and {Path(results, 'report', study)}", file=sys.stderr)
 
 
 def compare_tables(old: Path, new: Path) -> list[str]:

@@ -10,7 +10,7 @@ import medgrid.report.figures as package
 from medgrid.report.figures.registry import SECTIONS, Figure, registered
 from medgrid.report.figures.write import write_figures
 from medgrid.report.site.figures import figures_by_section
-from medgrid.report.site.page import write_page
+from medgrid.report.site.page import facts_of_images, write_page
 from medgrid.utils.errors import MedgridError
 
 MODULE = """
@@ -57,7 +57,7 @@ def test_a_figure_is_added_with_one_module(tmp_path, add_module):
     axes = {"model": ["resnet18", "vgg16"], "lr": [0.1]}
     study = factories.evaluated(tmp_path / "study", factories.small(axes, models=("resnet18", "vgg16")))
     write_figures(study.manifest, str(study.folder), str(study.split), str(study.tensors))
-    write_page(study.manifest, str(study.folder), str(study.split), str(study.split), str(tmp_path / "site"))
+    write_page(study, facts_of_images(study.manifest, study.split, study.split), str(tmp_path / "site"))
     page = (tmp_path / "site/odd/index.html").read_text()
     for model in ("resnet18", "vgg16"):
         assert (study.folder / f"figures/epochs-{model}.png").exists()

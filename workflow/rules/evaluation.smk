@@ -32,7 +32,9 @@ rule manifest:
 
 rule evaluate:
     input:
-        unpack(content_addressed(["split"], [f"{RESULTS}/{{study}}/tables"])),
+        unpack(
+            content_addressed(["split"], [f"{RESULTS}/{{study}}/{name}" for name in ("tables", "predictions.npz")])
+        ),
         jobs=lambda w: training_folders(w.study),
         manifest=lambda w: manifest(w.study),
         networks=f"{RESULTS}/{{study}}/networks",
@@ -44,6 +46,7 @@ rule evaluate:
             category="{study}",
             subcategory="Tables",
         ),
+        f"{RESULTS}/{{study}}/predictions.npz",
     log:
         f"{DATA}/logs/evaluate/{{study}}.log",
     benchmark:

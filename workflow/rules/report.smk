@@ -12,7 +12,7 @@ def study_files(study):
 
     All of them, since Snakemake does not notice a missing input of an existing output.
     """
-    names = ["summary.json", "metrics.json", "figures", "cards", "tables", "leakage.json"]
+    names = ["summary.json", "metrics.json", "figures", "cards", "tables", "predictions.npz", "leakage.json"]
     return [
         *stale_study(study),
         manifest(study),

@@ -6,6 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from medgrid.evaluation.batch_sizes import batch_sizes
+from medgrid.evaluation.compact import FILE as COMPACT
+from medgrid.evaluation.compact import write_compact
 from medgrid.evaluation.comparisons import comparisons, intervals
 from medgrid.evaluation.interactions import interactions, simple_effects
 from medgrid.evaluation.published import Tables, published
@@ -22,7 +24,7 @@ EXACT = "%.12g"  # all digits of numbers of parameters
 
 
 def write_results(manifest: StudyManifest, folder: str, split: str) -> None:
-    """Write `folder`/tables: everything that follows from the predictions of a study.
+    """Write `folder`/tables, everything that follows from the predictions of a study, and `folder`/predictions.npz.
 
     From the training jobs in `folder`, its networks/networks.csv, and the CSV `split` of the study's split.
 
@@ -48,6 +50,7 @@ def write_results(manifest: StudyManifest, folder: str, split: str) -> None:
             _write(function(results), target / f"{function.__name__}.csv")
         text = json.dumps(verdicts(results), indent=1, ensure_ascii=False)
         (target / "claims.json").write_text(text + "\n", encoding="utf-8")
+    write_compact(manifest, folder, split, str(Path(folder) / COMPACT))
 
 
 def _write(table: pd.DataFrame, path: Path, digits: str = DIGITS) -> None:

@@ -71,7 +71,8 @@ def _replicate_row(
 ) -> dict[str, Any]:
     values = {name: measure(name, parts[METRICS[name].part]) for name in MEASURED if METRICS[name].function}
     values |= {"temperature": temperature} | _of_training(results, replicate, checkpoint)
-    values["test_loss_with_penalty"] = values["test_loss"] + values["penalty"]
+    # penalties are float32, and so is the sum
+    values["test_loss_with_penalty"] = float(np.float32(values["test_loss"]) + np.float32(values["penalty"]))
     return {
         "best_epoch": replicate.epoch("best") if checkpoint == "best" else "",
         "epochs": replicate.epoch("last"),

@@ -44,12 +44,11 @@ def _results(study: LabelledResults) -> dict[str, Any]:
     }
 
 
-def _provenance(study: LabelledResults, inventory: Path, split: Path) -> dict[str, Any]:
+def _provenance(study: LabelledResults) -> dict[str, Any]:
     return {
         "machines": provenance.machines(study),
         "environment": provenance.environment(),
         "settings": provenance.settings_text(study.manifest),
-        "digests": provenance.data_digests(study.manifest, inventory, split),
     }
 
 
@@ -58,22 +57,30 @@ def write_cards_and_page(
 ) -> None:
     """Write a study's model cards, then its page, which shows them; see `write_model_cards` and `write_page`."""
     write_model_cards(manifest, folder, inventory, split, tensors, audit)
-    write_page(manifest, folder, inventory, split, site)
+    images = facts_of_images(manifest, Path(inventory), Path(split))
+    write_page(LabelledResults(manifest, Path(folder), Path(split)), images, site)
 
 
-def write_page(manifest: StudyManifest, folder: str, inventory: str, split: str, site: str) -> None:
-    """Write the page of the study in `folder` to `site`/STUDY, whole or not at all; summary.json, metrics.json.
+def facts_of_images(manifest: StudyManifest, inventory: Path, split: Path) -> dict[str, Any]:
+    """What a page reports of the images, as JSON types: `data` (`sections.data`), `digests` (of files)."""
+    return {
+        "data": sections.data(pd.read_csv(inventory, keep_default_na=False, dtype=str), read_table(split)),
+        "digests": provenance.data_digests(manifest, inventory, split),
+    }
 
-    `site`/STUDY holds index.html, settings.yaml, figures/, explanations/, tables/ and card-*.html; `site`/assets
-    holds what all pages share.
+
+def write_page(study: LabelledResults, images: dict[str, Any], site: str) -> None:
+    """Write the page of a study to `site`/STUDY, whole or not at all; summary.json and metrics.json in its folder.
+
+    `images`: see `facts_of_images`; summary.json keeps them. `site`/STUDY holds index.html, settings.yaml, figures/,
+    explanations/, tables/ and card-*.html; `site`/assets holds what all pages share.
     """
-    study = LabelledResults(manifest, Path(folder), Path(split))
-    data = sections.data(pd.read_csv(inventory, keep_default_na=False, dtype=str), read_table(Path(split)))
+    manifest, data = study.manifest, images["data"]
     with atomic_folder(Path(site, manifest.study)) as target:
         values: dict[str, Any] = {
             "root": "../",
             "study": manifest,
-            "data": data,
+            **images,
             "varied": [setting_name(name) for name in study.varied],
             "label_header": study.header(),
             "figures": figures_by_section(study.folder, target),
@@ -83,9 +90,9 @@ def write_page(manifest: StudyManifest, folder: str, inventory: str, split: str,
             "downloads": copy_tables(study.folder, target / "tables"),
             "cards": write_cards(manifest, study.folder, target),
             **_results(study),
-            **_provenance(study, Path(inventory), Path(split)),
+            **_provenance(study),
         }
         (target / "settings.yaml").write_text(values["settings"], encoding="utf-8")
         (target / "index.html").write_text(render("study.html", **values), encoding="utf-8")
         write_assets(Path(site))
-    write_summaries(study)
+    write_summaries(study, images)

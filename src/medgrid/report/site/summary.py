@@ -13,8 +13,11 @@ COPIED = ("study", "title", "document", "dataset", "data", "synthetic", "protoco
 COMPARED = ("test_accuracy", "test_loss", "test_auc_macro")
 
 
-def summary(study: LabelledResults) -> dict[str, Any]:
-    """Entry of a study on the index page; `manifest` tells whether the page shows the current settings."""
+def summary(study: LabelledResults, images: dict[str, Any]) -> dict[str, Any]:
+    """Entry of a study on the index page; `manifest` tells whether the page shows the current settings.
+
+    `images`: what the page reports of the images; `medgrid verdicts` writes the page again from it.
+    """
     manifest, best = study.manifest, study.best_cell()
     values = {name: getattr(manifest, name) for name in COPIED}
     values |= {"cells": len(study.cells), "replicates": int(study.best["replicates"].max())}
@@ -23,7 +26,7 @@ def summary(study: LabelledResults) -> dict[str, Any]:
         mean, low, high = in_percent(study.best_row(best))
         values |= {"best": study.label(best), "header": study.header(), "accuracy": f"{mean:.2f}"}
         values["span"] = "" if pd.isna(low) else f"{low:.2f} to {high:.2f}"
-    return values | {"manifest": manifest.page_name}
+    return values | {"manifest": manifest.page_name, "images": images}
 
 
 def metrics(study: LabelledResults) -> dict[str, Any]:
@@ -37,8 +40,8 @@ def metrics(study: LabelledResults) -> dict[str, Any]:
     return values
 
 
-def write_summaries(study: LabelledResults) -> None:
+def write_summaries(study: LabelledResults, images: dict[str, Any]) -> None:
     """Write summary.json and metrics.json into the study's folder."""
-    for name, content in (("metrics", metrics(study)), ("summary", summary(study))):
+    for name, content in (("metrics", metrics(study)), ("summary", summary(study, images))):
         with atomic_write(study.folder / f"{name}.json") as temporary:
             temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
