@@ -89,7 +89,7 @@ def _wrap(spans: list[float]) -> list[list[int]]:
 
 
 def _arrange(panels: list[Panel]) -> Layout:
-    """Panels from left to right, in as many lines as they need, with room for their labels."""
+    """Panels from left to right, in as many lines as they need, with space for their labels."""
     cell_width = 0.85 if len(panels[0].column_axes) > 1 else 0.75
     slanted = max(len(each) for panel in panels for each in _labels(panel.columns)) * CHARACTER > cell_width
     row_label = 0.6 + CHARACTER * max(len(each) for panel in panels for each in _labels(panel.rows))
@@ -128,7 +128,7 @@ def _draw_cells(axes: plt.Axes, panel: Panel, values: pd.Series, texts: pd.Serie
 def _label(axes: plt.Axes, panel: Panel, slanted: bool) -> None:
     axes.set_xlabel(" · ".join(map(setting_name, panel.column_axes)), fontsize=9)
     row_name = " · ".join(map(setting_name, panel.row_axes))
-    # a small panel has no room for it; its neighbours have
+    # a small panel has no space for it; its neighbours do
     axes.set_ylabel(row_name if len(row_name) * CHARACTER < len(panel.rows) * CELL_HEIGHT else "", fontsize=9)
     axes.set_title(panel.title, fontsize=10)
     axes.tick_params(axis="y", rotation=0, labelsize=8)
