@@ -1,4 +1,4 @@
-"""Claims as a forest plot: each comparison's estimate and interval, and the values that support the claim."""
+"""Claims as interval plots: each comparison's estimate and interval, and the values that support the claim."""
 
 import textwrap
 from typing import Any
