@@ -9,7 +9,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from medgrid.config import load, read_yaml
-from medgrid.grid.layout import is_seed_block, lay_out, seed_blocks, seeds_of
+from medgrid.grid.layout import lay_out, seeds_of
 from medgrid.launch import targets
 from medgrid.utils.errors import MedgridError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medgrid.config import Params
-from medgrid.grid.layout import Layout, is_seed_block, seed_blocks, seeds_of
+from medgrid.grid.layout import Layout, lay_out, seeds_of
 from medgrid.grid.versions import fingerprint
 from medgrid.launch.logs import latest_progress
 from medgrid.launch.run_state import JobState, RunState, format_seconds, read_run_state
@@ -70,11 +70,9 @@ def training_blocks(layout: Layout, params: Params, study: str) -> dict[Path, bo
     blocks: dict[Path, bool] = {}
     for job in layout.manifests[study].jobs:
         folder = Path(params.results, study, "jobs", job)
-        finished = {path.name for path in folder.glob("seeds-*") if is_seed_block(path.name)}
-        whole_networks = layout.jobs[f"{study}/{job}"].settings["source"] == "images"
-        one_each = whole_networks and layout.one_job_per[study] == "replicate"
-        for name in seed_blocks(finished, params.studies[study].replicates, one_each):
-            blocks[folder / name] = name in finished
+        existing = {path.name for path in folder.glob("seeds-*")}
+        for name in layout.blocks_of(study, job, existing):
+            blocks[folder / name] = name in existing
     return blocks
 
 

@@ -20,6 +20,7 @@ from conftest import GRID, ROOT, Project
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(Cluster.missing()), reason=Cluster.missing())]
 
 STUDY = "grid"
+SEEDS = "seeds-0-1"  # of its two replicates
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,8 @@ class Site(Project):
 
 def same(one: Path, other: Path) -> None:
     """The same numbers but for the time they took."""
-    with np.load(one / "predictions.npz") as ours, np.load(other / "predictions.npz") as theirs:
+    files = (one / SEEDS / "predictions.npz", other / SEEDS / "predictions.npz")
+    with np.load(files[0]) as ours, np.load(files[1]) as theirs:
         assert set(ours) == set(theirs)
         for name in set(ours) - {"seconds"}:
             np.testing.assert_array_equal(ours[name], theirs[name])
@@ -113,7 +115,7 @@ class Trouble:
             shutil.rmtree(folder / "results" / STUDY / "jobs" / name)
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        targets = [f"results/{STUDY}/jobs/{name}/predictions.npz" for name in self.names]
+        targets = [f"results/{STUDY}/jobs/{name}/{SEEDS}" for name in self.names]
         return self.site.start(*arguments, targets=tuple(targets))
 
     def jobs(self, state: str = "") -> list[str]:
@@ -246,12 +248,12 @@ def test_only_networks_ask_for_a_gpu(cluster, whole):
     for line in cluster.jobs("%i %k"):
         job, comment = line.split(" ", 1)
         if job in submitted:
-            rule = comment.removeprefix("rule_").split("_wildcards")[0].split("_")[0]
+            rule = re.match("near_duplicates|[a-z]+", comment.removeprefix("rule_"))[0]
             asked.setdefault(rule, []).append(cluster.gpus(job))
     assert sorted(asked["train"]) == ["", *["gres:gpu:1"] * 3]
     assert asked["features"] == ["gres:gpu:1"]
     # the network is on the login node
-    reports = ["audit", "evaluate", "explain", "figures", "page", "summary"]
+    reports = ["audit", "evaluate", "explain", "figures", "leakage", "networks", "page"]
     others = [*reports, "inventory", "split", "tensors", "near_duplicates"]
     assert sorted(asked) == sorted([*others, "features", "train"])
     assert all(asked[job] == [""] for job in others)

@@ -14,15 +14,8 @@ FILE_OF = {
 def job_folders(study, job):
     """Folders of a training job: its finished blocks of seeds, and one for each run of seeds that are missing."""
     folder = f"{RESULTS}/{study}/jobs/{job}"
-    try:
-        finished = [name for name in os.listdir(folder) if is_seed_block(name)]
-    except FileNotFoundError:
-        finished = []
-    # whole networks may train each replicate in a job of its own
-    whole = LAYOUT.jobs[f"{study}/{job}"].settings["source"] == "images"
-    one_each = whole and LAYOUT.one_job_per[study] == "replicate"
-    blocks = seed_blocks(finished, PARAMS.studies[study].replicates, one_each)
-    return [f"{folder}/{block}" for block in blocks]
+    existing = os.listdir(folder) if os.path.isdir(folder) else []
+    return [f"{folder}/{block}" for block in LAYOUT.blocks_of(study, job, existing)]
 
 
 def training_folders(study):
@@ -83,7 +76,7 @@ def profile_name(study):
 
 
 def profile(study):
-    """Measured costs of a study's jobs on this device."""
+    """Costs of a study's jobs on this device."""
     return f"{DATA}/plans/{profile_name(study)}.json"
 
 

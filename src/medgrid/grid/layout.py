@@ -46,6 +46,13 @@ class Layout:
     inputs_of: dict[str, dict[str, str]] = field(default_factory=dict)  # inventory, split, tensors, weights_MODEL
     one_job_per: dict[str, str] = field(default_factory=dict)
 
+    def blocks_of(self, study: str, job: str, existing: Iterable[str]) -> list[str]:
+        """Blocks of seeds of a training job, of which the folders `existing` exist; see `seed_blocks`."""
+        whole_networks = self.jobs[f"{study}/{job}"].settings["source"] == "images"
+        one_each = whole_networks and self.one_job_per[study] == "replicate"
+        names = [name for name in existing if SEEDS.fullmatch(name)]
+        return seed_blocks(names, self.manifests[study].replicates, one_each)
+
 
 @dataclass(frozen=True)
 class Images:
@@ -78,10 +85,6 @@ def seed_blocks(existing: Iterable[str], replicates: int, one_each: bool = False
         else:
             blocks[-1] = (blocks[-1][0], seed)
     return [f"seeds-{first}" if first == last else f"seeds-{first}-{last}" for first, last in sorted(blocks)]
-
-
-def is_seed_block(name: str) -> bool:
-    return SEEDS.fullmatch(name) is not None
 
 
 def _seed_range(name: str) -> tuple[int, int]:
