@@ -185,14 +185,7 @@ def test_every_study_and_profile_plans(tmp_path, params):
             cwd=empty.folder, capture_output=True, text=True,
         )  # fmt: skip
         assert result.returncode == 0, result.stderr
-        jobs = 0
-        for study in studies:
-            one_each = [
-                layout.one_job_per[study] == "replicate"
-                and layout.jobs[f"{study}/{job}"].settings["source"] == "images"
-                for job in layout.manifests[study].jobs
-            ]
-            jobs += sum(layout.manifests[study].replicates if each else 1 for each in one_each)
+        jobs = sum(len(layout.blocks_of(key, job, [])) for key in studies for job in layout.manifests[key].jobs)
         assert re.search(rf"^train +{jobs}$", result.stdout + result.stderr, re.M), arguments
 
 

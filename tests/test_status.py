@@ -85,7 +85,7 @@ def test_more_replicates_are_blocks_of_their_own(grid):
     settings, layout = grid
     first = blocks(grid)[0]
     first.mkdir(parents=True)
-    settings.studies["grid"].__dict__["replicates"] = 4
+    layout.manifests["grid"].__dict__["replicates"] = 4
     finished = {path.name: done for path, done in training_blocks(layout, settings, "grid").items()
                 if path.parent == first.parent}  # fmt: skip
     assert finished == {"seeds-0-1": True, "seeds-2-3": False}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medgrid.config import Params
-from medgrid.grid.layout import Layout, lay_out, seeds_of
+from medgrid.grid.layout import Layout, seeds_of
 from medgrid.grid.versions import fingerprint
 from medgrid.launch.logs import latest_progress
 from medgrid.launch.run_state import JobState, RunState, format_seconds, read_run_state
