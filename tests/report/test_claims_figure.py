@@ -39,6 +39,9 @@ def test_sentences_name_both_sides_and_the_condition():
 
 def test_a_relation_without_a_sentence_is_described_by_its_name():
     assert text(relation="twice_as_good_as") == "learning rate 0.1 twice as good as learning rate 0.01"
+    of_value = {"relation": "reaches", "right": None, "details": {"value": 0.9}}
+    assert text(**of_value) == "learning rate 0.1 reaches 90 points"
+    assert text(**of_value, unit="nats", metric="test_loss") == "learning rate 0.1 reaches 0.9 nats"
 
 
 def test_every_relation_of_the_documentation_has_a_sentence():

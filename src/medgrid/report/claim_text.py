@@ -50,6 +50,15 @@ def points(share: float) -> str:
     return f"{100 * share:g} point{'s' * (share != 0.01)}"
 
 
+def _amount(value: float, unit: str) -> str:
+    return points(value) if unit == "share" else f"{value:g}{UNITS[unit]}"
+
+
+def _by_name(relation: str, of_value: bool) -> tuple[str, str]:
+    """The entry of a relation that has none in RELATIONS."""
+    return f"{{left}} {relation.replace('_', ' ')} ", ("{value}" if of_value else "{right}") + "{where}"
+
+
 def sentence(comparison: dict[str, Any]) -> tuple[str, str]:
     """What a comparison states: its beginning, which others of the same claim may share, and the rest."""
     relation, details = comparison["relation"], comparison["details"]
@@ -61,11 +70,11 @@ def sentence(comparison: dict[str, Any]) -> tuple[str, str]:
     if "axis" in details:
         words["axis"] = setting_name(details["axis"])
     if "value" in details:
-        words["value"] = points(details["value"])
+        words["value"] = _amount(details["value"], comparison["unit"])
     if "size" in details:
         words["size"] = "parameters" if details["size"] == "parameters" else f"{details['size']} parameters"
     words |= {name: str(value) for name, value in details.items() if name not in words}
-    start, rest = RELATIONS.get(relation, (f"{{left}} {relation.replace('_', ' ')} ", "{right}{where}"))
+    start, rest = RELATIONS.get(relation) or _by_name(relation, of_value="value" in details)
     return start.format(**words), rest.format(**words)
 
 
