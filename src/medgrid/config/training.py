@@ -189,7 +189,8 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
 
 
 def _value(field: FieldInfo) -> Any:
-    return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation  # pyrefly: ignore[not-a-type]
+    annotation: Any = field.annotation
+    return Annotated[annotation, *field.metadata] if field.metadata else annotation
 
 
 def _list(field: FieldInfo) -> Any:
