@@ -92,7 +92,7 @@ def _phantoms(
     # a stream for tints, so that the anatomy is the same in every format
     tints = np.random.default_rng([*np.atleast_1d(seed), 2])
     files = []
-    anatomy = tint = np.empty(0)
+    anatomy = tint = np.empty(0)  # replaced with each subject
     for i in tqdm(range(count), desc="synthetic", unit="image", mininterval=1, disable=not count):
         subject, slice_ = divmod(i, settings.per_subject)
         kind = subject % len(classes)
