@@ -92,6 +92,7 @@ def test_agreeing_on_a_few_images_is_no_proof_of_being_alike(images):
     values = np.zeros((3, images))
     values[:, 0] = 1
     assert estimate(values, np.arange(images)).image_error == pytest.approx(np.sqrt(1 + 4) / images)
+    assert estimate(values) == estimate(values, np.arange(images))  # by default, images are independent
 
 
 def test_agreeing_on_many_images_is():

@@ -104,7 +104,7 @@ def write_findings(
     unreadable = len(pd.read_csv(inventory, usecols=["path"])) - len(images)
     with np.load(thumbnails) as arrays:
         findings = audit(images, arrays["thumbnails"], table)
-        search = {name: int(arrays[name]) for name in ("candidates", "candidates_dropped")}
+        search: dict[str, float] = {name: int(arrays[name]) for name in ("candidates", "candidates_dropped")}
     search |= zip(("correlation", "detail"), NEAR_DUPLICATE_CORRELATIONS, strict=True)
     content = {"settings": settings, "unreadable": unreadable} | findings | {"search": search}
     with atomic_write(pairs) as temporary:
@@ -115,7 +115,7 @@ def write_findings(
 
 def _describe_pairs(images: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     """Pairs with paths, labels and original splits instead of row numbers."""
-    columns = {"kind": pairs["kind"]}
+    columns: dict[str, Any] = {"kind": pairs["kind"]}
     for column, name in (("path", "path"), ("label", "label"), ("original_split", "split")):
         for side in ("first", "second"):
             columns[f"{side}_{name}"] = images[column].to_numpy()[pairs[side]]

@@ -29,16 +29,17 @@ def leakage(
     - nearest_deduplicated: the same of those without near-duplicates in training; None without such images
     """
     counts = {"train_images": len(train), "test_images": len(test)}
+    in_training = {}
     for name, kinds in {"copies": SAME_PIXELS, "near_duplicates": NEAR_DUPLICATES}.items():
         clusters = cluster_ids(len(images), pairs, kinds)
-        in_training = np.isin(clusters[test], clusters[train])
-        counts[f"{name}_in_training"] = int(in_training.sum())
+        in_training[name] = np.isin(clusters[test], clusters[train])
+        counts[f"{name}_in_training"] = int(in_training[name].sum())
     groups = images["group"].to_numpy()
     counts["groups_in_training"] = int((np.isin(groups[test], groups[train]) & (groups[test] != "")).sum())
     queries = sample(np.arange(len(test)), MAX_QUERIES)
     labels = images["label"].to_numpy()
     correct = labels[nearest(small, train, test[queries])] == labels[test[queries]]
-    deduplicated = correct[~in_training[queries]]
+    deduplicated = correct[~in_training["near_duplicates"][queries]]
     return counts | {
         "asked": len(queries),
         "nearest": float(correct.mean()),

@@ -44,15 +44,15 @@ class _OfGroups(_Test):
         return self
 
 
-class _WithMargin(_Test):
+class WithMargin(_Test):
     margin: Margin | None = Field(None, description="instead of the study's")
 
 
-class _OfMetric(_WithMargin):
+class OfMetric(WithMargin):
     metric: MetricName | None = Field(None, description="instead of the study's; of the test set, at the best epoch")
 
 
-class Best(_OfMetric):
+class Best(OfMetric):
     """These settings are better (worse) than each other combination of values for them, or than the given rivals."""
 
     kind: Literal["best", "worst"]
@@ -60,28 +60,28 @@ class Best(_OfMetric):
     rivals: list[Extra] = Field([], description="instead of all other combinations")
 
 
-class Order(_OfGroups, _OfMetric):
+class Order(_OfGroups, OfMetric):
     """Each group is better than the next."""
 
     kind: Literal["order"]
     settings: list[Extra] = Field(min_length=2)
 
 
-class Equal(_OfGroups, _OfMetric):
+class Equal(_OfGroups, OfMetric):
     """No two groups differ by the margin or more."""
 
     kind: Literal["equal"]
     settings: list[Extra] = Field(min_length=2)
 
 
-class NoBetter(_OfGroups, _OfMetric):
+class NoBetter(_OfGroups, OfMetric):
     """The first group is not better than the second by the margin or more."""
 
     kind: Literal["no_better"]
     settings: Annotated[list[Extra], Field(min_length=2, max_length=2)]
 
 
-class Trend(_OfMetric):
+class Trend(OfMetric):
     """The metric improves (up) or gets worse (down) from the lowest to the highest value of an axis of numbers."""
 
     kind: Literal["trend"]
@@ -89,7 +89,7 @@ class Trend(_OfMetric):
     direction: Literal["up", "down"]
 
 
-class Interaction(_OfGroups, _OfMetric):
+class Interaction(_OfGroups, OfMetric):
     """Along the axis, the metric improves more in the first group of cells than in the second."""
 
     kind: Literal["interaction"]
@@ -97,7 +97,7 @@ class Interaction(_OfGroups, _OfMetric):
     settings: Annotated[list[Extra], Field(min_length=2, max_length=2)]
 
 
-class Chance(_WithMargin):
+class Chance(WithMargin):
     """These cells do not learn: their balanced accuracy on the test set equals chance, up to the margin."""
 
     kind: Literal["chance"]
@@ -112,7 +112,7 @@ class Noisier(_OfGroups):
     curve: CurveName = "validation_accuracy"
 
 
-class GeneralizationGap(_WithMargin):
+class GeneralizationGap(WithMargin):
     """Training minus validation accuracy after the last epoch is above, below or about a value."""
 
     kind: Literal["generalization_gap"]
@@ -131,7 +131,7 @@ class GeneralizationGap(_WithMargin):
         return self
 
 
-class Plateau(_WithMargin):
+class Plateau(WithMargin):
     """From this epoch to the last one, the curves change by less than the margin."""
 
     kind: Literal["plateau"]

@@ -3,7 +3,9 @@
 import difflib
 import json
 import re
+from collections.abc import Hashable
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -69,7 +71,7 @@ def load(config: dict) -> Params:
 class _Loader(yaml.SafeLoader):
     """YAML in which a repeated key is an error: PyYAML would silently drop the first."""
 
-    def construct_mapping(self, node, deep=False):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key in (key for key, _ in node.value if key.tag == "tag:yaml.org,2002:str"):
             if key.value in seen:

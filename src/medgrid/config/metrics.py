@@ -5,7 +5,7 @@ To add a metric of predictions, add a row here and a function in `medgrid.evalua
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -54,25 +54,23 @@ class Metric:
         return f"{100 * value:.{digits - 2}f}" if self.percent else f"{value:.{digits}f}"
 
 
-def _test(name: str, title: str, **facts) -> Metric:
-    return Metric(f"test_{name}", title, **{"function": name, "part": "test"} | facts)
+def _test(name: str, title: str, **facts: Any) -> Metric:
+    return Metric(f"test_{name}", title, function=name, part="test", **facts)
 
 
-def _loss(name: str, title: str, **facts) -> Metric:
-    return Metric(
-        name, title, **{"unit": "nats", "high": math.inf, "higher_is_better": False, "percent": False} | facts
-    )
+def _loss(name: str, title: str, **facts: Any) -> Metric:
+    return Metric(name, title, unit="nats", high=math.inf, higher_is_better=False, percent=False, **facts)
 
 
-def _calibration(name: str, title: str, **facts) -> Metric:
-    return Metric(name, title, **{"higher_is_better": False, "cards": ("calibration",)} | facts)
+def _calibration(name: str, title: str, higher_is_better: bool | None = False, **facts: Any) -> Metric:
+    return Metric(name, title, higher_is_better=higher_is_better, cards=("calibration",), **facts)
 
 
-def _count(name: str, table: Literal["per_class", "networks"], **facts) -> Metric:
+def _count(name: str, table: Literal["per_class", "networks"], **facts: Any) -> Metric:
     return Metric(name, name, unit="count", high=math.inf, higher_is_better=None, percent=False, table=table, **facts)
 
 
-def _of_class(name: str, title: str, **facts) -> Metric:
+def _of_class(name: str, title: str, **facts: Any) -> Metric:
     return Metric(name, title, table="per_class", function=name, part="test", **facts)
 
 

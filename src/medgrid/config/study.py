@@ -134,7 +134,7 @@ class Study(Settings):
         return self
 
     @property
-    def constants(self) -> Settings:
+    def constants(self) -> Fixed:
         """Settings that are the same in every cell, under the chosen protocol."""
         if self.protocol == "clean":
             return self.fixed

@@ -1,6 +1,7 @@
 """Settings of networks and of their training."""
 
 import re
+from collections.abc import Callable
 from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -188,7 +189,8 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
 
 
 def _value(field: FieldInfo) -> Any:
-    return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    annotation: Any = field.annotation
+    return Annotated[annotation, *field.metadata] if field.metadata else annotation
 
 
 def _list(field: FieldInfo) -> Any:
@@ -196,21 +198,38 @@ def _list(field: FieldInfo) -> Any:
     return Annotated[values, Field(min_length=1), AfterValidator(unique)]
 
 
+def _value_or_list(field: FieldInfo) -> Any:
+    return _list(field) | _value(field)
+
+
+def _each_optional(kind: Callable[[FieldInfo], Any]) -> dict[str, Any]:
+    """An optional field for each field of `Training`; `kind` makes its type."""
+    return {name: (kind(field) | None, None) for name, field in Training.model_fields.items()}
+
+
+class _OfTraining(Settings):
+    """Base of the classes whose fields are made of those of `Training`."""
+
+    if TYPE_CHECKING:  # a type checker does not see these fields
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
 Fixed = create_model(
     "Fixed",
-    __base__=Settings,
+    __base__=_OfTraining,
     __doc__="Settings of `Training` that are the same in every cell.",
-    **{name: (_value(field) | None, None) for name, field in Training.model_fields.items()},
+    **_each_optional(_value),
 )
 Axes = create_model(
     "Axes",
-    __base__=Settings,
+    __base__=_OfTraining,
     __doc__="Settings of `Training` that vary. The grid is the product of the lists.",
-    **{name: (_list(field) | None, None) for name, field in Training.model_fields.items()},
+    **_each_optional(_list),
 )
 Extra = create_model(
     "Extra",
-    __base__=Settings,
+    __base__=_OfTraining,
     __doc__="Additional cells: settings that differ from `fixed`, as values or as lists, whose product is taken.",
-    **{name: (_list(field) | _value(field) | None, None) for name, field in Training.model_fields.items()},
+    **_each_optional(_value_or_list),
 )

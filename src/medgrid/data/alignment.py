@@ -50,6 +50,7 @@ def _correlate(pyramid: dict[int, torch.Tensor], moving: torch.Tensor, fixed: to
     change = torch.tensor([1.0, 1, 0, 0]).expand(len(moving), 4)
     values = torch.zeros(len(moving), 2)
     remaining = torch.arange(len(moving))
+    one = other = torch.empty(0)  # replaced at each level
     for factor, iterations in ITERATIONS.items():
         one, other = (pyramid[factor][images[remaining]].float() for images in (moving, fixed))
         correlation, change = _align(one, other, change, iterations)

@@ -81,7 +81,8 @@ def describe(archive: str, paths: list[str], ids: str | None = None, threads: in
 
 
 def _describe_in_worker(path: str, ids: str | None) -> tuple[dict, str]:
-    row, rgb_digest = dict.fromkeys(COLUMNS, "") | {"path": path}, ""
+    row: dict[str, Any] = dict.fromkeys(COLUMNS, "") | {"path": path}
+    rgb_digest = ""
     try:
         content = read_in_worker(path)
         row["bytes"] = len(content)
@@ -108,7 +109,7 @@ def _pixels_sha256(image: PIL.Image.Image, mode: str) -> str:
     # colours, not indices into a palette
     pixels = np.asarray(image.convert("RGBA") if image.mode in ("P", "PA") else image)
     digest = hashlib.sha256(f"{mode} {pixels.shape} ".encode())
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 
@@ -120,9 +121,8 @@ def _select(
     `table`: class by id, if labels are in a table. `key`: of the data set, for messages.
     Raises MedgridError when no path matches or an image has no label.
     """
-    images, unlabelled, group = (
-        re.compile(settings[name]) if settings[name] else None for name in ("images", "unlabelled", "group")
-    )
+    images = re.compile(settings["images"])
+    unlabelled, group = (re.compile(settings[name]) if settings[name] else None for name in ("unlabelled", "group"))
     selected, without_label = {}, []
     for path in paths:
         if match := images.search(path):

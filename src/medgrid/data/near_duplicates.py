@@ -32,7 +32,7 @@ def find_pairs(images: pd.DataFrame, thumbnails: np.ndarray) -> tuple[pd.DataFra
     unique = np.flatnonzero(~images.duplicated("pixels_sha256"))
     candidates = find_candidates(signatures(thumbnails[unique]))
     values = correlations(thumbnails[unique], candidates.pairs)
-    is_near_duplicate = (values >= NEAR_DUPLICATE_CORRELATIONS).all(1)
+    is_near_duplicate = np.all(values >= NEAR_DUPLICATE_CORRELATIONS, 1)
     order = np.argsort(-values.sum(1), kind="stable")
     rejected = order[~is_near_duplicate[order]][:REJECTED]
     tables = [
@@ -75,7 +75,8 @@ def write_near_duplicates(
     images = read_images(inventory)
     arrays, images["file_sha256"] = make_thumbnails(archive, list(images["path"]), threads)
     pairs, counts = find_pairs(images, arrays)
+    saved: dict[str, Any] = {"thumbnails": arrays, "file_sha256": images["file_sha256"].to_numpy(str), **counts}
     with atomic_write(thumbnails) as temporary, temporary.open("wb") as handle:
-        np.savez(handle, thumbnails=arrays, file_sha256=images["file_sha256"].to_numpy(str), **counts)
+        np.savez(handle, **saved)
     with atomic_write(target) as temporary:
         pairs.to_csv(temporary, index=False, float_format="%.4f")

@@ -92,10 +92,11 @@ def _phantoms(
     # a stream for tints, so that the anatomy is the same in every format
     tints = np.random.default_rng([*np.atleast_1d(seed), 2])
     files = []
+    anatomy = tint = np.empty(0)  # replaced with each subject
     for i in tqdm(range(count), desc="synthetic", unit="image", mininterval=1, disable=not count):
         subject, slice_ = divmod(i, settings.per_subject)
+        kind = subject % len(classes)
         if slice_ == 0:
-            kind = subject % len(classes)
             anatomy = draw_head(rng, settings.size, kind)
             tint = tints.uniform(0.8, 1.0, 3)
         image = np.roll(anatomy, rng.integers(-2, 3, 2), (0, 1)) * rng.uniform(0.9, 1.1)

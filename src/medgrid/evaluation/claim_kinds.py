@@ -35,12 +35,10 @@ def best(judge: Judge, test: tests.Best) -> Iterator[Comparison]:
     where, chosen = select(test.of), select(test.settings)
     region = Region.above(margin=judge.margin(test))
     # of unknown rivals there is one comparison without an estimate
-    others: list[Selection | None] = [select(each) for each in test.rivals] or rivals(judge.results, chosen, where)
-    if not cells_of(judge.results, where, chosen) or not others:
-        others = [None]
-    for other in others:
+    others = [select(each) for each in test.rivals] or rivals(judge.results, chosen, where)
+    for other in others if others and cells_of(judge.results, where, chosen) else [None]:
         left, right = (chosen, other) if test.kind == "best" else (other, chosen)
-        weights = None if other is None else difference(judge.results, left, right, where)
+        weights = None if left is None or right is None else difference(judge.results, left, right, where)
         yield judge.of_metric(test, "above", left, right, weights, region)
 
 
@@ -80,8 +78,8 @@ def trend(judge: Judge, test: tests.Trend) -> Iterator[Comparison]:
 @evaluates("interaction")
 def interaction(judge: Judge, test: tests.Interaction) -> Iterator[Comparison]:
     left, right = map(select, test.settings)
-    gains = [linear_contrast(judge.results, test.axis, select(test.of), side) for side in (left, right)]
-    weights = None if any(gain is None for gain in gains) else gains[0].sub(gains[1], fill_value=0)
+    first, second = (linear_contrast(judge.results, test.axis, select(test.of), side) for side in (left, right))
+    weights = None if first is None or second is None else first.sub(second, fill_value=0)
     region = Region.above(margin=judge.margin(test))
     yield judge.of_metric(test, "gains_more", left, right, weights, region, axis=test.axis)
 
@@ -113,12 +111,13 @@ def generalization_gap(judge: Judge, test: tests.GeneralizationGap) -> Iterator[
     gaps = judge.results.of_curves(
         lambda curves: curves["train_accuracy"].iloc[-1] - curves["validation_accuracy"].iloc[-1]
     )
-    if test.about is not None:
-        relation, value, region = "gap_about", test.about, Region.about(test.about, judge.margin(test))
-    elif test.above is not None:
-        relation, value, region = "gap_above", test.above, Region.above(test.above)
-    else:
-        relation, value, region = "gap_below", test.below, Region.below(test.below)
+    bounds = {"gap_about": test.about, "gap_above": test.above, "gap_below": test.below}
+    relation, value = next((relation, bound) for relation, bound in bounds.items() if bound is not None)
+    region = {
+        "gap_about": Region.about(value, judge.margin(test)),
+        "gap_above": Region.above(value),
+        "gap_below": Region.below(value),
+    }[relation]
     where, selection = select(test.of), select(test.settings)
     cells = cells_of(judge.results, where, selection)
     groups = [(selection, cells)]
@@ -132,7 +131,7 @@ def generalization_gap(judge: Judge, test: tests.GeneralizationGap) -> Iterator[
 def _settings_of(judge: Judge, cell: str) -> Selection:
     """The selection of a single cell, by the axes."""
     values = judge.results.axis_values.loc[cell]
-    return {axis: [value] for axis, value in values.items() if value is not None}
+    return {str(axis): [value] for axis, value in values.items() if value is not None}
 
 
 @evaluates("plateau")
@@ -156,13 +155,11 @@ def plateau(judge: Judge, test: tests.Plateau) -> Iterator[Comparison]:
 def speed(judge: Judge, test: tests.Speed) -> Iterator[Comparison]:
     where, left = select(test.of), select(test.settings)
     seconds = judge.results.seconds_per_epoch
-    logarithms = np.log(seconds.where(seconds > 0))
+    logarithms = seconds.where(seconds > 0).apply(np.log)
     stacked = set(judge.results.manifest.stacked)
     relation, sign = ("faster", -1) if test.kind == "fastest" else ("slower", 1)
-    others: list[Selection | None] = [None]
-    if cells_of(judge.results, where, left):
-        others = rivals(judge.results, left, where) or [None]
-    for right in others:
+    others = rivals(judge.results, left, where) if cells_of(judge.results, where, left) else []
+    for right in others or [None]:
         weights = None if right is None else difference(judge.results, left, right, where)
         time_shared = weights is not None and not stacked.isdisjoint(weights.index)
         measured = None if weights is None or time_shared else judge.of_trainings(sign * weights, logarithms)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medgrid.config.claims import Test
+from medgrid.config.claims import Correlated, OfMetric, WithMargin
 from medgrid.config.metrics import METRICS
 from medgrid.evaluation.contrasts import Selection, select
 from medgrid.evaluation.results import StudyResults
@@ -94,15 +94,15 @@ class Judge:
     def __init__(self, results: StudyResults):
         self.results = results
 
-    def margin(self, test: Test) -> float:
+    def margin(self, test: WithMargin) -> float:
         return test.margin or self.results.manifest.criterion.margin
 
-    def metric(self, test: Test) -> str:
+    def metric(self, test: OfMetric | Correlated) -> str:
         return test.metric or self.results.manifest.criterion.metric
 
     def of_metric(
         self,
-        test: Test,
+        test: OfMetric,
         relation: str,
         left: Selection | None,
         right: Selection | None,

@@ -40,7 +40,8 @@ def intervals(results: StudyResults) -> pd.DataFrame:
     for metric in COMPARED:
         for cell, values in zip(results.cells, results.contributions(metric), strict=True):
             measured = estimate(values, results.clusters)
-            bounds = np.clip(pd.Series(_bounds(measured)), METRICS[metric].low, METRICS[metric].high)
+            low, high = METRICS[metric].low, METRICS[metric].high
+            bounds = {name: np.clip(bound, low, high) for name, bound in _bounds(measured).items()}
             row = {"cell": cell, "metric": metric, "mean": measured.value, **bounds, "replicates": measured.seeds}
             rows.append(row | {"test_images": values.shape[1], "clusters": measured.clusters})
     return pd.DataFrame(rows)

@@ -82,7 +82,7 @@ def rivals(results: StudyResults, chosen: Selection, where: Selection) -> list[S
     combinations: dict[str, Selection] = {}
     for cell in cells_of(results, where):
         if cell not in chosen_cells:
-            values = results.settings.loc[cell, names]
+            values = results.settings.loc[cell][names]
             combinations.setdefault(str(list(values)), {name: [values[name]] for name in names})
     return list(combinations.values())
 
@@ -92,5 +92,5 @@ def _by_other_axes(results: StudyResults, cells: list[str], compared: set[str]) 
     others = [axis for axis in results.axes if axis not in compared]
     groups: dict[tuple, list[str]] = {}
     for cell in cells:
-        groups.setdefault(tuple(map(str, results.settings.loc[cell, others])), []).append(cell)
+        groups.setdefault(tuple(map(str, results.settings.loc[cell][others])), []).append(cell)
     return groups

@@ -31,7 +31,7 @@ def contributions(metric: str, probabilities: np.ndarray, labels: np.ndarray) ->
     diverged training (probabilities not finite) counts as chance: each class has the same probability.
     """
     classes = probabilities.shape[-1]
-    diverged = ~np.isfinite(probabilities).all((-1, -2))
+    diverged = ~np.all(np.isfinite(probabilities), (-1, -2))
     usable = np.where(diverged[..., None, None], 1 / classes, probabilities)
     return CONTRIBUTIONS[METRICS[metric].function](usable, labels, diverged)
 

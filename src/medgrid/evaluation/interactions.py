@@ -47,7 +47,7 @@ def interaction(values: np.ndarray) -> dict[str, float]:
         "F": ratio,
         "df": freedom,
         "df_rest": residual_freedom,
-        "p": stats.f.sf(ratio, freedom, residual_freedom),
+        "p": float(stats.f.sf(ratio, freedom, residual_freedom)),
         "eta_squared": squares / (squares + residual_squares) if varies else np.nan,
     }
 
@@ -94,17 +94,17 @@ def _factorial(settings: pd.DataFrame, first: str, second: str) -> tuple[list, l
     `second`. Settings with fewer combinations than others are left out. None when an axis has one level, or when no
     setting has each combination.
     """
-    others = [axis for axis in settings if axis not in (first, second)]
+    others = [axis for axis in settings.columns if axis not in (first, second)]
     blocks: dict[tuple, dict[tuple, str]] = {}
     for cell, row in settings.iterrows():
-        blocks.setdefault(tuple(row[others]), {})[row[first], row[second]] = cell
+        blocks.setdefault(tuple(row[others]), {})[row[first], row[second]] = str(cell)
     most = max(map(len, blocks.values()))
     complete = [block for block in blocks.values() if len(block) == most]
     levels = [list(dict.fromkeys(point[side] for block in complete for point in block)) for side in (0, 1)]
     combinations = list(itertools.product(*levels))
     if min(map(len, levels)) < 2 or most < len(combinations):
         return None
-    return *levels, [[block[point] for point in combinations] for block in complete]
+    return levels[0], levels[1], [[block[point] for point in combinations] for block in complete]
 
 
 def _designs(results: StudyResults) -> Iterator[Design]:

@@ -55,7 +55,8 @@ class Predicted:
         values = precision_recall_fscore_support(
             self.labels, self.classified_as, labels=self.classes, zero_division=0
         )
-        return dict(zip(("precision", "recall", "f1", "support"), values, strict=True))
+        names = ("precision", "recall", "f1", "support")
+        return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
 
     @cached_property
     def auc(self) -> np.ndarray:
@@ -172,6 +173,7 @@ def ece(predicted: Predicted) -> float:
 
 @metric("brier")
 def brier(predicted: Predicted) -> float:
+    # pyrefly: ignore[unexpected-keyword] - the type hints are of an earlier scikit-learn
     return brier_score_loss(predicted.labels, predicted.probabilities, labels=predicted.classes)
 
 

@@ -97,7 +97,7 @@ def replicate_tables(results: StudyResults) -> dict[str, pd.DataFrame]:
             key = _key(results, replicate, checkpoint)
             parts, temperature = _parts(results, replicate, checkpoint)
             replicates.append(key | _replicate_row(results, replicate, checkpoint, parts, temperature) | stamp)
-            by_class = {name: measure(name, parts[METRICS[name].part]) for name in PER_CLASS}
+            by_class = {name: np.asarray(measure(name, parts[METRICS[name].part])) for name in PER_CLASS}
             matrix = confusion(parts["test"])
             for c, name in enumerate(results.manifest.classes):
                 values = {metric: array[c] for metric, array in by_class.items()}

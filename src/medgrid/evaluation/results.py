@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from medgrid.data import UNLABELLED
 from medgrid.evaluation.contributions import contributions
 from medgrid.evaluation.networks import network_row
 from medgrid.evaluation.selection import best_cell, validation_scores
@@ -18,12 +19,12 @@ from medgrid.training.predictions import CHECKPOINTS, Predictions, job_blocks, r
 from medgrid.utils.errors import MedgridError
 
 # columns that hold names: a class may be called `None` or `01`
-TEXT_COLUMNS = ("cell", "class", "predicted", "label", "path")
+TEXT_COLUMNS: dict[Any, type] = dict.fromkeys(("cell", "class", "predicted", "label", "path"), str)
 
 
 def read_table(path: Path) -> pd.DataFrame:
     """Read a CSV file; only an empty field is a missing value, and names are text."""
-    return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT_COLUMNS, str))
+    return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=TEXT_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Replicate:
 
     def unlabelled_probabilities(self) -> np.ndarray:
         """Probabilities [images, classes] of the unlabelled images at the best epoch."""
-        return self.predictions.unlabelled_probabilities[self.index]
+        return self.predictions.probabilities[UNLABELLED][self.index]
 
     def epoch(self, checkpoint: str) -> int:
         """Epoch of a checkpoint, from 1; 0 when the training diverged before any epoch was the best."""

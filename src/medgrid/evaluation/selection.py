@@ -17,4 +17,4 @@ def validation_scores(best: pd.DataFrame, select: str) -> pd.Series:
 
 def best_cell(scores: pd.Series) -> str | None:
     """Cell with the highest score, the first of several; None when no cell has a score."""
-    return None if scores.empty else scores.idxmax()
+    return None if scores.empty else str(scores.idxmax())

@@ -55,7 +55,7 @@ class Estimate:
     def _t_interval(self, error: float, degrees_of_freedom: float) -> tuple[float, float]:
         if not np.isfinite(error):
             return np.nan, np.nan
-        half = stats.t.isf(LEVEL, degrees_of_freedom) * error
+        half = float(stats.t.isf(LEVEL, degrees_of_freedom)) * error
         return self.value - half, self.value + half
 
     def over_seeds(self) -> tuple[float, float]:
@@ -88,7 +88,7 @@ def estimate(values: np.ndarray, clusters: np.ndarray | None = None) -> Estimate
 
     `clusters` [n]: cluster ids of the images (copies, images of one patient). With one value per seed, the estimate
     is for these test images only. Seeds with NaN are left out. Errors over both come from a two-way analysis of
-    variance with random effects: seeds, images, and their interaction.
+    variance with random effects: seeds, images, and their interaction. Without `clusters`, images are independent.
 
     Two cells that agree on each of a few images need not agree on all others. When fewer than FEW_CLUSTERS clusters
     differ from the others, the error over images includes PSEUDO_OBSERVATIONS pseudo-observations (as Agresti and
@@ -101,6 +101,8 @@ def estimate(values: np.ndarray, clusters: np.ndarray | None = None) -> Estimate
     seed_error = _rounded(stats.sem(by_seed)) if seeds > 1 else np.nan
     if values.ndim == 1 or not seeds:
         return Estimate(value, seed_error, np.nan, np.nan, seeds, 0)
+    if clusters is None:
+        clusters = np.arange(values.shape[1])
     image_error, shared_error, count = _image_errors(values, by_seed, clusters)
     return Estimate(value, seed_error, _rounded(image_error), _rounded(shared_error), seeds, count)
 

@@ -15,11 +15,20 @@ from medgrid.utils.files import atomic_folder
 
 
 def identifiers(images: Sequence[str], pattern: str, name: str = "id") -> pd.Index:
-    """The id of each image: what the group `id` of `pattern` matches. Raises MedgridError when two share one."""
-    ids = pd.Index([re.search(pattern, path)["id"] for path in images], name=name)
+    """The id of each image: what the group `id` of `pattern` matches.
+
+    Raises MedgridError when two share one, ValueError when `pattern` does not match an image.
+    """
+    ids = pd.Index([_identifier(path, pattern) for path in images], name=name)
     if ids.has_duplicates:
         raise MedgridError(f"submissions: two unlabelled images have the id {ids[ids.duplicated()][0]}")
     return ids
+
+
+def _identifier(path: str, pattern: str) -> str:
+    if match := re.search(pattern, path):
+        return match["id"]
+    raise ValueError(f"{path} does not match {pattern}")
 
 
 def _first_finite(replicates: list[Replicate]) -> np.ndarray | None:
@@ -40,9 +49,11 @@ def write_submissions(manifest: StudyManifest, folder: str) -> None:
     replicates would be another method, an ensemble, which usually scores better than the study's own. A cell with
     diverged replicates only has no file.
     """
-    results = StudyResults(manifest, Path(folder))
-    id_column, value_column = manifest.submission.columns
-    ids = identifiers(results.images("unlabelled"), manifest.submission.ids, id_column)
+    results, submission = StudyResults(manifest, Path(folder)), manifest.submission
+    if submission is None:
+        raise ValueError(f"{manifest.study} has no images without a label")
+    id_column, value_column = submission.columns
+    ids = identifiers(results.images("unlabelled"), submission.ids, id_column)
     with atomic_folder(Path(folder) / "submissions") as target:
         for cell in tqdm(results.cells, desc="submissions", unit="cell"):
             probabilities = _first_finite(results.replicates_of(cell))

@@ -63,8 +63,8 @@ def judge_claim(name: str, claim: Claim, judge: Judge) -> dict[str, Any]:
         verdict, decisive = "supported", list(range(len(comparisons)))
     else:
         verdict, decisive = "open", unsettled
-        numbers = [comparisons[i].needed for i in unsettled]
-        needed = None if None in numbers else max(numbers)
+        numbers = [number for i in unsettled if (number := comparisons[i].needed) is not None]
+        needed = max(numbers) if len(numbers) == len(unsettled) else None
     return {
         "name": name,
         "text": claim.text,

@@ -88,8 +88,10 @@ def seed_blocks(existing: Iterable[str], replicates: int, one_each: bool = False
 
 
 def _seed_range(name: str) -> tuple[int, int]:
-    first, last = SEEDS.fullmatch(name).groups()
-    return int(first), int(last or first)
+    match = SEEDS.fullmatch(name)
+    if match is None:
+        raise ValueError(f"{name} is not the name of a block of seeds")
+    return int(match[1]), int(match[2] or match[1])
 
 
 def seeds_of(block: str) -> list[int]:
@@ -127,7 +129,7 @@ def _add_archive(layout: Layout, params: Params, key: str) -> tuple[str, str]:
     """Add a data set's archive; returns its name and the data set in words."""
     dataset = params.datasets[key]
     synthetic = dataset.synthetic if params.source == "synthetic" else None
-    settings = {"dataset": key, "kaggle": None, "sha256": dataset.sha256, "synthetic": None}
+    settings: dict[str, Any] = {"dataset": key, "kaggle": None, "sha256": dataset.sha256, "synthetic": None}
     if dataset.kaggle:
         settings["kaggle"] = dataset.kaggle.model_dump(mode="json")
     if synthetic:
@@ -198,7 +200,7 @@ def _feature_level(model: Model) -> str:
 def _add_features(layout: Layout, params: Params, key: str, training: Training, images: Images) -> str:
     model, weights = params.studies[key].model(training.model), _initial_weights(params, key, training)
     augmentation = params.augmentations[training.augmentation] if training.views else None
-    settings = {
+    settings: dict[str, Any] = {
         "model": model.backbone,
         "normalisation": training.normalisation,
         "weights": _weights_name(weights),

@@ -33,17 +33,22 @@ def normalising(normalisation: str, channels: int) -> tuple[torch.Tensor, torch.
     return (1 / (255 * std)).view(-1, 1, 1), (-mean / std).view(-1, 1, 1)
 
 
-def output_layer(model: nn.Module) -> tuple[str, nn.Linear, str | None]:
-    """Name of the last linear layer, the layer, and the name of the dropout directly before it, or None.
+def output_layer(model: nn.Module) -> tuple[str, str | None, float]:
+    """Name of the last linear layer, and name and rate of the dropout directly before it (None, 0: there is none).
 
     Raises MedgridError when there is no linear layer.
     """
-    modules = [(name, module) for name, module in model.named_modules() if not list(module.children())]
-    last = max((i for i, (_, module) in enumerate(modules) if isinstance(module, nn.Linear)), default=None)
+    last, dropout, rate = None, None, 0.0
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            last = name, dropout, rate
+        if isinstance(module, nn.Dropout):
+            dropout, rate = name, module.p
+        elif not list(module.children()):
+            dropout, rate = None, 0.0
     if last is None:
         raise MedgridError(f"{type(model).__name__} has no linear output layer to replace; choose another model")
-    before = modules[last - 1]
-    return *modules[last], before[0] if isinstance(before[1], nn.Dropout) else None
+    return last
 
 
 def load_state(path: Path) -> dict[str, torch.Tensor]:
@@ -99,17 +104,16 @@ class Backbone(nn.Module):
             network = _torchvision_network(model, initialise=not isinstance(weights, Path))
         if hasattr(network, "transform_input"):
             # torchvision's Inceptions have Google's weights for inputs of -1..1, and convert ImageNet's normalisation
-            network.transform_input = normalisation == "own"
+            network.transform_input = normalisation == "own"  # pyrefly: ignore[bad-argument-type] - a plain attribute
         if hasattr(network, "aux_logits"):
             # auxiliary classifiers, which are used only for training from scratch on ImageNet
-            network.aux_logits = False
+            network.aux_logits = False  # pyrefly: ignore[bad-argument-type] - a plain attribute
             for name in {"AuxLogits", "aux1", "aux2"} & set(dict(network.named_children())):
                 setattr(network, name, None)
-        name, _, dropout = output_layer(network)
-        self.dropout = 0.0
+        name, dropout, rate = output_layer(network)
+        self.dropout = rate if feature_level == "output" else 0.0
         if feature_level == "output":
             if dropout:
-                self.dropout = network.get_submodule(dropout).p
                 network.set_submodule(dropout, nn.Identity())
             network.set_submodule(name, nn.Identity())
         else:

@@ -46,7 +46,7 @@ def build_layers(layers: list[Layer], channels: int, side: int, outputs: int) ->
     return nn.Sequential(*modules, nn.Linear(channels, outputs))
 
 
-def penalised(head: nn.Sequential, layers: list[Layer]) -> Iterator[tuple[nn.Parameter, float, float]]:
+def penalised(head: nn.Sequential, layers: list[Layer]) -> Iterator[tuple[torch.Tensor, float, float]]:
     """Weights of a head with a penalty, and the factors of its L1 and L2 terms (see `penalty`)."""
     weighted = (module for module in head if isinstance(module, nn.Conv2d | nn.Linear))
     described = (layer for layer in layers if layer.conv or layer.dense)

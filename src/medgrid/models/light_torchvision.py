@@ -7,10 +7,11 @@ that the compiler is not supported.
 
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 COMPILER = "torch._dynamo.utils"
 
-_substitute = SimpleNamespace(is_compile_supported=lambda device: False)
+_substitute: Any = SimpleNamespace(is_compile_supported=lambda device: False)
 sys.modules.setdefault(COMPILER, _substitute)
 try:
     import torchvision

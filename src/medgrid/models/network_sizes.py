@@ -2,7 +2,9 @@
 
 import csv
 from collections import Counter
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torchinfo
@@ -42,9 +44,11 @@ class _Calls(TorchFunctionMode):
         super().__init__()
         self.counts: Counter[str] = Counter()
 
-    def __torch_function__(self, function, types, arguments=(), keywords=None):
-        self.counts[function.__name__.strip("_")] += 1  # add_ is the in-place add
-        return function(*arguments, **keywords or {})
+    def __torch_function__(
+        self, func: Callable, types: Sequence[type], args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        self.counts[func.__name__.strip("_")] += 1  # add_ is the in-place add
+        return func(*args, **kwargs or {})
 
 
 def layer_counts(network: Network, images: torch.Tensor) -> dict[str, int]:

@@ -56,10 +56,9 @@ def build(
     `backbones.calibrate_batch_norm`). `seed` initialises the head, `backbone_seed` a random backbone. Raises
     MedgridError when the file does not fit or the images are too small.
     """
-    if size < SMALLEST.get(model.backbone, 0):
-        raise MedgridError(
-            f"{model.backbone} needs images of at least {SMALLEST[model.backbone]} pixels; image.size is {size}"
-        )
+    smallest = SMALLEST.get(model.backbone or "", 0)
+    if size < smallest:
+        raise MedgridError(f"{model.backbone} needs images of at least {smallest} pixels; image.size is {size}")
     with torch.random.fork_rng(devices=[]):
         if model.backbone is None:
             backbone: nn.Module = nn.Identity()
@@ -78,7 +77,7 @@ def build(
 
 def unfrozen(model: Model, training: Training) -> list[str]:
     """Names of the modules that train within torchvision's backbone; the empty name is the whole backbone."""
-    if training.frozen:
+    if training.frozen or model.backbone is None:
         return []
     if training.mode == "last_layers":
         return last_layers(model.backbone, training.unfrozen)
@@ -94,13 +93,13 @@ def freeze(network: Network, model: Model, training: Training) -> list[nn.Module
     """
     network.requires_grad_(False)
     trained: list[nn.Module] = [network.head]
-    if model.backbone is not None:
+    if isinstance(network.backbone, Backbone):
         trained += [network.backbone.network.get_submodule(name) for name in unfrozen(model, training)]
     for module in trained:
         module.requires_grad_(True)
     return trained
 
 
-def penalties(network: Network, model: Model) -> list[tuple[nn.Parameter, float, float]]:
+def penalties(network: Network, model: Model) -> list[tuple[torch.Tensor, float, float]]:
     """Weights with a penalty, and the factors of its L1 and L2 terms (see `layers.penalised`)."""
     return list(penalised(network.head, model.layers))

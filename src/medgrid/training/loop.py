@@ -40,7 +40,7 @@ def batches(part: Part, learner: Learner) -> Iterator[tuple[torch.Tensor, torch.
 @torch.no_grad()
 def measure(learner: Learner, part: Part) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean loss (without penalty) and accuracy of every member over a whole part, without dropout: [M] each."""
-    loss = correct = 0.0
+    loss = correct = torch.zeros(())
     for inputs, indices in batches(part, learner):
         logits, labels = learner.logits(inputs), part.labels[indices]
         loss = loss + losses(logits, labels).sum(0)

@@ -1,6 +1,6 @@
 """Optimizers of `torch.optim`, as `medgrid.config.optimizers` describes them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -8,7 +8,7 @@ from medgrid.config import Training
 from medgrid.config.optimizers import OPTIMIZERS
 
 
-def make_optimizer(name: str, members: Iterable[tuple[Training, list[torch.Tensor]]]) -> torch.optim.Optimizer:
+def make_optimizer(name: str, members: Iterable[tuple[Training, Sequence[torch.Tensor]]]) -> torch.optim.Optimizer:
     """One optimizer for the parameters of all `members`: a parameter group for each, with its training's settings."""
     description = OPTIMIZERS[name]
     names = ("lr", *description.takes)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -76,7 +76,9 @@ class _LazyArrays(Mapping[str, T]):
 
 def write_predictions(folder: Path, predictions: Predictions) -> None:
     """Write `predictions.npz` into the folder of a job's block of seeds."""
-    arrays = {name: np.asarray(getattr(predictions, name)) for name in ("cells", "seeds", "classes", *PER_TRAINING)}
+    arrays: dict[str, Any] = {
+        name: np.asarray(getattr(predictions, name)) for name in ("cells", "seeds", "classes", *PER_TRAINING)
+    }
     for part in predictions.probabilities:
         arrays[f"{part}_probabilities"] = predictions.probabilities[part]
         arrays[f"{part}_images"] = np.asarray(predictions.images[part])

@@ -129,8 +129,8 @@ def _random_inputs(settings: dict, image: dict, images: int) -> torch.Tensor:
     pixels = torch.randint(256, (images, image["size"], image["size"], channels), dtype=torch.uint8)
     if settings["source"] not in ("features", "maps"):
         return pixels
-    model, training = Model.model_validate(settings["model"]), settings["cells"][0]["training"]
-    backbone = FrozenBackbone(model.backbone, settings["feature_level"], "random", training["normalisation"])
+    name, normalisation = settings["model"]["backbone"], settings["cells"][0]["training"]["normalisation"]
+    backbone = FrozenBackbone(name, settings["feature_level"], "random", normalisation)
     with torch.inference_mode():
         shape = backbone(to_float(pixels[:1])).shape[1:]
     return torch.rand(images, *shape)

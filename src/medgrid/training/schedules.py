@@ -11,13 +11,14 @@ class Schedule:
 
     def __init__(self, training: Training):
         optimizer = torch.optim.SGD([torch.zeros(1)], training.lr)
-        self.by_score = training.scheduler == "plateau"
+        # settings of studies have a step_size or milestones where their scheduler needs them
+        step_size, milestones = training.step_size or 0, training.milestones or ()
         self.scheduler = {
             "none": lambda: lr_scheduler.LambdaLR(optimizer, lambda epoch: 1.0),
-            "step": lambda: lr_scheduler.StepLR(optimizer, training.step_size, training.gamma),
-            "multistep": lambda: lr_scheduler.MultiStepLR(optimizer, training.milestones, training.gamma),
+            "step": lambda: lr_scheduler.StepLR(optimizer, step_size, training.gamma),
+            "multistep": lambda: lr_scheduler.MultiStepLR(optimizer, milestones, training.gamma),
             "cosine": lambda: lr_scheduler.CosineAnnealingLR(optimizer, training.epochs),
-            "plateau": lambda: lr_scheduler.ReduceLROnPlateau(optimizer, "min", training.gamma, training.step_size),
+            "plateau": lambda: lr_scheduler.ReduceLROnPlateau(optimizer, "min", training.gamma, step_size),
         }[training.scheduler]()
         self.optimizer = optimizer
 
@@ -29,7 +30,10 @@ class Schedule:
     def after_epoch(self, score: float) -> None:
         """Set the rate of the next epoch; `score` (smaller is better) is that of the epoch which has ended."""
         self.optimizer.step()  # without gradients it does nothing; schedulers warn when it was never called
-        self.scheduler.step(score) if self.by_score else self.scheduler.step()
+        if isinstance(self.scheduler, lr_scheduler.ReduceLROnPlateau):
+            self.scheduler.step(score)
+        else:
+            self.scheduler.step()
 
     def state(self) -> dict:
         return {"scheduler": self.scheduler.state_dict(), "rate": self.rate}

@@ -93,8 +93,8 @@ class StackedMLP:
         mean, var = self.buffers[f"{i}.mean"], self.buffers[f"{i}.var"]
         weight, bias = self.tensors[f"{i}.norm_weight"], self.tensors[f"{i}.norm_bias"]
         # flat views of the running statistics, which batch_norm updates in place
-        flat = [tensor.flatten() for tensor in (mean, var, weight, bias)]
-        return F.batch_norm(wide.flatten(1), *flat, training).view(wide.shape)
+        mean, var, weight, bias = (tensor.flatten() for tensor in (mean, var, weight, bias))
+        return F.batch_norm(wide.flatten(1), mean, var, weight, bias, training).view(wide.shape)
 
     def _forward(self, inputs: torch.Tensor, training: bool) -> torch.Tensor:
         if not inputs.is_floating_point():
@@ -135,8 +135,9 @@ class StackedMLP:
         # a member's loss depends only on its own slices, so the gradient of the sum has that of each member
         (loss.mean(0) + self.penalty()).sum().backward()
         for name, tensor in self.tensors.items():
-            for i, member in enumerate(self.slices):
-                member[name].grad = tensor.grad[i]
+            if tensor.grad is not None:  # always, since each weight contributes to the loss
+                for i, member in enumerate(self.slices):
+                    member[name].grad = tensor.grad[i]
         for optimizer in self.optimizers.values():
             optimizer.step()
         for tensor in self.tensors.values():

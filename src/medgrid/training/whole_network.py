@@ -31,7 +31,8 @@ class WholeNetwork:
         device: torch.device,
     ):
         """`generators` are those of `make_generators`; `dropout` seeds the global one, which dropout layers use."""
-        self.network, self.training = network.to(device), None
+        self.network = network.to(device)
+        self.training: bool | None = None  # whether it is in training mode; None: unknown
         self.trained = freeze(network, model, training)
         self.penalised = penalties(network, model)
         self.augmentation, self.generators, self.device = augmentation, generators, device

@@ -112,7 +112,7 @@ def _headings(images: pd.DataFrame, pairs: pd.DataFrame) -> dict[str, pd.Series]
 
 def _entry(pair: pd.Series, images: pd.DataFrame, thumbnails: np.ndarray | None) -> dict[str, Any]:
     """What the page shows of a pair; `source`: both images, as a data URI."""
-    rows = [pair["first"], pair["second"]]
+    rows = np.array([pair["first"], pair["second"]])
     is_copy = pair["kind"] in ("file", "pixels")
     return {
         "kind": KINDS[pair["kind"]],

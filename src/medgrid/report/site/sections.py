@@ -201,7 +201,7 @@ def data(inventory: pd.DataFrame, split: pd.DataFrame) -> dict[str, Any]:
         "near_duplicates": int(((split["part"] == "test") & (split["near_duplicate"] == "yes")).sum()),
         "tests_validate": bool(paths["validation"] & paths["test"]),
         "unused": len(readable) - len(set().union(*paths.values())),
-        "formats": [[*key, int(count)] for key, count in readable.groupby(["format", "mode"]).size().items()],
+        "formats": readable.groupby(["format", "mode"]).size().reset_index().to_numpy().tolist(),
     }
 
 
