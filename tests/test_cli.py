@@ -37,11 +37,11 @@ def test_the_command_line_imports_no_heavy_module():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["plan", "nothing"], "params.yaml has no study 'nothing'; it has "),
-        (["status", "nothing"], "there is no study 'nothing'; there are "),
-        (["status", "--workflow-profile", "nothing"], "there is no profile 'nothing'; there are default, demo"),
+        (["plan", "nothing"], "params.yaml has no study 'nothing'; its studies are "),
+        (["status", "nothing"], "there is no study 'nothing'; the studies are "),
+        (["status", "--workflow-profile", "nothing"], "there is no profile 'nothing'; the profiles are default"),
         (["status", "--configfile", "nothing.yaml"], "there is no file 'nothing.yaml' (--configfile)"),
-        (["open", "nothing"], "'nothing' has no page in results/report; there are "),
+        (["open", "nothing"], "'nothing' has no page in results/report, which has "),
     ],
 )
 def test_errors_name_the_way_out(arguments, message):

@@ -56,7 +56,7 @@ def test_errors_of_settings_name_the_file(tmp_path):
         jobs.run_job(["index", str(tmp_path / "none.json"), "results"])
     broken = tmp_path / "broken.json"
     broken.write_text("{")
-    with pytest.raises(MedgridError, match=r"broken\.json does not hold settings of this job"):
+    with pytest.raises(MedgridError, match=r"broken\.json does not contain valid settings of this job"):
         jobs.run_job(["index", str(broken), "results"])
 
 

@@ -268,7 +268,7 @@ def test_results_of_other_settings_are_never_recorded(recorded, tmp_path):
     project.call("medgrid", "verify", "grid")
     setting("studies.grid.title", "Edited during the run")(project)
     said = refused(project, "env", "PYTHONPATH=src", "medgrid", "verify", "grid")
-    assert "results/grid does not show the settings of params.yaml" in said
+    assert "results/grid does not match the settings of params.yaml" in said
     stage = yaml.safe_load((project.folder / "dvc.yaml").read_text())["stages"]["study"]["do"]
     assert stage["cmd"][-1].endswith("medgrid verify ${key}")
 
@@ -329,7 +329,7 @@ def test_restoring_what_was_never_recorded_or_has_changed_says_so(recorded, tmp_
     assert "no remote is configured" in refused(project, *restore, "--remote", "lab")
     assert "params.yaml has no study 'nothing'" in refused(project, "medgrid", "verify", "nothing")
     setting("studies.grid.fixed.epochs", 9)(project)
-    assert "study@grid: settings or files here are not those recorded in dvc.lock" in refused(project, *restore)
+    assert "study@grid: settings or files differ from those recorded in dvc.lock" in refused(project, *restore)
     (project.folder / "dvc.lock").write_text("schema: '2.0'\n")
     assert "dvc.lock records no data set or study of params.yaml" in refused(project, *restore)
     (project.folder / "dvc.lock").unlink()

@@ -118,7 +118,7 @@ def test_a_killed_run_is_told_from_an_active_one(grid, capsys):
     assert counts(status)["running"] == 0
     assert counts(status)["failed"] == 1
     print_status(status)
-    assert "Latest run: killed; the same command continues it, 0 of 9 jobs done, 1 failed" in capsys.readouterr().out
+    assert "Latest run: killed; run the same command again to continue" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_planned_times_are_used_before_a_job_has_finished(grid, lock):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"local": False}, "on a cluster, queues decide"),
+        ({"local": False}, "on a cluster, it depends on the queue"),
         ({"planned": {"total": 3}}, "no training jobs are left in this run"),
         ({}, "no training job has finished yet"),
     ],

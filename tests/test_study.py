@@ -100,7 +100,7 @@ def test_predictions_come_from_the_compact_file_without_jobs(study):
 
 def test_errors_name_the_way_out(study, tmp_path):
     folder, _ = study
-    with pytest.raises(medgrid.MedgridError, match=r"holds no results of a study .* has odd"):
+    with pytest.raises(medgrid.MedgridError, match=r"contains no results of a study .* contains odd"):
         medgrid.load_study(tmp_path / "nothing")
     shutil.rmtree(folder / "jobs")
     (folder / FILE).unlink()
@@ -174,7 +174,7 @@ def test_predictions_of_other_settings_are_refused(study):
     folder, manifest = study
     other = manifest.model_copy(update={"jobs": [*manifest.jobs, "another-0123456789ab"]})
     next((folder / "manifest").glob("*.json")).write_text(other.model_dump_json())
-    with pytest.raises(medgrid.MedgridError, match="holds other jobs than"):
+    with pytest.raises(medgrid.MedgridError, match="contain different jobs"):
         recompute("odd", str(folder.parent))
 
 

@@ -1,6 +1,6 @@
-"""The `medgrid` command: what people call, and `medgrid job`, which the rules call.
+"""The `medgrid` command line: commands for users, and `medgrid job`, which the rules call.
 
-Modules are imported by the command that needs them, so that `--help` is quick.
+Each command imports the modules that it needs, so that `--help` is fast.
 """
 
 import argparse
@@ -56,14 +56,14 @@ def _plan(options: Options) -> None:
     # a configfile among Snakemake's options may define others
     unknown = [] if options.arguments else [study for study in options.studies if study not in known]
     if unknown:
-        raise MedgridError(f"params.yaml has no study '{unknown[0]}'; it has {', '.join(known)}")
+        raise MedgridError(f"params.yaml has no study '{unknown[0]}'; its studies are {', '.join(known)}")
     targets = [f"plan_{study}" for study in options.studies] or ["plan"]
     run([*options.arguments, "--", *targets])
 
 
 def _plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "medgrid plan [STUDY ...] [-- SNAKEMAKE OPTIONS]"
-    parser.add_argument("studies", nargs="*", metavar="STUDY", help="by default, those that params.yaml runs")
+    parser.add_argument("studies", nargs="*", metavar="STUDY", help="default: those under `run` in params.yaml")
 
 
 def _status(options: Options) -> None:
@@ -82,15 +82,15 @@ def _status(options: Options) -> None:
 
 
 def _status_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("studies", nargs="*", metavar="STUDY", help="by default, all")
+    parser.add_argument("studies", nargs="*", metavar="STUDY", help="default: all studies")
     parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
     _add_settings_options(parser)
 
 
 def _add_settings_options(parser: argparse.ArgumentParser) -> None:
-    """Options that say which settings a run used, and so which folders it wrote."""
-    parser.add_argument("--workflow-profile", default="", metavar="NAME", help="as for `medgrid run`, such as demo")
-    parser.add_argument("--configfile", nargs="+", default=[], metavar="FILE", help="as for `medgrid run`")
+    """Options that select the settings of a run, and therefore the folders that it wrote."""
+    parser.add_argument("--workflow-profile", default="", metavar="NAME", help="profile of the run, such as demo")
+    parser.add_argument("--configfile", nargs="+", default=[], metavar="FILE", help="settings files of the run")
 
 
 def _open(options: Options) -> None:
@@ -101,7 +101,9 @@ def _open(options: Options) -> None:
 
 
 def _open_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", nargs="?", default="", metavar="STUDY", help="by default, the front page")
+    parser.add_argument(
+        "study", nargs="?", default="", metavar="STUDY", help="default: the front page of all studies"
+    )
     _add_settings_options(parser)
 
 
@@ -113,7 +115,7 @@ def _verdicts(options: Options) -> None:
 
 
 def _verdicts_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", metavar="STUDY")
+    parser.add_argument("study", metavar="STUDY", help="name of the study, as in params.yaml")
     _add_settings_options(parser)
 
 
@@ -134,20 +136,22 @@ def _audit(options: Options) -> None:
 
 def _thread_count(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of threads")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a valid number of threads")
     return int(text)
 
 
 def _audit_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", metavar="FOLDER", help="or zip; sub-folders name classes, and train/test splits")
-    parser.add_argument("--out", default="", metavar="DIR", help="for results; by default audit-FOLDER")
-    parser.add_argument("--group", default="", metavar="REGEX", help="matches the patient in an image's path")
-    parser.add_argument("--threads", type=_thread_count, default=0, help="at most; by default, one per core")
+    parser.add_argument("images", metavar="FOLDER", help="folder or zip; its sub-folders are the classes and splits")
+    parser.add_argument("--out", default="", metavar="DIR", help="output folder; default: audit-FOLDER")
+    parser.add_argument("--group", default="", metavar="REGEX", help="matches the patient in an image path")
+    parser.add_argument(
+        "--threads", type=_thread_count, default=0, help="maximum number of threads; default: one per core"
+    )
     parser.add_argument(
         "--fail-on",
         default="",
         metavar="WHAT,…",
-        help="exit with 1 if there are any: exact, near, conflicts, across-splits, unreadable",
+        help="exit with code 1 if the audit finds any of: exact, near, conflicts, across-splits, unreadable",
     )
 
 
@@ -159,7 +163,7 @@ def _restore(options: Options) -> None:
 
 def _restore_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "medgrid restore [DVC PULL OPTIONS]"
-    parser.epilog = "DVC's options are passed on, such as --remote lab (`dvc pull --help` lists them)."
+    parser.epilog = "Options are passed to `dvc pull`, such as --remote lab; `dvc pull --help` lists them."
 
 
 def _verify(options: Options) -> None:
@@ -169,7 +173,7 @@ def _verify(options: Options) -> None:
 
 
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", metavar="STUDY")
+    parser.add_argument("study", metavar="STUDY", help="name of the study, as in params.yaml")
 
 
 def _digest(options: Options) -> None:
@@ -195,10 +199,13 @@ def _no_arguments(_: argparse.ArgumentParser) -> None:
 COMMANDS = {
     "run": Command("run studies, or continue an interrupted run", "medgrid run -- STUDY", _run, _run_arguments),
     "plan": Command(
-        "measure and print what studies cost on this machine", "medgrid plan STUDY", _plan, _plan_arguments
+        "estimate time, memory and disk of studies on this machine", "medgrid plan STUDY", _plan, _plan_arguments
     ),
     "status": Command(
-        "show how far each study is, and when the run may end", "medgrid status", _status, _status_arguments
+        "show the progress of each study and the expected end of the run",
+        "medgrid status",
+        _status,
+        _status_arguments,
     ),
     "open": Command("open the report, or a study's page, in a browser", "medgrid open", _open, _open_arguments),
     "verdicts": Command(
@@ -208,7 +215,7 @@ COMMANDS = {
         _verdicts_arguments,
     ),
     "audit": Command(
-        "find near-duplicates, conflicting labels and shortcuts in any images",
+        "find near-duplicates, conflicting labels and shortcuts in a folder of images",
         "medgrid audit FOLDER",
         _audit,
         _audit_arguments,
@@ -227,7 +234,7 @@ COMMANDS = {
     ),
     "schema": Command("print the JSON schema of params.yaml", "medgrid schema", _schema, _no_arguments),
 }
-# the arguments after these are options of another program
+# the arguments of these commands are options of another program
 PASSED_ON = ("run", "restore")
 
 
@@ -262,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _parse(words: list[str]) -> Options:
-    """Options of a command; `arguments` are those for another program."""
+    """Options of a command. Its `arguments` are options of another program."""
     if words[:1] and words[0] in PASSED_ON and words[1:] not in (["-h"], ["--help"]):
         return Options(command=words[0], arguments=words[1:])
     end = words.index("--") if "--" in words and words[0] == "plan" else len(words)

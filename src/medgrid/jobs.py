@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     names = parser.add_subparsers(dest="name", metavar="NAME", required=True)
     for name, job in JOBS.items():
         arguments = names.add_parser(name, help=f"calls {job.function}")
-        arguments.add_argument("settings", metavar="SETTINGS.json", help="the job's settings; a study's manifest")
+        arguments.add_argument("settings", metavar="SETTINGS.json", help="settings of a job, or manifest of a study")
         for file in job.files:
             arguments.add_argument(file)
         for option in job.options:
@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def read_settings(function: Callable[..., None], file: str) -> Any:
-    """Settings of a job from a JSON file, as the model that annotates the function's first parameter, if one does.
+    """Settings of a job from a JSON file; validated by the pydantic model of the function's first parameter, if any.
 
     Raises MedgridError when the file does not exist or is not JSON.
     """
@@ -112,9 +112,9 @@ def read_settings(function: Callable[..., None], file: str) -> Any:
         text = Path(file).read_text(encoding="utf-8")
         return model.model_validate_json(text) if hasattr(model, "model_validate_json") else json.loads(text)
     except FileNotFoundError:
-        raise MedgridError(f"{file} does not exist: settings of a job are a path to a JSON file") from None
+        raise MedgridError(f"{file} does not exist; SETTINGS.json must be the path of an existing file") from None
     except ValueError as error:
-        raise MedgridError(f"{file} does not hold settings of this job: {error}") from None
+        raise MedgridError(f"{file} does not contain valid settings of this job: {error}") from None
 
 
 def run_job(arguments: list[str]) -> None:

@@ -1,7 +1,7 @@
 """What `medgrid status` reports: finished, running, failed and remaining training jobs of each study.
 
-Read are the settings, the folders of finished jobs, and the state file of the latest run (`launch/run_state.py`).
-Snakemake is not started, so this takes about a second and works while a run is active.
+It reads the settings, the folders of finished jobs, and the state file of the latest run (`launch/run_state.py`).
+It does not start Snakemake, so it takes about a second and works while a run is active.
 """
 
 import json
@@ -123,14 +123,14 @@ def _studies_of_run(run: RunState, params: Params, layout: Layout) -> list[str]:
 
 
 def estimate_end(run: RunState, planned_left: float | None) -> tuple[float | None, str]:
-    """Seconds until a run on this machine ends, and what the estimate rests on.
+    """Seconds until a run on this machine ends, and the basis of the estimate.
 
     `planned_left`: planned seconds of its training jobs that are not done. Training dominates, so other jobs are not
-    counted. With finished jobs, the estimate is their number by elapsed time; before, it is the plan, shared among
-    the jobs that run side by side.
+    counted. The estimate is based on the rate of finished jobs. Before the first job has finished, it is based on
+    the plan, divided by the number of jobs that run in parallel.
     """
     if not run.local:
-        return None, "on a cluster, queues decide"
+        return None, "on a cluster, it depends on the queue"
     training = [job for job in run.jobs.values() if job.rule == "train"]
     finished = [job for job in training if job.status == "finished"]
     running = [job for job in training if job.status == "running"]
@@ -181,7 +181,7 @@ def check_studies(studies: list[str], layout: Layout) -> None:
     """Raise MedgridError for a study that the settings do not have."""
     for study in studies:
         if study not in layout.manifests:
-            raise MedgridError(f"there is no study '{study}'; there are {', '.join(layout.manifests)}")
+            raise MedgridError(f"there is no study '{study}'; the studies are {', '.join(layout.manifests)}")
 
 
 def print_status(status: Status) -> None:
@@ -201,7 +201,7 @@ def _run_lines(status: Status) -> list[str]:
     lines = [f"Latest run: {_run_state(status, run)}, {counts}"]
     if status.other_settings:
         options = f"--workflow-profile {run.profile}" if run.profile else " ".join(run.configfiles)
-        lines.append(f"It uses other settings ({options or 'the default profile'}); name them to see its studies")
+        lines.append(f"It uses other settings ({options or 'the default profile'}); pass them to see its studies")
     elif status.active:
         lines.append(_expected(status))
     return lines
@@ -211,9 +211,9 @@ def _run_state(status: Status, run: RunState) -> str:
     if status.active:
         return f"active for {format_seconds(time.time() - run.started)} (process {run.pid})"
     if run.ended is None:
-        return "killed; the same command continues it"
+        return "killed; run the same command again to continue"
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.ended))
-    return f"interrupted at {when}; the same command continues it" if run.interrupted else f"ended at {when}"
+    return f"interrupted at {when}; run the same command again to continue" if run.interrupted else f"ended at {when}"
 
 
 def _expected(status: Status) -> str:

@@ -132,8 +132,8 @@ def find_manifest(folder: Path) -> StudyManifest:
     if len(files) != 1:
         studies = sorted(path.parent.name for path in folder.parent.glob("*/manifest"))
         raise MedgridError(
-            f"{folder} holds no results of a study (manifest/*.json); {folder.parent} has "
-            f"{', '.join(studies) or 'none'}. `medgrid run -- STUDY` makes them"
+            f"{folder} contains no results of a study (manifest/*.json); {folder.parent} contains "
+            f"{', '.join(studies) or 'none'}. Create results with `medgrid run -- STUDY`"
         )
     return read_manifest(files[0])
 

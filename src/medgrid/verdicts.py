@@ -29,7 +29,7 @@ def recompute(study: str, results: str = "results") -> None:
     manifest = find_manifest(folder)
     compact = CompactPredictions(folder / FILE)
     if {block.split("/")[0] for block in compact.blocks} != set(manifest.jobs):
-        raise MedgridError(f"{folder / FILE} holds other jobs than {folder / 'manifest'}; run the study again")
+        raise MedgridError(f"{folder / FILE} and {folder / 'manifest'} contain different jobs; run the study again")
     images = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["images"]
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(temporary, study)

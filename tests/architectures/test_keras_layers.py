@@ -116,7 +116,7 @@ def test_the_last_three_blocks_of_vgg16():
 
 
 def test_backbones_without_lists_and_too_many_layers_are_errors():
-    with pytest.raises(MedgridError, match="the last layers of densenet121 are not listed"):
+    with pytest.raises(MedgridError, match="there is no list of the last layers of densenet121"):
         last_layers("densenet121", 3)
     with pytest.raises(MedgridError, match="unfrozen: 99 is too large; resnet50 has 40 listed layers"):
         last_layers("resnet50", 99)

@@ -108,8 +108,8 @@ def test_faults_fail_an_audit_with_one_line(folder, audit):
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1] == (
         "medgrid: audit failed: 1 images are copies of others (exact); 2 images are copies or near-duplicates of "
-        "others (near); 1 clusters of near-duplicates have several labels (conflicts); 1 clusters or groups are in "
-        "several of the original splits (across-splits); 1 images do not decode (unreadable)"
+        "others (near); 1 clusters of near-duplicates have conflicting labels (conflicts); 1 clusters or groups are "
+        "in several of the original splits (across-splits); 1 images cannot be decoded (unreadable)"
     )
     pairs = pd.read_csv(folder.parent / "here/pairs.csv", keep_default_na=False)
     detected = {(row.kind, row.first_path, row.second_path) for row in pairs.itertuples() if row.kind != "rejected"}
@@ -163,7 +163,7 @@ def test_unusual_files_are_reported(folder, audit):
     (folder / "linked").symlink_to(folder / "train")
     result = audit(folder, "--fail-on", "unreadable", "--group", "nothing", "--threads", "999")
     assert result.returncode == 1
-    assert "1 images do not decode" in result.stderr
+    assert "1 images cannot be decoded" in result.stderr
     assert "linked is a link to a folder and is not followed" in result.stderr
     assert "--group does not match any path" in result.stderr
 

@@ -136,7 +136,7 @@ def test_broken_yaml_names_the_line(tmp_path):
     with pytest.raises(MedgridError, match=r"params.yaml, line 3, column 1: invalid YAML"):
         read_yaml(file)
     file.write_text("- a list\n")
-    with pytest.raises(MedgridError, match="expected keys and values, found list"):
+    with pytest.raises(MedgridError, match="expected a mapping, got list"):
         read_yaml(file)
     with pytest.raises(MedgridError, match="does not exist"):
         read_yaml(tmp_path / "other.yaml")

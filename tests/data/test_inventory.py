@@ -85,7 +85,7 @@ def test_what_does_not_decode_is_listed_not_dropped(odd):
 
 def test_too_many_broken_files_stop_the_run(odd, tmp_path):
     target = tmp_path / "inventory.csv"
-    with pytest.raises(MedgridError, match=r"2 of 9 images do not decode, more than datasets.odd.max_undecodable"):
+    with pytest.raises(MedgridError, match=r"2 of 9 images cannot be decoded, more than datasets.odd"):
         write_inventory(OPEN | {"max_undecodable": 0.1}, str(odd), str(target))
     assert not target.exists()
     assert len(pd.read_csv(tmp_path / "inventory.rejected.csv")) == 9
@@ -93,8 +93,8 @@ def test_too_many_broken_files_stop_the_run(odd, tmp_path):
 
 def test_labels_must_be_the_declared_ones(odd, tmp_path):
     for classes, message in (
-        (["a"], "classes lacks b"),
-        (["a", "b", "c"], "names c, of which the archive has no"),
+        (["a"], "classes does not contain b"),
+        (["a", "b", "c"], "contains c, but the archive has no image"),
     ):
         with pytest.raises(MedgridError, match=message):
             write_inventory(OPEN | {"classes": classes}, str(odd), str(tmp_path / "x.csv"))
@@ -226,7 +226,7 @@ def test_an_id_without_an_image_is_reported(patches, tmp_path, capsys):
         (b"id,label\na,1\na,0\n", {}, "gives a two classes, tumour and normal"),
         (b"id,label\n\xff,1\n", {}, "labels.csv is not a CSV in UTF-8"),
         (b"", {"file": "other.csv"}, r"the archive has no other.csv \(it contains labels.csv\)"),
-        (None, {"values": {}}, "classes lacks 0, 1, which the archive has"),
+        (None, {"values": {}}, "classes does not contain 0, 1, but the archive does"),
     ],
 )
 def test_tables_that_cannot_be_used(patches, tmp_path, table, changes, message):

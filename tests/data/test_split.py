@@ -89,7 +89,7 @@ def test_the_split_depends_on_the_seed_only():
 
 @pytest.mark.parametrize("change", [{"test": 500}, {"test": 150, "validation": 60}])
 def test_sizes_that_leave_no_training_images(change):
-    with pytest.raises(MedgridError, match="leave none of 200 to train on"):
+    with pytest.raises(MedgridError, match="leave none of 200 for training"):
         assign(many(200), SETTINGS | change)
 
 
@@ -120,7 +120,7 @@ def test_the_clean_protocol_keeps_clusters_where_test_images_validate(images):
 
 
 def test_sizes_that_leave_no_training_images_where_test_images_validate():
-    with pytest.raises(MedgridError, match="200 test images leave none of 200 to train on"):
+    with pytest.raises(MedgridError, match="200 test images leave none of 200 for training"):
         assign(many(200), SETTINGS | {"test": 200, "validation": "test"})
 
 

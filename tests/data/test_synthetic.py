@@ -96,7 +96,7 @@ def test_ids_are_the_digest_of_the_pixels_and_damage_does_not_decode(tmp_path, k
 
 
 def test_two_images_of_one_name_are_refused(tmp_path):
-    with pytest.raises(MedgridError, match="two images would be ./.*set duplicates to 0"):
+    with pytest.raises(MedgridError, match="two images would have the path ./.*set duplicates to 0"):
         generated(tmp_path, template="{label}/{id}.jpg", duplicates=0.2)
 
 

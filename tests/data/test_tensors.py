@@ -79,5 +79,5 @@ def test_opencv_is_left_alone_unless_asked_for():
 
 
 def test_images_without_an_agreed_range_are_refused():
-    with pytest.raises(ValueError, match="floating-point images have no agreed range"):
+    with pytest.raises(ValueError, match="floating-point images have no standard range"):
         to_8_bit(Image.fromarray(np.zeros((8, 8), np.float32)))

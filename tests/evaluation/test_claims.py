@@ -319,7 +319,10 @@ def test_another_study_s_split_is_refused(tmp_path):
         ({"kind": "trend", "axis": "batch", "direction": "up"}, r"tests\[0\]\S*axis: "),
         ({"kind": "trend", "axis": "optimizer", "direction": "up"}, r"tests\[0\]\S*axis: "),
         ({"kind": "equal", "settings": [{"lr": 0.1}, {"lr": 0.1}]}, "the same group is listed twice"),
-        ({"kind": "generalization_gap", "settings": {}, "above": 0.1, "margin": 0.1}, "a margin goes with about"),
+        (
+            {"kind": "generalization_gap", "settings": {}, "above": 0.1, "margin": 0.1},
+            "margin is only valid with about",
+        ),
         ({"kind": "order", "settings": [{"lr": 0.1}]}, r"tests\[0\]\S*settings: "),
         (
             {"kind": "generalization_gap", "settings": {}, "above": 1, "below": 0},

@@ -159,7 +159,7 @@ def test_finished_seeds_are_kept_and_only_missing_ones_asked_for(existing, repli
         ("pneumonia_loss", {"fixed": {"mode": "full"}}, "perceptron has no backbone with weights"),
         ("pneumonia_loss", {"extra": [{"scheduler": "multistep", "loss": "cross_entropy", "batch_size": 1, "lr": 1}]},
          "multistep needs milestones"),
-        ("pneumonia_loss", {"extra": [{"loss": "cross_entropy"}]}, "lacks 'batch_size'"),
+        ("pneumonia_loss", {"extra": [{"loss": "cross_entropy"}]}, "has no value for 'batch_size'"),
         ("stroke_transfer", {"image": {"colour": "grey"}}, "needs colour images"),
         ("stroke_transfer", {"axes": {"unfrozen": [0, 99]}}, "unfrozen: 99 is too large; vgg19 has 22"),
         ("stroke_transfer", {"axes": {"augmentation": ["wild"]}}, "there is no augmentation 'wild'"),
@@ -356,7 +356,7 @@ def test_cells_that_are_the_same_training_are_a_fault(fixed, axes, params):
     study["fixed"] = {name: value for name, value in study["fixed"].items() if name not in axes} | fixed
     study["axes"] |= axes
     params |= {"studies": {STUDY: study}, "run": [STUDY]}
-    with pytest.raises(MedgridError, match="are identical runs: they differ only in settings that do not apply"):
+    with pytest.raises(MedgridError, match="are identical: they differ only in settings that have no effect"):
         lay_out(load(params))
 
 

@@ -9,13 +9,13 @@ from medgrid.utils.errors import MedgridError
 
 
 def test_pages_are_found_or_the_error_says_how_to_make_them(tmp_path):
-    with pytest.raises(MedgridError, match="has no pages yet; make them: medgrid run -- STUDY"):
+    with pytest.raises(MedgridError, match="has no pages yet; create them: medgrid run -- STUDY"):
         open_page.page_path(str(tmp_path))
     page = tmp_path / "report/grid/index.html"
     page.parent.mkdir(parents=True)
     page.touch()
     assert open_page.page_path(str(tmp_path), "grid") == page
-    with pytest.raises(MedgridError, match="'other' has no page in .*; there are grid"):
+    with pytest.raises(MedgridError, match="'other' has no page in .*, which has grid"):
         open_page.page_path(str(tmp_path), "other")
     with pytest.raises(MedgridError, match="does not exist; a run writes it: medgrid run -- grid"):
         open_page.page_path(str(tmp_path))

@@ -57,7 +57,7 @@ def test_wrong_content_is_never_written(standin, tmp_path):
 def test_refusals_are_final_and_server_errors_are_not(standin, tmp_path):
     server = standin(CONTENT)
     server.statuses = [503, 404]
-    with pytest.raises(MedgridError, match="answers HTTP 404"):
+    with pytest.raises(MedgridError, match="returned HTTP 404"):
         fetch_weights({"file": NAME, "url": server.url}, str(tmp_path / NAME))
     assert len(server.requests) == 2
 

@@ -280,7 +280,7 @@ def test_training_needs_no_workflow_tools(inputs, uninterrupted, tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
 def test_cuda_without_a_gpu_is_an_error():
-    with pytest.raises(MedgridError, match="torch sees no CUDA device"):
+    with pytest.raises(MedgridError, match="torch finds no CUDA device"):
         devices.choose("cuda", 1)
     assert devices.choose("auto", 1).type == "cpu"
 

@@ -100,9 +100,9 @@ def test_a_plan_is_printed(profile, printed):
     costs = [*profile["jobs"].values(), *profile["features"].values()]
     hours = {gpu: sum(cost["seconds"] for cost in costs if cost["gpu"] is gpu) / 3600 for gpu in (True, False)}
     assert hours[True] and hours[False]
-    assert lines["jobs that ask for a GPU"].endswith(f" {hours[True]:.2f} h")
+    assert lines["jobs that request a GPU"].endswith(f" {hours[True]:.2f} h")
     assert lines["other jobs"].endswith(f" {hours[False]:.2f} h")
-    assert lines["measured on"].endswith("cpu, 1 thread, where no GPU was found: all hours are those of a CPU")
+    assert lines["measured on"].endswith("cpu, 1 thread; no GPU found, so all hours are for a CPU")
     paces = [cost["images_per_second"] for cost in profile["jobs"].values()]
     assert f" {min(paces):,.0f} (" in lines["images per second"]
     assert f" to {max(paces):,.0f} (" in lines["images per second"]

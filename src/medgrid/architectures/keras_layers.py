@@ -24,7 +24,7 @@ def _last(backbone: str, kind: str, count: int) -> list:
     if backbone not in lists:
         listed = ", ".join(sorted(lists))
         raise MedgridError(
-            f"the last {kind} of {backbone} are not listed, only those of {listed}; choose another mode"
+            f"there is no list of the last {kind} of {backbone}, only of {listed}; choose another mode"
         )
     if count > len(lists[backbone]):
         raise MedgridError(f"unfrozen: {count} is too large; {backbone} has {len(lists[backbone])} listed {kind}")

@@ -24,14 +24,14 @@ FAIL_ON: dict[str, tuple[str, Callable[[dict], int]]] = {
         lambda findings: findings["near_duplicate"]["surplus"],
     ),
     "conflicts": (
-        "clusters of near-duplicates have several labels",
+        "clusters of near-duplicates have conflicting labels",
         lambda findings: findings["near_duplicate"]["conflicting"],
     ),
     "across-splits": (
         "clusters or groups are in several of the original splits",
         lambda findings: findings["near_duplicate"]["across_splits"] + findings["groups"]["across_splits"],
     ),
-    "unreadable": ("images do not decode", lambda findings: findings["unreadable"]),
+    "unreadable": ("images cannot be decoded", lambda findings: findings["unreadable"]),
 }
 
 
@@ -69,7 +69,7 @@ def _require_archive(source: str) -> None:
 
 
 def _require_writable(out: Path, files: Iterable[Path]) -> None:
-    """Raise MedgridError, before any work, where the results cannot be written."""
+    """Raise MedgridError, before the audit starts, if the results cannot be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
@@ -77,7 +77,7 @@ def _require_writable(out: Path, files: Iterable[Path]) -> None:
     except OSError as error:
         raise MedgridError(f"--out {out}: {error.strerror}") from None
     if folder := next((file for file in files if file.is_dir()), None):
-        raise MedgridError(f"--out {out}: {folder} is a folder")
+        raise MedgridError(f"--out {out}: {folder} is a folder; a file cannot replace it")
 
 
 def _write_inventory(source: str, group: str, target: Path, threads: int) -> None:
@@ -96,7 +96,7 @@ def _write_inventory(source: str, group: str, target: Path, threads: int) -> Non
     if pattern and not any(row["group"] for row in rows):
         print(f"medgrid: --group does not match any path, such as {rows[0]['path']}", file=sys.stderr)
     if sum(not row["error"] for row in rows) < 2:
-        raise MedgridError(f"{source}: fewer than two of {len(rows)} images decode ({rows[0]['error']})")
+        raise MedgridError(f"{source}: fewer than two of {len(rows)} images can be decoded ({rows[0]['error']})")
     write_rows(rows, target)
 
 
@@ -146,10 +146,11 @@ def print_summary(findings: dict[str, Any]) -> None:
     """Print the main findings to stderr."""
     near, pixels, accuracies = findings["near_duplicate"], findings["pixels"], findings["shortcuts"]
     lines = [
-        f"{findings['images']} images, {len(findings['classes'])} classes; {findings['unreadable']} do not decode",
+        f"{findings['images']} images, {len(findings['classes'])} classes; "
+        f"{findings['unreadable']} cannot be decoded",
         f"{pixels['surplus']} images are copies of others, {near['surplus'] - pixels['surplus']} more are "
         "near-duplicates",
-        f"of {near['clusters']} clusters of near-duplicates, {near['conflicting']} have several labels and "
+        f"of {near['clusters']} clusters of near-duplicates, {near['conflicting']} have conflicting labels and "
         f"{near['across_splits']} are in several of the original splits",
     ]
     if accuracies:

@@ -125,9 +125,9 @@ class GeneralizationGap(WithMargin):
     @model_validator(mode="after")
     def _one_bound(self):
         if sum(value is not None for value in (self.above, self.below, self.about)) != 1:
-            raise ValueError("give one of above, below and about")
+            raise ValueError("set exactly one of above, below and about")
         if self.margin and self.about is None:
-            raise ValueError("a margin goes with about; above and below are bounds")
+            raise ValueError("margin is only valid with about, not with above or below")
         return self
 
 

@@ -110,7 +110,7 @@ class Dataset(Settings):
     @model_validator(mode="after")
     def _complete(self):
         if (self.kaggle is None) == (self.folder is None):
-            raise ValueError("name where the images are: either kaggle or folder, not both")
+            raise ValueError("set either kaggle or folder, not both, as the source of the images")
         if self.folder is not None and self.sha256 is None:
             raise ValueError(
                 f"a folder needs its sha256, which identifies the data of results: medgrid digest {self.folder}"

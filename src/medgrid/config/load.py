@@ -92,7 +92,7 @@ def read_yaml(path: str | Path) -> dict:
         where = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
         raise MedgridError(f"{where}: invalid YAML: {getattr(error, 'problem', None) or error}") from None
     if not isinstance(content, dict):
-        raise MedgridError(f"{path}: expected keys and values, found {type(content).__name__}")
+        raise MedgridError(f"{path}: expected a mapping, got {type(content).__name__}")
     return content
 
 

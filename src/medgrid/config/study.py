@@ -122,7 +122,7 @@ class Study(Settings):
     @model_validator(mode="after")
     def _each_setting_once(self):
         if not self.axis_names:
-            raise ValueError("axes is empty: name at least one setting, if only with one value")
+            raise ValueError("axes is empty: add at least one setting, with one or more values")
         for name, field in Training.model_fields.items():
             fixed, axis = getattr(self.constants, name), getattr(self.axes, name)
             if fixed is None and axis is None and field.is_required():
@@ -195,7 +195,7 @@ class Params(Settings):
     @model_validator(mode="after")
     def _references(self):
         if "none" in self.augmentations:
-            raise ValueError("augmentations.none: this name means no augmentation; choose another")
+            raise ValueError("augmentations.none: the name none is reserved for no augmentation; choose another")
         for key in self.run:
             if key not in self.studies:
                 raise ValueError(f"run: there is no study '{key}'")

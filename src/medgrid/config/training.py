@@ -50,7 +50,7 @@ class Layer(Settings):
     )
     dense: PositiveInt | None = Field(None, description="units of a fully connected layer")
     pool: Literal["max", "global_average", "flatten"] | None = Field(
-        None, description="max: 2 x 2 pixels; the others make maps flat"
+        None, description="max: 2 x 2 pixels; the others turn maps into vectors"
     )
     kernel: PositiveInt = Field(3, description="size of the convolution, odd")
     activation: Literal["relu", "leaky_relu"] | None = None
@@ -96,7 +96,7 @@ class Model(Settings):
             if layer.pool in ("global_average", "flatten"):
                 flat = True
             elif flat and (layer.conv or layer.pool):
-                raise ValueError(f"layers[{i}] needs a map, but an earlier layer makes it flat")
+                raise ValueError(f"layers[{i}] needs a feature map, but an earlier layer flattens it")
             elif not flat and layer.dense:
                 raise ValueError(f"layers[{i}]: dense needs {{pool: global_average}} or {{pool: flatten}} before it")
         if self.layers and not flat:

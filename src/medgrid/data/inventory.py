@@ -164,7 +164,7 @@ def _report_unused(paths: list[str], selected: dict, table: dict[str, str] | Non
         _warn(f"{len(ids)} ids of {settings['labels']['file']} have no image, such as {min(ids)}")
     unused = [path for path in paths if path not in selected and Path(path).suffix.lower() in IMAGE_SUFFIXES]
     if unused:
-        _warn(f"{len(unused)} images match no pattern and are left out, such as {unused[0]}")
+        _warn(f"{len(unused)} images match no pattern and are not used, such as {unused[0]}")
 
 
 def _report_changed_files(rows: list[dict], ids: str) -> None:
@@ -180,13 +180,13 @@ def _check_undecodable(rows: list[dict], limit: float, key: str, target: Path) -
     """Print images that do not decode; raise MedgridError if their share is above `limit`."""
     broken = [row for row in rows if row["error"]]
     for row in broken[:10]:
-        _warn(f"does not decode: {row['path']} ({row['error']})")
+        _warn(f"cannot be decoded: {row['path']} ({row['error']})")
     if len(broken) > limit * len(rows):
         rejected = target.with_suffix(".rejected.csv")
         write_rows(rows, rejected)
         raise MedgridError(
-            f"{len(broken)} of {len(rows)} images do not decode, more than {key} = {limit:g} allows; they are listed "
-            f"with their errors in {rejected}"
+            f"{len(broken)} of {len(rows)} images cannot be decoded, more than {key} = {limit:g} allows; they are "
+            f"listed with their errors in {rejected}"
         )
 
 
@@ -194,9 +194,9 @@ def _check_labels(labels: set[str], declared: list[str], key: str) -> None:
     """Raise MedgridError unless the labels are those that `classes` declares."""
     unknown, missing = sorted(labels - set(declared)), sorted(set(declared) - labels)
     if unknown:
-        raise MedgridError(f"{key}.classes lacks {', '.join(unknown)}, which the archive has")
+        raise MedgridError(f"{key}.classes does not contain {', '.join(unknown)}, but the archive does")
     if missing:
-        raise MedgridError(f"{key}.classes names {', '.join(missing)}, of which the archive has no image")
+        raise MedgridError(f"{key}.classes contains {', '.join(missing)}, but the archive has no image of it")
 
 
 def _warn(text: str) -> None:

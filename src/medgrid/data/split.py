@@ -84,7 +84,7 @@ def _part_of(units: pd.DataFrame, settings: dict[str, Any], images: int) -> pd.S
     if test >= 1 or validation >= 1:
         held_out = f"{settings['test']} test"
         held_out += f" and {settings['validation']} validation" if has_validation else ""
-        raise MedgridError(f"split: {held_out} images leave none of {images} to train on")
+        raise MedgridError(f"split: {held_out} images leave none of {images} for training")
     seed = settings["seed"]
     train_units, test_units = train_test_split(
         units, test_size=round(test * len(units)), stratify=units["label"], random_state=seed
@@ -121,7 +121,7 @@ def write_split(settings: dict[str, Any], inventory: str, near_duplicates: str, 
 
 
 def _require_every_class(table: pd.DataFrame, labels: pd.Series) -> None:
-    """Raise MedgridError if a part lacks one of the `labels` of the inventory."""
+    """Raise MedgridError if one of the `labels` of the inventory is missing in a part."""
     for part in PARTS:
         present = set(table.loc[table["part"] == part, "label"])
         if missing := sorted(set(labels) - present - {""}):

@@ -158,7 +158,7 @@ class _Members(dict[str, bytes]):
     def add(self, path: str, content: bytes) -> None:
         if path in self:
             raise MedgridError(
-                f"synthetic: two images would be {path}; use {{n}} in its template, or set duplicates to 0"
+                f"synthetic: two images would have the path {path}; use {{n}} in its template, or set duplicates to 0"
             )
         self[path] = content
 

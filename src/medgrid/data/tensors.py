@@ -20,12 +20,12 @@ MODES = {"rgb": "RGB", "grey": "L"}  # of PIL, by setting
 def to_8_bit(image: PIL.Image.Image, colour: str = "rgb") -> PIL.Image.Image:
     """Convert an image of any mode to 8-bit RGB or grey; 16-bit grey is scaled, which PIL would clip.
 
-    Raises ValueError for floating-point images, which have no agreed range.
+    Raises ValueError for floating-point images, which have no standard range.
     """
     if image.mode == "LAB":  # PIL does not convert it to grey
         image = image.convert("RGB")
     if image.mode == "F":
-        raise ValueError("floating-point images have no agreed range; convert them to 8 or 16 bits first")
+        raise ValueError("floating-point images have no standard range; convert them to 8 or 16 bits first")
     if image.mode.startswith("I"):
         image = PIL.Image.fromarray((np.asarray(image).astype(np.float32) / 257).clip(0, 255).astype(np.uint8))
     return image.convert(MODES[colour])

@@ -114,7 +114,7 @@ def write_compact(manifest: StudyManifest, folder: str, split: str, target: str)
         if not shared:
             shared = _shared(predictions, Path(split))
         elif any(predictions.images[part] != _lines(shared[f"{part}_images"]) for part in HELD_OUT):
-            raise MedgridError(f"{block} predicts other images than {blocks[0]}; train it again")
+            raise MedgridError(f"{block} and {blocks[0]} predict different images; train {block} again")
         name = f"{block.parent.name}/{block.name}"
         arrays |= {f"{name}/{key}": array for key, array in _block_arrays(block, predictions).items()}
     names = "\n".join(f"{block.parent.name}/{block.name}" for block in blocks)

@@ -43,11 +43,11 @@ def _first_finite(replicates: list[Replicate]) -> np.ndarray | None:
 def write_submissions(manifest: StudyManifest, folder: str) -> None:
     """Write `folder`/submissions/<cell>.csv for each cell, from the training jobs below `folder`.
 
-    Columns: id and probability of the last class, for each image without a label; they are named as in the data set's
-    table of labels, else id and label. A file holds the predictions of one network at its best epoch: of the first
-    replicate that did not diverge, as the study would have submitted the one network that it trained. The mean over
-    replicates would be another method, an ensemble, which usually scores better than the study's own. A cell with
-    diverged replicates only has no file.
+    Columns: id and probability of the last class, for each image without a label; their names are those of the data
+    set's table of labels, or id and label. A file contains the predictions of one network at its best epoch: the
+    first replicate that did not diverge. The study also trained and submitted single networks; the mean over
+    replicates would be an ensemble, which usually scores better. If all replicates of a cell diverged, no file is
+    written.
     """
     results, submission = StudyResults(manifest, Path(folder)), manifest.submission
     if submission is None:
@@ -58,7 +58,7 @@ def write_submissions(manifest: StudyManifest, folder: str) -> None:
         for cell in tqdm(results.cells, desc="submissions", unit="cell"):
             probabilities = _first_finite(results.replicates_of(cell))
             if probabilities is None:
-                print(f"medgrid: submissions: all replicates of {cell} diverged; it has no file")
+                print(f"medgrid: submissions: all replicates of {cell} diverged; no file is written")
                 continue
             table = pd.Series(probabilities[:, -1], ids, name=value_column)
             table.to_csv(target / f"{cell}.csv", float_format="%.9g")  # enough digits to avoid ties

@@ -55,7 +55,7 @@ def _trainings(study: Study, name: str) -> list[Training]:
             trainings.append(Training(**point))
         except ValidationError as error:
             missing = error.errors()[0]["loc"][0]
-            raise MedgridError(f"studies.{name}.extra: a cell {point} lacks '{missing}'") from None
+            raise MedgridError(f"studies.{name}.extra: the cell {point} has no value for '{missing}'") from None
     return trainings
 
 
@@ -86,8 +86,8 @@ def _check_distinct(cells: list[Cell], name: str) -> None:
         other = first_with.setdefault(_without_idle(cell.training), cell)
         if other.id != cell.id:
             raise MedgridError(
-                f"studies.{name}: the cells {other.id} and {cell.id} are identical runs: they differ only in "
-                "settings that do not apply"
+                f"studies.{name}: the cells {other.id} and {cell.id} are identical: they differ only in "
+                "settings that have no effect"
             )
     cell_id, count = Counter(cell.id for cell in cells).most_common(1)[0]
     if count > 1:
@@ -95,7 +95,7 @@ def _check_distinct(cells: list[Cell], name: str) -> None:
 
 
 def _without_idle(training: Training) -> Training:
-    """The training with settings that do not apply to it at their defaults."""
+    """The training, with all settings that have no effect on it set to their defaults."""
     idle = set()
     if "momentum" not in OPTIMIZERS[training.optimizer].takes:
         idle.add("momentum")
@@ -113,7 +113,7 @@ def _without_idle(training: Training) -> Training:
 def _fault(training: Training, model: Model, colour: str) -> str | None:
     """Why these settings do not fit together, or None."""
     if model.backbone is None and training.mode != "scratch":
-        return f"{training.model} has no backbone with weights, so its mode can only be scratch"
+        return f"{training.model} has no backbone with weights; set mode to scratch"
     if model.backbone is not None and colour == "grey":
         return f"{model.backbone} needs colour images; set image.colour to rgb"
     if training.views and (training.augmentation == "none" or not training.frozen):

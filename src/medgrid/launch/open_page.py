@@ -16,12 +16,12 @@ def page_path(results: str, study: str = "") -> Path:
         return page
     pages = sorted(path.parent.name for path in site.glob("*/index.html"))
     if not pages:
-        raise MedgridError(f"{site} has no pages yet; make them: medgrid run -- {study or 'STUDY'}")
+        raise MedgridError(f"{site} has no pages yet; create them: medgrid run -- {study or 'STUDY'}")
     if study:
         raise MedgridError(
-            f"'{study}' has no page in {site}; there are {', '.join(pages)}. A run makes it: medgrid run -- {study}"
+            f"'{study}' has no page in {site}, which has {', '.join(pages)}; create it: medgrid run -- {study}"
         )
-    raise MedgridError(f"{page} does not exist; a run writes it: medgrid run -- {pages[0]}")
+    raise MedgridError(f"{page} does not exist; create it: medgrid run -- {pages[0]}")
 
 
 def has_display() -> bool:

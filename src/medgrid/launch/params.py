@@ -16,7 +16,7 @@ def profile_folder(name: str) -> Path:
         if (folder := Path(parent, name)).is_dir():
             return folder
     names = sorted(path.name for path in Path("profiles").glob("*/"))
-    raise MedgridError(f"there is no profile '{name}'; there are {', '.join(names)}")
+    raise MedgridError(f"there is no profile '{name}'; the profiles are {', '.join(names)}")
 
 
 def check_configfiles(files: Iterable[str]) -> None:

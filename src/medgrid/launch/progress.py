@@ -142,7 +142,7 @@ class LogHandler(LogHandlerBase):
         counts = f"{self.done} of {self.total} jobs done in {elapsed}"
         failed = list(self.failed.values())
         if self.interrupted:
-            self.print(f"medgrid: interrupted, {counts}; the same command continues")
+            self.print(f"medgrid: interrupted, {counts}; run the same command again to continue")
         elif failed:
             left = self.total - self.done - len(failed)
             self.print(f"medgrid: {counts}, {len(failed)} failed, {left} not started:")

@@ -20,7 +20,7 @@ def verify(study: str) -> None:
     results = Path("results", study)
     manifests = lay_out(load(read_yaml(PARAMS))).manifests
     if study not in manifests:
-        raise MedgridError(f"{PARAMS} has no study '{study}'; it has {', '.join(manifests)}")
+        raise MedgridError(f"{PARAMS} has no study '{study}'; its studies are {', '.join(manifests)}")
     manifest = manifests[study]
     expected = {manifest.tables_name, f"page-{manifest.page_name}"}
     files = {file.stem for file in (results / "manifest").glob("*.json")}
@@ -28,7 +28,7 @@ def verify(study: str) -> None:
     shown = json.loads(summary.read_text(encoding="utf-8")).get("manifest") if summary.exists() else None
     if files != expected or shown != manifest.page_name:
         raise MedgridError(
-            f"{results} does not show the settings of {PARAMS}: was the file edited during the run, or does a "
+            f"{results} does not match the settings of {PARAMS}: was the file edited during the run, or does a "
             "profile change settings? Nothing was recorded; run the stage again, with all settings in params.yaml"
         )
 
@@ -53,9 +53,9 @@ def _recorded() -> list[str]:
 
 
 def restore(arguments: list[str]) -> NoReturn:
-    """Run `dvc pull ARGUMENTS` (without a remote, `dvc checkout`), then let Snakemake accept the files as they are.
+    """Run `dvc pull ARGUMENTS` (without a remote, `dvc checkout`), then mark the files as up to date for Snakemake.
 
-    The last step updates Snakemake's records: it compares modification times, which a clone does not keep. Raises
+    The last step is necessary because Snakemake compares modification times, which a clone does not keep. Raises
     MedgridError when nothing was recorded, when files differ from the record, or while a run is active.
     """
     stages = _recorded()
@@ -67,8 +67,8 @@ def restore(arguments: list[str]) -> NoReturn:
     changed = json.loads(_dvc("status", "--json", *stages, capture_output=True).stdout)
     if changed:
         raise MedgridError(
-            f"{', '.join(changed)}: settings or files here are not those recorded in {LOCK}; "
-            "`dvc status` shows what differs, `git stash --include-untracked` sets it aside"
+            f"{', '.join(changed)}: settings or files differ from those recorded in {LOCK}; "
+            "`dvc status` shows the differences, `git stash --include-untracked` stashes them"
         )
     studies = [name.removeprefix("study@") for name in stages if name.startswith("study@")]
     for study in studies:

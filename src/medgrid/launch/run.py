@@ -205,9 +205,9 @@ def _clean_up_killed_run(arguments: list[str]) -> None:
 
 
 def run(arguments: list[str], lock: IO | None = None) -> NoReturn:
-    """Become `snakemake ARGUMENTS`, the only one in this folder.
+    """Run `snakemake ARGUMENTS` in this process, as the only run in this folder; does not return.
 
-    `lock`: the result of `acquire_lock`, if it is held already. Raises MedgridError when a run is active.
+    `lock`: the result of `acquire_lock`, if the lock is already held. Raises MedgridError when a run is active.
     """
     lock = lock or acquire_lock()  # open in this process only, not in the jobs that it starts
     # Snakemake and its SLURM plugin import it at every start, for features that are not used here

@@ -19,7 +19,7 @@ def check(rules: Iterable[str], studies: list[str], is_output: Callable[[str], b
         close = difflib.get_close_matches(target, rules, 1)
         suggestion = f"; did you mean '{close[0]}'?" if close else ""
         raise MedgridError(
-            f"there is no study or other target '{target}'{suggestion}\n"
+            f"there is no study or target '{target}'{suggestion}\n"
             f"Studies: {', '.join(studies)}.\n"
             "Other targets: all (the studies that params.yaml runs), studies (all of them), plan_STUDY, prune_STUDY, "
             "data_DATASET, audit_DATASET, or an output file of a rule."

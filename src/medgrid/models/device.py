@@ -25,7 +25,7 @@ def choose(wanted: str, threads: int, slots: int = 1) -> torch.device:
     when cuda is wanted and torch sees no CUDA device.
     """
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise MedgridError("device: cuda, but torch sees no CUDA device here; set device to auto or cpu")
+        raise MedgridError("device: cuda, but torch finds no CUDA device; set device to auto or cpu")
     device = torch.device("cpu")
     if wanted != "cpu" and torch.cuda.is_available():
         count = torch.cuda.device_count()

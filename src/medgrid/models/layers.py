@@ -29,7 +29,7 @@ def build_layers(layers: list[Layer], channels: int, side: int, outputs: int) ->
             channels = layer.dense
         elif layer.pool == "max":
             if side < 2:
-                raise MedgridError(f"layers[{i}] pools a map of 1 x 1 pixel; use a larger image.size")
+                raise MedgridError(f"layers[{i}] pools a feature map of 1 x 1 pixel; use a larger image.size")
             modules.append(nn.MaxPool2d(2))
             side //= 2
         elif layer.pool and side:

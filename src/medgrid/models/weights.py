@@ -70,7 +70,9 @@ def download(url: str, target: Path) -> None:
         except requests.HTTPError as error:
             status = error.response.status_code
             if status < 500 and status != 429:
-                raise MedgridError(f"{url} answers HTTP {status}; check it, or use --config mirror=DIR") from None
+                raise MedgridError(
+                    f"{url} returned HTTP {status}; check the URL, or use --config mirror=DIR"
+                ) from None
             raise TransientError(f"HTTP {status}", requested_pause(error.response)) from None
         except requests.RequestException as error:
             require_handshake(error, url, elsewhere)

@@ -1,4 +1,4 @@
-"""The text of `medgrid plan`: what studies will cost, and how that compares with finished jobs."""
+"""The text of `medgrid plan`: the expected cost of studies, compared with finished jobs."""
 
 import csv
 import json
@@ -10,7 +10,7 @@ def print_plans(settings: list[dict]) -> None:
     """Print what `profile.write_profile` measured of each study.
 
     `settings`, for each study: study, costs (the file of the profile), cells (how many), jobs (how many), gpu
-    (whether jobs may ask for a GPU), benchmarks (folder with Snakemake's `<job>/<block of seeds>.tsv` of finished
+    (whether jobs may request a GPU), benchmarks (folder with Snakemake's `<job>/<block of seeds>.tsv` of finished
     jobs).
     """
     # in one call, since the plan of another study may be printed at the same time
@@ -30,14 +30,14 @@ def plan_text(settings: dict) -> str:
         "cells": f"{settings['cells']:,}",
         "jobs": f"{settings['jobs']:,}: {len(jobs):,} training jobs, {len(features):,} sets of features",
         "images": ", ".join(f"{count:,} {part}" for part, count in profile["counts"].items() if count),
-        "measured on": profile["device"] + ", where no GPU was found: all hours are those of a CPU" * no_gpu,
-        "jobs that ask for a GPU": f"{hours[True]:.2f} h",
+        "measured on": profile["device"] + "; no GPU found, so all hours are for a CPU" * no_gpu,
+        "jobs that request a GPU": f"{hours[True]:.2f} h",
         "other jobs": f"{hours[False]:.2f} h",
         "images per second": _paces(jobs),
         "longest job": f"{max(cost['seconds'] for cost in costs) / 60:.1f} min",
         "largest memory of a job": f"{max(cost['memory_mib'] for cost in costs):,} MiB",
         "disk": f"{sum(cost['disk_mib'] for cost in costs):,} MiB",
-        "early stopping": "reduces the hours, which are those of all epochs" * any(c["early"] for c in jobs.values()),
+        "early stopping": "can reduce the hours, which are for all epochs" * any(c["early"] for c in jobs.values()),
         "finished jobs": _finished(jobs, Path(settings["benchmarks"])),
     }
     width = max(map(len, lines))
