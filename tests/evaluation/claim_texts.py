@@ -5,7 +5,7 @@ from medgrid.evaluation.labels import describe_selection, setting_name
 UNITS = {"share": " points", "nats": " nats", "times": " times", "none": ""}
 MISSING = {
     "not_run": "not run here",
-    "time_shared": "trained in a stack, which shares its time",
+    "time_shared": "not measured: trained in a stack with other cells",
     "no_common_seed": "no seed with which all of these cells can be measured",
 }
 # relation -> text; {where} follows

@@ -249,7 +249,7 @@ def test_claims_are_reported_with_their_numbers(visit):
     assert "1.50 to 2.50" in first
     assert "< 0.001" in first
     last = page.locator(".claim").last.inner_text()
-    assert "About 12 replicates would decide it." in last
+    assert "About 12 replicates would be needed to decide it." in last
     assert "−1.3 nats" in last  # noqa: RUF001
     index = visit("index.html")
     assert index.locator("#full .claims li").all_inner_texts() == [

@@ -112,7 +112,7 @@ def write(manifest: StudyManifest, folder: Path) -> None:
 def test_a_network_that_predicts_the_same_for_every_image_has_no_important_superpixels():
     panel = Panel("a", "plain", "scratch", prediction="ill (100 %)", weights=np.zeros(4))
     figure, axes = plt.subplots()
-    assert draw.show_lime(panel, axes, np.arange(4).reshape(2, 2)) == "no superpixel changes it"
+    assert draw.show_lime(panel, axes, np.arange(4).reshape(2, 2)) == "no superpixel has an effect"
     assert not axes.images
     panel.weights[1] = 0.1
     assert draw.show_lime(panel, axes, np.arange(4).reshape(2, 2)) == ""

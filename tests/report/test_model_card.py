@@ -76,8 +76,8 @@ def test_metrics_are_those_of_the_selected_cell(two):
         assert rows["temperature"][0] == f"{best['temperature_mean']:.3f}"
         assert "of 60 test images; without near-duplicates: 54." in card
         assert "6 of 60 (10.0 %) test images have a near-duplicate in training" in card
-        assert "is right for 75.0 % of the test images, and for 50.0 % of those without a near-duplicate" in card
-        assert "quote the accuracy without near-duplicates" in card
+        assert "is correct for 75.0 % of the test images, and for 50.0 % of those without a near-duplicate" in card
+        assert "report the accuracy without near-duplicates" in card
 
 
 def test_counts_are_those_of_the_split(two):
@@ -134,7 +134,7 @@ def test_trained_weights_and_machines_are_named(tmp_path):
     assert "machine 0; machine 1" in card
     assert f"`resnet18-x.pth` (a stand-in); sha256 `{'ab' * 32}`" in card
     assert f"Digest of the archive's content (sha256): `{'cd' * 32}`" in card
-    assert "It starts from weights noted as “a stand-in”" in card
+    assert "Its initial weights have the note “a stand-in”" in card
 
 
 def test_the_audit_is_quoted_if_there_is_one(tmp_path):

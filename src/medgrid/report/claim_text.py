@@ -15,7 +15,7 @@ RELATIONS = {
     "not_above": ("{left} not better than ", "{right}{where}"),
     "improves": ("", "better from lowest to highest {axis}{where}"),
     "worsens": ("", "worse from lowest to highest {axis}{where}"),
-    "gains_more": ("larger gain along {axis} for {left} than for ", "{right}{where}"),
+    "gains_more": ("larger improvement along {axis} for {left} than for ", "{right}{where}"),
     "at_chance": ("balanced accuracy minus chance of ", "{left}{where}"),
     "noisier": ("mean change per epoch of {curve}: {left} above ", "{right}{where}"),
     "gap_above": ("training minus validation accuracy of ", "{left}{where} above {value}"),
@@ -28,8 +28,8 @@ RELATIONS = {
 }
 MISSING = {
     "not_run": "not run here",
-    "time_shared": "trained in a stack, which shares its time",
-    "no_common_seed": "no seed for which all these cells can be measured",
+    "time_shared": "not measured: trained in a stack with other cells",
+    "no_common_seed": "with each seed, at least one of these cells diverged",
 }
 UNITS = {"share": " points", "nats": " nats", "times": " times", "none": ""}
 

@@ -28,7 +28,7 @@ class Example:
 
 
 def load_example(results: StudyResults, panels: list[Panel], split: Path, tensors: Path) -> Example:
-    """The test image that most of the panels' networks get right."""
+    """The test image that most of the panels' networks classify correctly."""
     index = typical_image(results, [panel.cell for panel in panels])
     path = results.images("test")[index]
     label = results.manifest.classes[results.labels("test")[index]]
@@ -51,7 +51,7 @@ def explain(
     with torch.no_grad():
         probabilities = class_logits(network)(example.pixels[None]).softmax(1)[0]
     if not np.allclose(probabilities.numpy(), expected, rtol=0, atol=TOLERANCE):
-        return replace(panel, reason="rebuilt from its saved weights, it predicts something else")
+        return replace(panel, reason="the network rebuilt from its saved weights predicts differently")
     target = int(probabilities.argmax())
     return replace(
         panel,

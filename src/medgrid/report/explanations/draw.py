@@ -23,7 +23,7 @@ def show_lime(panel: Panel, axes: plt.Axes, segments: np.ndarray) -> str:
     """Draw the strongest superpixels on the image; returns a remark on the panel."""
     weights = panel.weights
     if weights is None or not np.abs(weights).max() > ROUNDING:
-        return "no superpixel changes it"
+        return "no superpixel has an effect"
     layer = np.zeros((*segments.shape, 4))
     for number in strongest(weights, SHOWN):
         inside = segments == number
@@ -39,7 +39,7 @@ def show_cam(panel: Panel, axes: plt.Axes) -> str:
         return "no feature map"
     values, sides = panel.cam
     if not values.max() > 0:
-        return "nothing in the map supports it"
+        return "no region supports it"
     axes.imshow(values / values.max(), cmap="turbo", vmin=0, vmax=1, alpha=0.45)  # blue to red, as is usual
     return f"map of {sides[0]} x {sides[1]}"
 

@@ -49,8 +49,8 @@ def _applies(study: LabelledResults) -> bool:
 
 FIGURE = Figure(
     name="accuracy_parameters",
-    caption="For each model, the cell that is best by validation. Bars: 95 % interval over seeds. Hollow: parameters "
-    "that train in that cell.",
+    caption="For each model, the cell that is best by validation. Bars: 95 % interval over seeds. Hollow: trainable "
+    "parameters of that cell.",
     draw=accuracy_parameters,
     variants=lambda study: {"": ()} if _applies(study) else {},
     position=5,

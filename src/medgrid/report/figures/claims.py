@@ -82,7 +82,7 @@ def claims(study: LabelledResults) -> Drawn:
     )  # fmt: skip
     for axes, claim in zip(rows[:, 0], shown, strict=True):
         _draw_claim(axes, claim)
-    rows[-1, 0].set_xlabel("percentage points, with 95 % interval; each claim on a scale of its own", fontsize=8)
+    rows[-1, 0].set_xlabel("percentage points, with 95 % interval; each claim has its own scale", fontsize=8)
     sns.despine(figure, left=True)
     return figure, study.note(study.best)
 
@@ -91,8 +91,9 @@ FIGURE = Figure(
     name="claims",
     caption="Claims of the document, and the results of our replicates. Dot: our estimate of a comparison; line: its "
     "95 % interval. Green: values that support the claim; darker green: values that support it by more than the "
-    "margin that matters. A comparison is contradicted where its interval lies outside the darker green, and "
-    "otherwise supported where it lies within the green. Of many comparisons, those nearest to failing are shown.",
+    "margin that matters. A comparison is contradicted if its interval lies outside the darker green, and "
+    "otherwise supported if it lies within the green. For a claim with many comparisons, only those closest to "
+    "failing are shown.",
     draw=claims,
     variants=lambda study: {"": ()} if drawable(study) else {},
     section="claims",

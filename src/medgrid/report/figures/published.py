@@ -71,8 +71,8 @@ def _variants(study: LabelledResults) -> dict[str, tuple]:
 
 FIGURE = Figure(
     name="published",
-    caption="Published values next to our mean over seeds and its 95 % interval. The interval is one of the mean: a "
-    "single run, as most published numbers are, varies more.",
+    caption="Published values next to our mean over seeds and its 95 % interval. The interval is for the mean. "
+    "Most published numbers come from a single run, which varies more.",
     draw=published,
     variants=_variants,
     heading="comparisons with published values",

@@ -107,7 +107,7 @@ def reliability_diagrams(study: LabelledResults) -> Drawn:
 FIGURE = Figure(
     name="reliability",
     caption="Calibration: accuracy at each level of confidence, for each model in the cell that is best by "
-    "validation, as trained and with one temperature fitted on validation. Every mark stands for the same number of "
+    "validation, as trained and with one temperature fitted on validation. Every mark represents the same number of "
     "images.",
     draw=reliability_diagrams,
     heading="reliability diagrams",

@@ -76,8 +76,8 @@ def _variants(study: LabelledResults) -> dict[str, tuple]:
 
 FIGURE = Figure(
     name="speed",
-    caption="Wall-clock time of training, including validation. Heads that trained together in one stack share its "
-    "time evenly. Computing the features of frozen backbones, once per image, is not included.",
+    caption="Wall-clock time of training, including validation. The time of a stack is "
+    "divided evenly among its heads. Computing the features of frozen backbones, once per image, is not included.",
     draw=speed,
     variants=_variants,
     position=6,
