@@ -52,7 +52,7 @@ def test_settings_are_read_from_a_file(tmp_path, monkeypatch):
 
 
 def test_errors_of_settings_name_the_file(tmp_path):
-    with pytest.raises(MedgridError, match=r"none\.json does not exist: settings of a job are a path"):
+    with pytest.raises(MedgridError, match=r"none\.json does not exist; SETTINGS.json must be the path"):
         jobs.run_job(["index", str(tmp_path / "none.json"), "results"])
     broken = tmp_path / "broken.json"
     broken.write_text("{")

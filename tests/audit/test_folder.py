@@ -145,7 +145,7 @@ def test_two_encodings_of_one_image_are_near_duplicates(tmp_path, audit):
     result = audit(tmp_path / "two", "--fail-on", "near,conflicts")
     assert result.returncode == 1
     assert (
-        "1 images are copies or near-duplicates of others (near); 1 clusters of near-duplicates have several"
+        "1 images are copies or near-duplicates of others (near); 1 clusters of near-duplicates have conflicting"
         in result.stderr
     )
 

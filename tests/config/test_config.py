@@ -107,7 +107,7 @@ def test_the_project_s_own_params_are_valid(params):
         ("datasets.mri_stroke.kaggle", None, "either kaggle or folder"),
         ("augmentations.mild", {}, "all operations are 0"),
         ("studies.stroke_transfer.weights", {"vgg91": "random"}, "no model or backbone 'vgg91'; did you mean vgg19?"),
-        ("augmentations.none", {"rotation": 5}, "augmentations.none: this name means"),
+        ("augmentations.none", {"rotation": 5}, "augmentations.none: the name none"),
         ("weights.vgg19", "rnd", "weights.vgg19: Input should be 'random' or 'random_calibrated' (it is 'rnd')"),
     ],
 )

@@ -267,7 +267,7 @@ def test_chest_x_rays_are_read_once_and_by_patient(params, tmp_path, capsys):
     table = pd.read_csv(tmp_path / "a.csv", keep_default_na=False).set_index("path")
     assert table["group"].to_dict() == {f"chest_xray/{name}": group for name, group in names.items()}
     assert set(table["original_split"]) == {"train", "val", "test"}
-    assert "6 images match no pattern and are left out" in capsys.readouterr().err
+    assert "6 images match no pattern and are not used" in capsys.readouterr().err
 
 
 def test_stroke_images_are_read_whatever_their_suffix(params, tmp_path):

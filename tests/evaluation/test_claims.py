@@ -326,7 +326,7 @@ def test_another_study_s_split_is_refused(tmp_path):
         ({"kind": "order", "settings": [{"lr": 0.1}]}, r"tests\[0\]\S*settings: "),
         (
             {"kind": "generalization_gap", "settings": {}, "above": 1, "below": 0},
-            "give one of above, below and about",
+            "set exactly one of above, below and about",
         ),
         ({"kind": "best", "settings": {"lr": 0.1}, "metric": "test_f1"}, r"tests\[0\]\S*metric: "),
     ],

@@ -17,7 +17,7 @@ def test_pages_are_found_or_the_error_says_how_to_make_them(tmp_path):
     assert open_page.page_path(str(tmp_path), "grid") == page
     with pytest.raises(MedgridError, match="'other' has no page in .*, which has grid"):
         open_page.page_path(str(tmp_path), "other")
-    with pytest.raises(MedgridError, match="does not exist; a run writes it: medgrid run -- grid"):
+    with pytest.raises(MedgridError, match="does not exist; create it: medgrid run -- grid"):
         open_page.page_path(str(tmp_path))
     (tmp_path / "report/index.html").touch()
     assert open_page.page_path(str(tmp_path)) == tmp_path / "report/index.html"

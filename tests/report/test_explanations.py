@@ -137,7 +137,7 @@ def test_figures_name_what_is_missing(study, tmp_path, monkeypatch):
     for figure in texts.values():
         assert "predicted: " in figure["plain"][0]
         assert figure["lost"][1] == "its weights were not saved"
-        assert "something else" in figure["other"][1].replace("\n", " ")
+        assert "predicts differently" in figure["other"][1].replace("\n", " ")
     assert "map of 32 x 32" in texts["gradcam"]["plain"][0]
     assert "no feature map" in texts["gradcam"]["dense"][0]
 

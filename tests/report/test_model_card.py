@@ -110,7 +110,7 @@ def test_constant_factors_and_small_groups_are_listed(tmp_path):
     images.loc[tested[:19], "format"] = "WEBP|X"
     images.to_csv(tmp_path / "images.csv", index=False)
     (card,) = cards_of(tmp_path, study.manifest).values()
-    assert "Fewer than 20 images, and so not compared: format WEBP|X (19)." in card
+    assert "Not compared, since they have fewer than 20 images: format WEBP|X (19)." in card
     assert re.search(r"^\| format \| PNG \| 41 \|", card, re.M)
     assert "The same in all test images: mode L, side, px 24." in card
 

@@ -1,4 +1,4 @@
-"""Leakage between train and test images: copies, near-duplicates, shared groups, and what a lookup achieves."""
+"""Leakage between train and test images: copies, near-duplicates, shared groups, and the accuracy of a lookup."""
 
 import json
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ def leakage(
     `images`: columns label and group; `small`: their thumbnails (see `shrink`); `pairs`: see `find_pairs`.
 
     - train_images, test_images: counts
-    - copies_in_training, near_duplicates_in_training, groups_in_training: counts of test images of which part train
-      has a copy (equal pixels), a near-duplicate (or copy), or another image of the group
+    - copies_in_training, near_duplicates_in_training, groups_in_training: counts of test images for which part
+      train has a copy (equal pixels), a near-duplicate (or copy), or another image of the group
     - asked: test images whose nearest training image was computed, a random sample of at most MAX_QUERIES
     - nearest: share of these (0..1) that have the label of the training image with the nearest thumbnail
     - nearest_deduplicated: the same of those without near-duplicates in training; None without such images
@@ -50,8 +50,8 @@ def leakage(
 def original_splits(images: pd.DataFrame) -> Iterator[tuple[dict[str, str], np.ndarray, np.ndarray]]:
     """The archive's own splits, as pairs of folders: names of the train and the test folder, rows of both.
 
-    The train folder is the largest whose name starts with "train", or the largest of all. Nothing where the archive
-    has fewer than two.
+    The train folder is the largest whose name starts with "train", or the largest of all. Empty if the archive
+    has fewer than two folders.
     """
     labelled = images["label"] != ""
     names = images.loc[labelled, "original_split"].value_counts()

@@ -1,6 +1,6 @@
 """Shortcuts: features that predict the label without the image content, and the nearest raw thumbnail.
 
-A network that is not more accurate than a shortcut has not been shown to learn anything from the images.
+If a network is not more accurate than a shortcut, there is no evidence that it learns from the image content.
 """
 
 import numpy as np
@@ -37,11 +37,11 @@ Fold = tuple[np.ndarray, np.ndarray]  # rows of training and test images
 def shortcuts(images: pd.DataFrame, small: np.ndarray) -> dict[str, float]:
     """Balanced accuracy, 0..1, of a small decision tree on each of SHORTCUTS, and of the nearest raw thumbnail.
 
-    Chance is one over the number of classes. Empty where there are fewer than two classes, or a class is a single
+    Chance is one over the number of classes. Empty if there are fewer than two classes, or if a class is a single
     cluster.
 
     `images`: columns label, cluster, width, height, bytes, mode, format; `small`: their thumbnails (see `shrink`).
-    All by cross-validation in which the images of a cluster (copies, near-duplicates, a group) stay in one fold.
+    Cross-validation keeps the images of a cluster (copies, near-duplicates, a group) in one fold.
     """
     folds = _folds(images)
     if not folds:

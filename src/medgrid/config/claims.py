@@ -1,4 +1,4 @@
-"""Claims of a study: what its replicates can support, contradict or leave open.
+"""Settings of the claims of a study, which its replicates can support, contradict or leave open.
 
 Each kind of test is a class here and a function in `medgrid.evaluation.claim_kinds`.
 """

@@ -1,4 +1,4 @@
-"""The metrics: one row for each, with all that tables, claims, figures and pages need to know of it.
+"""The metrics: one row for each, with everything that tables, claims, figures and pages need.
 
 To add a metric of predictions, add a row here and a function in `medgrid.evaluation.metrics`.
 """

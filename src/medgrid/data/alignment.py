@@ -1,4 +1,4 @@
-"""Correlation of pairs of thumbnails after alignment: high for near-duplicates, images that are the same but for
+"""Correlation of pairs of thumbnails after alignment: high for near-duplicates, images that differ only in
 encoding, size, a small crop or brightness."""
 
 import numpy as np

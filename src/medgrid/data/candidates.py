@@ -29,7 +29,7 @@ def signatures(thumbnails: np.ndarray) -> torch.Tensor:
     """Unit vectors, float32 [N, FREQUENCIES**2 - 1], of thumbnails, uint8 [N, H, W].
 
     Brightness and contrast of each image are removed. Each frequency is then standardised over the data set, so that
-    what all images share (a head on black, ribs) does not make pairs similar.
+    structures common to all images (a head on black, ribs) do not make pairs similar.
     """
     vectors = np.empty((len(thumbnails), FREQUENCIES**2 - 1), np.float32)
     for start in range(0, len(thumbnails), BLOCK):
@@ -47,10 +47,10 @@ def signatures(thumbnails: np.ndarray) -> torch.Tensor:
 def find_candidates(
     signatures: torch.Tensor, min_cosine: float = MIN_COSINE, max_pairs: int = MAX_CANDIDATES
 ) -> Candidates:
-    """Pairs of signatures, float32 [N, D], whose cosine is at least `min_cosine`; of up to COMPARE_ALL_UP_TO, all.
+    """Pairs of signatures, float32 [N, D], with a cosine of at least `min_cosine`; all pairs if N is small.
 
-    Of more than MAX_CANDIDATES_PER_IMAGE pairs of an image, and of more than `max_pairs` in all, those with the
-    highest cosines: near-duplicates are among them.
+    "Small" means at most COMPARE_ALL_UP_TO. If an image has more than MAX_CANDIDATES_PER_IMAGE pairs, or if there are
+    more than `max_pairs` in all, only those with the highest cosines are returned, which include near-duplicates.
     """
     if len(signatures) <= COMPARE_ALL_UP_TO:
         return Candidates(np.stack(np.triu_indices(len(signatures), 1), 1), 0)

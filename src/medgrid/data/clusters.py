@@ -28,10 +28,10 @@ def cluster_ids(size: int, pairs: pd.DataFrame, kinds: list[str]) -> np.ndarray:
 
 
 def cluster_ids_with_groups(images: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
-    """Cluster of each image, int [N], where near-duplicates and groups (patients, series) connect images.
+    """Cluster of each image, int [N], connected by near-duplicates and groups (patients, series).
 
-    Both relations chain: if a copy of one patient's image has another patient's name, all images of both patients
-    are one cluster.
+    Connections are transitive: if a copy of one patient's image has another patient's name, all images of both
+    patients form one cluster.
     """
     # an image without a group is a group of its own; paths are unique
     groups = pd.factorize(images["group"].where(images["group"] != "", images["path"]))[0]

@@ -17,7 +17,7 @@ def fetch(settings: dict[str, Any], target: str, mirror: str = "", folder: str =
     `settings`: dataset, kaggle (None: the images are in `folder`), sha256 (expected content digest; None: any), and
     synthetic (generator settings, or None), with classes and labels.
     `mirror`: a folder to read from instead of Kaggle. `folder`: a local folder or zip of images.
-    Raises MedgridError, and writes nothing, when a source cannot be reached or has other content.
+    Raises MedgridError, and writes nothing, when a source cannot be reached or its content does not match the digest.
     """
     kaggle = Kaggle.model_validate(settings["kaggle"]) if settings["kaggle"] else None
     with atomic_write(target) as temporary:

@@ -1,4 +1,4 @@
-"""Nearest neighbours of thumbnails: a lookup that any network should beat."""
+"""Nearest neighbours of thumbnails: a baseline that any network should exceed."""
 
 import numpy as np
 

@@ -23,9 +23,9 @@ def assign(images: pd.DataFrame, settings: dict[str, Any], pairs: pd.DataFrame) 
     protocol clean: whole clusters are assigned, stratified by their most frequent label, so that no test image has a
     copy or near-duplicate in part train. The sizes of parts then differ from the settings by a few images.
 
-    use, balanced: images left out have no row. They are drawn one by one under either protocol, before parts are
-    assigned; images that a left-out one connects stay in one cluster. Under protocol clean, where clusters differ in
-    size, the classes of each part are therefore equal up to a few images.
+    use, balanced: images that are not used have no row. Under both protocols, they are drawn one by one before parts
+    are assigned; they still connect other images to clusters. Clusters differ in size, so under protocol clean the
+    classes of each part are equal up to a few images.
     validation test: each test image has a second row, as a validation image.
     Images with an empty label are in part `unlabelled` and never train.
 

@@ -36,7 +36,7 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarr
 def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Mean over images of the absolute difference between confidence and accuracy of their bin, 0 to 1.
 
-    A calibrated network's is above 0, too, by chance: the fewer images, the more. See `reliability`.
+    By chance, a calibrated network also has an error above 0, and a larger one with fewer images. See `reliability`.
     """
     images, confidence, accuracy = reliability(probabilities, labels)
     return float(np.average(np.abs(confidence - accuracy), weights=images))
@@ -50,8 +50,8 @@ def _log(probabilities: np.ndarray) -> np.ndarray:
 def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """The temperature, within TEMPERATURES, at which probabilities [n, C] have the lowest cross-entropy.
 
-    A network with a temperature above 1 is overconfident, one below 1 underconfident. The loss is convex in 1/T, so a
-    local minimum is the global one. NaN for a diverged training.
+    A network with a temperature above 1 is overconfident, one below 1 underconfident. The loss is convex in 1/T, so
+    any local minimum is global. NaN for a diverged training.
     """
     if not np.isfinite(probabilities).all():
         return np.nan

@@ -52,7 +52,7 @@ class Comparison:
 
     @property
     def needed(self) -> int | None:
-        """Replicates that would settle it."""
+        """Number of replicates needed to decide it."""
         return self.region.needed(self.measured) if self.measured else None
 
     def _value(self, value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""What single test images contribute to a metric, for intervals that account for the choice of test images."""
+"""Contributions of single test images to a metric, for intervals that account for the choice of test images."""
 
 from collections.abc import Callable
 

@@ -121,7 +121,7 @@ def _designs(results: StudyResults) -> Iterator[Design]:
 
 
 def interactions(results: StudyResults) -> pd.DataFrame:
-    """Of each two axes, whether the effect of one depends on the other; see `interaction` and `p_by_seed`.
+    """For each pair of axes, whether the effect of one depends on the other; see `interaction` and `p_by_seed`.
 
     Over replicates of the study's metric at the best epoch of each training, on those settings of the other axes that
     were run with each combination of the two. `p_adjusted`: `p_by_seed` after Holm's correction over the table.
@@ -145,9 +145,9 @@ def interactions(results: StudyResults) -> pd.DataFrame:
 def simple_effects(results: StudyResults) -> pd.DataFrame:
     """The effect of one axis at each value of another: how much better its first value is than each other one.
 
-    Of each two axes, the one with fewer values is compared, at each value of the other, and averaged over those
-    settings of the other axes that were run with each combination of the two. `seeds_low`, `seeds_high`: 95 %
-    interval over seeds, for these test images, not corrected for the number of rows.
+    For each pair of axes, values of the axis with fewer values are compared at each value of the other axis. The
+    comparison is averaged over those settings of the remaining axes that were run with all combinations of the two.
+    `seeds_low`, `seeds_high`: 95 % interval over seeds, for these test images, not corrected for the number of rows.
     """
     metric = results.manifest.criterion.metric
     rows = []

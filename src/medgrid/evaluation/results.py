@@ -68,7 +68,7 @@ class StudyResults:
     """Predictions, learning curves and tables of the study in `folder` (`results/<study>`).
 
     Lists and tables by cell follow `cells`, the order of the grid. Only the seeds 0 to `manifest.replicates` - 1 are
-    read; a folder may hold more. Everything is read when it is first asked for.
+    read; a folder may hold more. Files are read on first access.
 
     `split` is the CSV of the study's split. Only `clusters`, `deduplicated` and `training_images` need it.
     """
@@ -149,7 +149,8 @@ class StudyResults:
     def contributions(self, metric: str) -> np.ndarray:
         """What each test image contributes to a metric at the best epoch, [cells, seeds, images].
 
-        The mean over images is the metric. A diverged training counts as chance, whatever it was before it diverged.
+        The mean over images is the metric. A diverged training counts as chance, also if its earlier predictions were
+        better.
         """
         values = []
         for cell in self.cells:

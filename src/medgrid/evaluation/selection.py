@@ -1,4 +1,4 @@
-"""Which cell the validation part selects. Test numbers play no role here."""
+"""Selection of cells by the validation part. Test numbers are not used."""
 
 import pandas as pd
 
@@ -9,7 +9,7 @@ def validation_scores(best: pd.DataFrame, select: str) -> pd.Series:
     """Score of each row of cells.csv at the best epoch, with the same index; higher is better.
 
     `select`: the manifest's, `validation_loss` or `validation_accuracy`. Cells with a diverged replicate have no
-    score: a mean over the remaining replicates would flatter them.
+    score: a mean over the remaining replicates would be too good.
     """
     scores = METRICS[select].sign * best[f"{select}_mean"]
     return scores[(best["diverged"] == 0) & scores.notna()]

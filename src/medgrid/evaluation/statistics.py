@@ -135,8 +135,8 @@ class Region:
     """The values with which a claim holds, and those that contradict it.
 
     A claim is contradicted when its value is significantly below `floor` or above `ceiling`, and otherwise supported
-    when it is significantly between `low` and `high`. Between these pairs of bounds lie differences that do not
-    matter in practice: with them a claim is neither true nor false.
+    when it is significantly between `low` and `high`. Values between `floor` and `low`, or between `high` and
+    `ceiling`, differ by an amount that does not matter in practice: they neither support nor contradict the claim.
     """
 
     low: float = -np.inf
@@ -172,10 +172,10 @@ class Region:
         return min(measured.p_below(self.floor), measured.p_above(self.ceiling))
 
     def needed(self, measured: Estimate) -> int | None:
-        """Number of replicates that would settle the claim, if the value and its errors are as estimated.
+        """Number of replicates needed to decide the claim, if the value and its errors are as estimated.
 
-        To settle is to support or to contradict, with a probability of at least POWER. None when MOST_REPLICATES
-        would not do: then more test images could, or the value lies on a bound.
+        With this number, the claim is supported or contradicted with a probability of at least POWER. None if
+        MOST_REPLICATES are not enough: then more test images may be needed, or the value is close to a bound.
         """
         if not np.isfinite(measured.error):
             return None

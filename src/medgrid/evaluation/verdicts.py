@@ -3,7 +3,7 @@
 `claims.json` holds the study, its protocol, metric and margin, and for each claim:
 
 - `name`, `text`, `source`: from params.yaml.
-- `verdict`: supported, contradicted or open; `needed`: number of replicates that would settle an open claim, or null.
+- `verdict`: supported, contradicted or open; `needed`: number of replicates needed to decide an open claim, or null.
 - `decisive`: indices of the comparisons behind the verdict, the one with the weakest support first.
 - `comparisons`: a list of comparisons with these fields.
 
@@ -16,7 +16,7 @@
     - `holds`: bounds between which the claim holds; `matters`: bounds beyond which it is contradicted; null: none.
     - `p`: p-value of the claim, small when it holds; `p_against`: small when it is contradicted.
     - `verdict`, `needed`: of this comparison alone; `missing`: why there is no estimate (`not_run`, `time_shared` for
-      cells that were trained in one stack, `no_common_seed` that has not diverged), or null.
+      cells that were trained in one stack, `no_common_seed` if a cell diverged with each seed), or null.
 
 Relations, what they say, and the kinds of claims that use them:
 

@@ -1,8 +1,8 @@
-"""Which file is made from what: the training jobs of each study, and every file that they need.
+"""Dependencies between files: the training jobs of each study, and every file that they need.
 
-Pure and cheap: no file is read or written here. Each name ends in a hash of all that determines the content
+No file is read or written here. Each name ends in a hash of all that determines the content
 (`medgrid.grid.versions`), so two studies that need the same tensors or features share one file, and a changed setting
-asks for a new path instead of trusting an old one.
+gives a new path.
 """
 
 import re
@@ -69,9 +69,9 @@ class Images:
 def seed_blocks(existing: Iterable[str], replicates: int, one_each: bool = False) -> list[str]:
     """Folders that together hold the seeds 0 to `replicates` - 1 of a training job, in order.
 
-    Those of `existing` (such as `seeds-0-4` or `seeds-3`) that hold a wanted seed which no earlier one holds, and
-    one more for each run of seeds that none of them holds (`one_each`: one for each such seed). Finished seeds are
-    therefore never trained again when `replicates` is raised or lowered.
+    First, those folders of `existing` (such as `seeds-0-4` or `seeds-3`) that contain a wanted seed which no earlier
+    one contains. Then one new folder for each range of missing seeds, or with `one_each` for each missing seed.
+    Finished seeds are therefore not trained again when `replicates` is raised or lowered.
     """
     blocks = []
     missing = set(range(replicates))
@@ -219,7 +219,7 @@ def _add_features(layout: Layout, params: Params, key: str, training: Training, 
 def _shared(study: Study, cell: Cell) -> tuple:
     """What the cells of one training job have in common; first of it what they train on.
 
-    features and pixels: dense networks, stacked; maps and images: networks one by one.
+    Dense networks train on features or pixels, in stacks. Other networks train on maps or images, one by one.
     """
     training, model = cell.training, study.model(cell.training.model)
     same_images = training.augmentation == "none" or training.views > 0

@@ -1,4 +1,4 @@
-"""What evaluation and report need to know of a study: its settings, its cells and the training jobs behind them."""
+"""The manifest of a study, for evaluation and report: its settings, its cells and their training jobs."""
 
 import shutil
 from functools import cached_property

@@ -1,10 +1,10 @@
-"""Names that say what a file was made from, and the versions of the code that enters them.
+"""Names that depend on the inputs of a file, and the versions of the code that are part of them.
 
 Paths are content-addressed: a name ends in the hash of everything that determines the content, so an existing file is
-valid, whatever its time stamp. Settings enter without those that have their default value: a new setting with a
-neutral default leaves existing names unchanged (raise a version when a default changes). Code enters as version
-numbers, raised by hand when numbers change; `tests/test_versions.py` fails when code changed and neither its version
-was raised nor the change confirmed (`make bless`).
+valid, independently of its time stamp. The hash leaves out settings that have their default value: a new setting with
+a neutral default does not change existing names (raise a version when a default changes). The hash includes version
+numbers of the code, which are raised by hand when results change. `tests/test_versions.py` fails when code has
+changed but its version was not raised and the change was not confirmed (`make bless`).
 """
 
 import hashlib

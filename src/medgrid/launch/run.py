@@ -74,7 +74,7 @@ def _queued_jobs(names: str) -> list[str]:
 
 
 def lazy_import(name: str) -> None:
-    """Let `import name` cost nothing until an attribute of the module is used.
+    """Defer the import of a module until one of its attributes is used.
 
     Unlike with importlib's LazyLoader, an import statement alone does not load the module.
     """

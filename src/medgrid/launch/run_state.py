@@ -137,7 +137,7 @@ class LogHandler(LogHandlerBase):
         return True
 
     def _read(self, message: str) -> bool:
-        """Apply a message that no event stands for; returns whether the state changed."""
+        """Apply a log message that has no event; returns whether the state changed."""
         if message.startswith("Terminating processes"):
             current.interrupted = True
             return True

@@ -1,1 +1,1 @@
-"""Networks: weights, backbones, and the features that frozen backbones give."""
+"""Networks: weights, backbones, and features of frozen backbones."""

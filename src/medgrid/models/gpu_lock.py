@@ -1,7 +1,7 @@
 """GPUs shared by the jobs of one machine: each job holds a slot of a GPU until its process ends.
 
-Snakemake counts resources but does not number them, so jobs agree among themselves on which GPU each uses. A slot is
-a lock on a file, which the operating system releases when the job ends, also when it is killed.
+Snakemake counts resources but does not number them, so the jobs themselves select which GPU each of them uses. A slot
+is a lock on a file, which the operating system releases when the job ends, also when it is killed.
 """
 
 import fcntl

@@ -1,1 +1,1 @@
-"""What people look at: figures and pages."""
+"""Reports: figures, explanations, model cards and pages."""

@@ -1,4 +1,4 @@
-"""Model cards (Mitchell et al. 2019): what a network is, its intended use, its results and their limits."""
+"""Model cards (Mitchell et al. 2019): description of a network, its intended use, its results and their limits."""
 
 import json
 from functools import cached_property

@@ -47,7 +47,7 @@ class Checkpoints:
         self._running_file(group).unlink(missing_ok=True)
 
     def saver(self, group: str, state: Callable[[], dict]) -> Callable[[], None]:
-        """A function to call after each epoch; it saves `state()` when it is time to."""
+        """A function to call after each epoch; it saves `state()` if the last checkpoint is old enough."""
         last, pause = time.monotonic(), self.save_every
 
         def save_if_due() -> None:

@@ -62,9 +62,9 @@ def _copies(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 class Run:
     """The epochs of a learner: curves, best epochs, learning rates, early stopping.
 
-    Validation is measured after an epoch's last step, over the whole part. With `measured`, so are the training loss
-    and accuracy: that costs little when inputs are cached features. Otherwise they are the mean over the epoch's
-    batches, with augmentation and dropout, as Keras and most PyTorch scripts report them.
+    Validation is measured after an epoch's last step, over the whole part. With `measured`, the training loss and
+    accuracy are measured in the same way, which takes little time if inputs are cached features. Otherwise they are
+    the mean over the epoch's batches, with augmentation and dropout, as Keras and most PyTorch scripts report them.
     """
 
     # what a checkpoint holds besides the learner, its schedules and its random streams
@@ -156,7 +156,7 @@ class Run:
         self._end_members(training, diverged)
 
     def _end_members(self, training: torch.Tensor, diverged: torch.Tensor) -> None:
-        """End members that ran out of patience or epochs, or diverged; keep their weights while others train on."""
+        """Stop members after their last epoch, by early stopping or after divergence; keep their weights."""
         patience = torch.tensor([member.patience for member in self.members])
         ended = training & (patience > 0) & (self.epoch - self.best_epoch >= patience)
         # one more epoch after the first that diverged: a loss may overflow once, weights that are not finite stay so

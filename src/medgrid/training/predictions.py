@@ -52,7 +52,7 @@ class Predictions:
 
 
 class _LazyArrays(Mapping[str, T]):
-    """Arrays `<part>_<kind>` of an .npz file by part, each read when it is first asked for."""
+    """Arrays `<part>_<kind>` of an .npz file by part, each read on first access."""
 
     def __init__(self, path: Path, kind: str, parts: Iterable[str], as_list: bool = False):
         self._path, self._kind, self._parts, self._as_list = path, kind, tuple(parts), as_list
@@ -88,7 +88,7 @@ def write_predictions(folder: Path, predictions: Predictions) -> None:
 
 
 def read_predictions(folder: Path) -> Predictions:
-    """Predictions of a job's block of seeds; the large arrays are read part by part, when they are asked for."""
+    """Predictions of a job's block of seeds; the large arrays of each part are read on first access."""
     path = folder / FILE
     with np.load(path) as file:
         parts = [part for part in (*HELD_OUT, UNLABELLED) if f"{part}_probabilities" in file.files]

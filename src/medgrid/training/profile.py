@@ -1,4 +1,4 @@
-"""What a study will cost on this device, measured with random images: before anything is fetched, or at any time."""
+"""The expected cost of a study on this device, measured with random images, so that no download is needed."""
 
 import csv
 import json
@@ -117,7 +117,7 @@ class _JobProfiler:
 
 
 def _kind(settings: dict, group: Group) -> str:
-    """What groups of the same cost have in common."""
+    """Key that is equal for groups of the same cost."""
     training = settings["cells"][group.cells[0]]["training"]
     names = ("model", "mode", "unfrozen", "batch_size", "loss", "optimizer", "augmentation")
     return json.dumps([settings["source"], len(group.cells), *(training[name] for name in names)])
@@ -212,7 +212,7 @@ def job_cost(
 
     `input_size` is how many numbers one of its inputs has. Keys: seconds, images_per_second (in training; an image
     counts for each replicate), memory_mib, disk_mib, seeds (how many), early (some cell has early stopping), gpu
-    (whether it asks for a GPU).
+    (whether it requests a GPU).
     """
     settings, held_out = job.settings, sum(counts[part] for part in HELD_OUT)
     measured = job.source in ("features", "maps") and not settings["cells"][0]["training"]["views"]

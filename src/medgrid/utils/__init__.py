@@ -1,1 +1,1 @@
-"""Helpers that know nothing of studies: files, retries, connections, threads, errors."""
+"""Helpers that do not depend on studies: files, retries, connections, threads, errors."""

@@ -1,7 +1,7 @@
 """Check within seconds, before anything is fetched, that a server can be reached.
 
-Retries (`medgrid.utils.retry`) help against transient faults: a busy server, a transfer that breaks off. Without a
-network, or behind a firewall that requires a proxy, they would only delay the error message.
+Retries (`medgrid.utils.retry`) help with transient errors: a busy server, an interrupted transfer. Without a network,
+or behind a firewall that requires a proxy, retries would only delay the error message.
 """
 
 import socket
@@ -47,7 +47,7 @@ def require_connection(url: str, advice: str) -> None:
 def require_handshake(error: requests.RequestException, url: str, advice: str) -> None:
     """Raise MedgridError if `error` says that a proxy or a certificate prevented a connection.
 
-    requests reports a fault of the same class when a connection breaks off later, but not as MaxRetryError.
+    requests raises the same class when a connection is interrupted later, but then not with MaxRetryError.
     """
     cause = error.args[0] if error.args else None
     setup = isinstance(error, requests.exceptions.ProxyError | requests.exceptions.SSLError)

@@ -17,7 +17,7 @@ LONGEST_PAUSE = 120.0
 
 
 class TransientError(Exception):
-    """A fault that may be over soon; `pause`: seconds that the server asks to wait, or 0."""
+    """A temporary error, after which a retry may succeed; `pause`: seconds that the server asks to wait, or 0."""
 
     def __init__(self, reason: str, pause: float = 0.0):
         super().__init__(reason)

@@ -48,7 +48,7 @@ def select_cells(trainings: dict[str, Training], scores: pd.Series, limit: int) 
 
 
 def typical_image(results: StudyResults, cells: list[str]) -> int:
-    """Index of the test image to explain: the first of those that most of the cells' first replicates classify correctly."""
+    """Index of the test image to explain: the first that most of the cells' first replicates classify correctly."""
     labels = results.labels("test")
     right = [first_probabilities(results, cell).argmax(1) == labels for cell in cells]
     return int(np.argmax(np.sum(right, axis=0)))

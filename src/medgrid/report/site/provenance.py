@@ -1,4 +1,4 @@
-"""What a study's numbers were made from: settings, data, weights, machines, code and packages."""
+"""Provenance of a study's numbers: settings, data, weights, machines, code and packages."""
 
 import hashlib
 import platform

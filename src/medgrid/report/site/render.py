@@ -12,8 +12,8 @@ from medgrid.report.site.assets import static
 def render(template: str, **values: Any) -> str:
     """A page as text, with the version of the code that made it.
 
-    `root`: path from the page to the site's folder, which holds `assets`. A page without it stands alone, with an
-    embedded style sheet and no script.
+    `root`: path from the page to the site's folder, which holds `assets`. If it is empty, the page is self-contained,
+    with an embedded style sheet and no script.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("medgrid.report.site"), autoescape=True, trim_blocks=True, lstrip_blocks=True

@@ -1,4 +1,4 @@
-"""What the index page, DVC and `medgrid verify` read of a study."""
+"""Summaries of a study, for the index page, DVC and `medgrid verify`."""
 
 import json
 from typing import Any
