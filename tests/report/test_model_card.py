@@ -74,7 +74,7 @@ def test_metrics_are_those_of_the_selected_cell(two):
             mean, low, high = (100 * best[f"{metric}_{each}"] for each in ("mean", "low", "high"))
             assert rows[name][:2] == [f"{mean:.1f} %", f"{low:.1f} % to {high:.1f} %"]
         assert rows["temperature"][0] == f"{best['temperature_mean']:.3f}"
-        assert "of 60 test images; without near-duplicates: 54." in card
+        assert "on 60 test images, or on 54 without near-duplicates." in card
         assert "6 of 60 (10.0 %) test images have a near-duplicate in training" in card
         assert "is correct for 75.0 % of the test images, and for 50.0 % of those without a near-duplicate" in card
         assert "report the accuracy without near-duplicates" in card
