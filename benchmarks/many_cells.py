@@ -27,6 +27,7 @@ rule train:
     output: directory("results/{{study}}/jobs/{{job}}/{{seeds}}")
     log: "data/logs/train/{{study}}/{{job}}/{{seeds}}.log"
     benchmark: "data/benchmarks/train/{{study}}/{{job}}/{{seeds}}.tsv"
+    threads: lambda w: 1
     resources:
         gpu=lambda w: 0, gres=lambda w: "", device=lambda w: "auto",
         runtime=lambda w, attempt: 240 * attempt, mem_mb=lambda w, attempt: 8000 * attempt,
