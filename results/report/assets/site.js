@@ -1,21 +1,21 @@
-// Sorts and filters tables, and lets the keyboard reach what scrolls. Without it a page is whole, only still.
+// Sorts and filters tables, and makes scrolling boxes accessible by keyboard. Pages are complete without it.
 (() => {
   "use strict";
 
   function element(name, properties = {}, ...children) {
-    const made = Object.assign(document.createElement(name), properties);
-    made.append(...children);
-    return made;
+    const node = Object.assign(document.createElement(name), properties);
+    node.append(...children);
+    return node;
   }
 
-  // what a cell says first: a mean, without the interval below it
+  // the first text of a cell: a mean, without the interval below it
   const text = (cell) => (cell.firstChild ? cell.firstChild.textContent : "").trim();
 
-  // a number as the tables write it, 1,234 or −0.5 or < 0.001, with or without a unit behind it; NaN for words
+  // a number in the format of the tables, 1,234 or −0.5 or < 0.001, with or without a unit; NaN for words
   function number(words) {
     const plain = words.replace(/,(?=\d{3})/g, "").replace("−", "-");
-    const found = /^(?:< )?([+-]?[\d.]+(?:e[+-]?\d+)?)(?: ?%| [a-z ]+)?$/i.exec(plain);
-    return found ? Number(found[1]) : NaN;
+    const match = /^(?:< )?([+-]?[\d.]+(?:e[+-]?\d+)?)(?: ?%| [a-z ]+)?$/i.exec(plain);
+    return match ? Number(match[1]) : NaN;
   }
 
   function sortable(table) {
@@ -58,8 +58,8 @@
       values.sort((one, other) => one.localeCompare(other, "en", { numeric: true }));
       if (values.length < 2) return;
       const select = element("select", {}, element("option", { value: "", textContent: "all" }));
-      // a value may be empty, so options are told apart by their place
-      values.forEach((value, place) => select.append(element("option", { value: String(place + 1), textContent: value || "–" })));
+      // a value may be empty, so options are identified by their index
+      values.forEach((value, index) => select.append(element("option", { value: String(index + 1), textContent: value || "–" })));
       controls.append(element("label", {}, head.textContent.trim(), select));
       selects.push({ select, column, values });
     });
@@ -85,7 +85,7 @@
   for (const table of document.querySelectorAll("table[data-filter]")) filtered(table);
   for (const table of document.querySelectorAll("table[data-sort]")) sortable(table);
 
-  // what scrolls is reached by the keyboard and has a name
+  // boxes that scroll can be focused and have a name
   function reachable() {
     for (const box of document.querySelectorAll(".wide, pre, figure")) {
       const scrolls = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight + 1;
@@ -104,7 +104,7 @@
   addEventListener("resize", reachable);
   document.addEventListener("toggle", reachable, true);
 
-  // figures that are folded away come on paper
+  // folded figures are printed as well
   addEventListener("beforeprint", () => {
     for (const folded of document.querySelectorAll("details.figures")) folded.open = true;
   });
