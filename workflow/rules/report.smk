@@ -20,7 +20,7 @@ def study_files(study):
         f"{SITE}/{study}",
         *(f"{RESULTS}/{study}/{name}" for name in names),
         *linked_folders(study),
-        *training_folders(study),
+        *missing_folders(study),
     ]
 
 

@@ -22,6 +22,13 @@ def training_folders(study):
     return [folder for job in LAYOUT.manifests[study].jobs for folder in job_folders(study, job)]
 
 
+def missing_folders(study):
+    """Training jobs that are missing although their tables exist: Snakemake would not notice."""
+    if not os.path.exists(f"{RESULTS}/{study}/tables"):
+        return []  # the tables ask for all of them
+    return [folder for folder in training_folders(study) if not os.path.exists(folder)]
+
+
 def train_inputs(w):
     names = LAYOUT.jobs[f"{w.study}/{w.job}"].inputs
     files = {kind: f"{DATA}/{FILE_OF[kind].format(name)}" for kind, name in names.items()}
@@ -35,10 +42,12 @@ def source(w):
 
 
 def planned_job(w):
-    """Planned cost of a block of seeds."""
+    """Planned cost of a block of seeds; None without a plan."""
     cost = planned(w.study)["jobs"].get(w.job)
+    if cost is None:
+        return None
     share = len(seeds_of(w.seeds)) / PARAMS.studies[w.study].replicates
-    return cost and cost | {"seconds": cost["seconds"] * min(1, share)}
+    return cost | {"seconds": cost["seconds"] * min(1, share)}
 
 
 rule train:
