@@ -126,9 +126,12 @@ def version(package: str):
 
 
 def same_numbers(project: Recorded) -> None:
-    """Changes that no number follows from: of code, a docstring, the text of a rule, and files that are touched."""
+    """Changes that no number follows from: of code, a renamed function, a docstring, a rule's text, touched files."""
     project.edit("src/medgrid/models/layers.py", "\ndef ", "\nUNUSED = 1\n\n\ndef ")
     project.edit("src/medgrid/models/layers.py", '"""', '"""Also: ')
+    for file in ("layers", "networks"):
+        path = project.folder / f"src/medgrid/models/{file}.py"
+        path.write_text(path.read_text().replace("penalised", "penalized_weights"))
     project.edit("workflow/rules/training.smk", '"medgrid job train ', '"medgrid job  train ')
     for folder in ("archives/brain_tumor_mri", "inventories", "near_duplicates", "splits", "tensors", "features"):
         for file in (project.folder / "data" / folder).iterdir():

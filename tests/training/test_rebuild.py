@@ -33,13 +33,14 @@ def images(tmp_path_factory) -> Path:
     return folder
 
 
-def train(images: Path, folder: Path, source: str, model: Model, **changes) -> Path:
+def train(images: Path, folder: Path, source: str, model: Model, seeds: tuple[int, ...] = (0, 1), **changes) -> Path:
     """Train one cell from `source`; returns the folder of its block of seeds."""
     common = {"model": "m", "optimizer": "adam", "epochs": 2, "batch_size": 6, "lr": 1e-3}
     training = Training(**common | changes)
     weights = "random" if training.mode == "scratch" else "random_calibrated"
     settings = {
-        "cells": [{"id": "c", "training": training.model_dump(mode="json")}], "seeds": [0, 1], "classes": ["a", "b"],
+        "cells": [{"id": "c", "training": training.model_dump(mode="json")}], "seeds": list(seeds),
+        "classes": ["a", "b"],
         "select": "validation_loss", "model": model.model_dump(mode="json"), "weights": weights, "source": source,
         "augmentations": {"turned": {"rotation": 20}}, "keep_weights": "first",
     }  # fmt: skip
@@ -53,7 +54,8 @@ def train(images: Path, folder: Path, source: str, model: Model, **changes) -> P
         files = [str(folder / name) for name in ("features.npy", "stamp.json")]
         write_features(feature_settings, inputs["tensors"], *files, device="cpu", threads=1)
         inputs = {"features": files[0], "stamp": files[1]}
-    block, checkpoints = folder / "seeds-0-1", str(folder / "checkpoints")
+    name = "-".join(map(str, ["seeds", *seeds]))
+    block, checkpoints = folder / name, str(folder / "checkpoints" / name)
     train_job(settings, str(images / "split.csv"), str(block), checkpoints, device="cpu", threads=1, **inputs)
     return block
 
@@ -93,6 +95,20 @@ def test_rebuilt_networks_predict_the_job_s_predictions(case, images, tmp_path):
     # features are computed with BatchNorm folded into convolutions, which changes rounding
     assert np.abs(rebuilt - predicted[0]).max() < (1e-3 if source in ("features", "maps") else 1e-5)
     assert np.abs(rebuilt - predicted[1]).max() > 5e-3
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[pytest.mark.slow] if case in SLOW else []) for case in CASES]
+)
+def test_a_seed_has_the_same_numbers_in_every_block(case, images, tmp_path):
+    """Replicates can be added in every kind of training: new seeds do not depend on earlier ones."""
+    source, model, changes = CASES[case]
+    both = read_predictions(train(images, tmp_path, source, Model(**model), **changes))
+    added = read_predictions(train(images, tmp_path, source, Model(**model), seeds=(1,), **changes))
+    for part in ("validation", "test"):
+        np.testing.assert_array_equal(added.probabilities[part][:, 0], both.probabilities[part][:, 1])
+    for name in ("best_epoch", "diverged_at", "epochs", "penalty"):
+        np.testing.assert_array_equal(getattr(added, name)[:, 0], getattr(both, name)[:, 1])
 
 
 @pytest.mark.slow
