@@ -1,4 +1,4 @@
-"""docs/contributing.md does what it says: its five additions are made to a copy of the code, and a study uses them.
+"""CONTRIBUTING.md does what it says: its five additions are made to a copy of the code, and a study uses them.
 
 The sentence before a block says where the block goes: a file, and `after` an element of a table, a class, a union or
 an import (or of the file, where none of these is named), `at the end`, or as a `new module`.
@@ -19,7 +19,7 @@ import pytest
 import yaml
 from conftest import GRID, ROOT, Project
 
-PAGE = (ROOT / "docs/contributing.md").read_text().split("\n## Five additions\n")[1]
+PAGE = (ROOT / "CONTRIBUTING.md").read_text().split("\n## Five additions\n")[1]
 SECTIONS = dict(re.findall(r"^### An? (.+?)\n(.*?)(?=^### |\Z)", PAGE, re.M | re.S))
 # files below src/ that each addition touches, beside the version that it may raise
 FILES = {"optimizer": 1, "metric": 2, "figure": 1, "kind of claim": 2, "augmentation": 2}
@@ -66,7 +66,7 @@ def inserted(source: str, sentence: str, block: str) -> str:
     else:
         ends = [each.end_lineno for each in statements if after in names(each)]
         block = f"\n\n{block}"
-    assert ends, f"docs/contributing.md names `{after}`, which the file lacks"
+    assert ends, f"CONTRIBUTING.md names `{after}`, which the file lacks"
     lines = source.splitlines(keepends=True)
     return "".join([*lines[: max(ends)], block, *lines[max(ends) :]])
 
@@ -77,7 +77,7 @@ def apply(section: str, root: Path) -> None:
     for sentence, block in BLOCK.findall(section):
         path = re.search(r"`(src/medgrid/\S+\.py)`", sentence)
         file = root / path[1] if path else file
-        assert file is not None, f"docs/contributing.md names no file: {sentence}"
+        assert file is not None, f"CONTRIBUTING.md names no file: {sentence}"
         if "new module" in sentence:
             assert not file.exists()
             file.write_text(block)
