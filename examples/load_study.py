@@ -4,7 +4,12 @@ import sys
 
 import medgrid
 
-study = medgrid.load_study(sys.argv[1])
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
+try:
+    study = medgrid.load_study(sys.argv[1])
+except medgrid.MedgridError as error:
+    sys.exit(str(error))
 print(f"{study.manifest.title}: {len(study.manifest.cells)} cells, {study.manifest.replicates} replicates each")
 
 # cells with the highest mean test accuracy, with 95 % intervals

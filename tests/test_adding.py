@@ -151,7 +151,7 @@ def test_the_study_runs_to_its_page(tmp_path):
     result = subprocess.run(command, cwd=project.folder, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     results = project.folder / "results/my_study"
-    assert len(pd.read_csv(results / "replicates.csv")) == 6 * 3 * 2
+    assert len(pd.read_csv(results / "tables/replicates.csv")) == 6 * 3 * 2
     page = (results.parent / "report/my_study/index.html").read_text()
     assert "Batch size and learning rate on my scans" in page
     assert str(tmp_path) not in page

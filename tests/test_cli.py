@@ -41,7 +41,7 @@ def test_the_command_line_imports_no_heavy_module():
         (["status", "nothing"], "there is no study 'nothing'; the studies are "),
         (["status", "--workflow-profile", "nothing"], "there is no profile 'nothing'; the profiles are default"),
         (["status", "--configfile", "nothing.yaml"], "there is no file 'nothing.yaml' (--configfile)"),
-        (["open", "nothing"], "'nothing' has no page in results/report, which has "),
+        (["open", "nothing"], "there is no study 'nothing' in params.yaml; its studies are "),
     ],
 )
 def test_errors_name_the_way_out(arguments, message):

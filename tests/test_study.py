@@ -131,32 +131,42 @@ def remove_all_but_committed_files(folder) -> None:
         (folder / name).unlink()
 
 
-def test_verdicts_from_compact_predictions_are_the_same(study, capsys):
+@pytest.fixture
+def recorded_files(study) -> dict:
+    """Content of each file of the results."""
+    return {path: path.read_bytes() for path in (study[0] / "tables").iterdir()}
+
+
+@pytest.fixture
+def recomputed(study, tmp_path, capsys):
+    """Folder of a study, folder of its recomputed tables and page, and what was printed."""
     folder, _ = study
-    before = json.loads((folder / "tables/claims.json").read_text())["claims"]
     remove_all_but_committed_files(folder)
-    page = folder.parent / "report/odd/index.html"
-    assert not page.exists()
-    recompute("odd", str(folder.parent))
-    assert "<h1" in page.read_text()
-    printed = capsys.readouterr().out
+    recompute("odd", str(folder.parent), str(tmp_path / "out"))
+    return folder, tmp_path / "out", capsys.readouterr().out
+
+
+def test_verdicts_from_compact_predictions_are_the_same(recorded_files, recomputed):
+    folder, out, printed = recomputed
+    assert "<h1" in (out / "report/odd/index.html").read_text()
     assert "curves.csv: unchanged\n" in printed
     assert "confusion.csv: unchanged\n" in printed
-    after = json.loads((folder / "tables/claims.json").read_text())["claims"]
+    before, after = (
+        json.loads((each / "tables/claims.json").read_text())["claims"] for each in (folder, out / "odd")
+    )
     for old, new in zip(before, after, strict=True):
         assert (new["name"], new["verdict"]) == (old["name"], old["verdict"])
         for first, second in zip(old["comparisons"], new["comparisons"], strict=True):
             assert second["verdict"] == first["verdict"]
             assert second["estimate"] == pytest.approx(first["estimate"], abs=1e-6)  # of accuracies
+    # exact tables are never replaced by rounded ones
+    assert {path: path.read_bytes() for path in recorded_files} == recorded_files
 
 
 @pytest.mark.parametrize("name", ["cells", "replicates", "per_class", "intervals", "comparisons"])
-def test_tables_from_compact_predictions_agree(study, name):
-    folder, _ = study
-    before = pd.read_csv(folder / f"tables/{name}.csv")
-    remove_all_but_committed_files(folder)
-    recompute("odd", str(folder.parent))
-    after = pd.read_csv(folder / f"tables/{name}.csv")
+def test_tables_from_compact_predictions_agree(recomputed, name):
+    folder, out, _ = recomputed
+    before, after = (pd.read_csv(each / f"tables/{name}.csv") for each in (folder, out / "odd"))
     assert list(after) == list(before)
     for column in before:
         if before[column].dtype.kind not in "if":
@@ -176,6 +186,19 @@ def test_predictions_of_other_settings_are_refused(study):
     next((folder / "manifest").glob("*.json")).write_text(other.model_dump_json())
     with pytest.raises(medgrid.MedgridError, match="contain different jobs"):
         recompute("odd", str(folder.parent))
+
+
+@pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[: len(content) // 2]])
+def test_damaged_predictions_are_named(study, tmp_path, damage):
+    folder, manifest = study
+    file = folder / FILE
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(medgrid.MedgridError, match=r"predictions.npz is damaged .*git checkout"):
+        recompute("odd", str(folder.parent), str(tmp_path / "out"))
+    block = next((folder / "jobs" / manifest.jobs[0]).iterdir())
+    (block / FILE).write_bytes(damage((block / FILE).read_bytes()))
+    with pytest.raises(medgrid.MedgridError, match=f"is damaged .*delete {block}"):
+        _ = medgrid.load_study(folder).predictions
 
 
 def test_a_study_without_committed_predictions_is_named(study):

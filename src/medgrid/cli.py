@@ -97,7 +97,8 @@ def _open(options: Options) -> None:
     from medgrid.launch.open_page import open_page, page_path
     from medgrid.launch.params import read_params
 
-    open_page(page_path(read_params(options.workflow_profile, options.configfile).results, options.study))
+    params = read_params(options.workflow_profile, options.configfile)
+    open_page(page_path(params.results, options.study, list(params.studies)))
 
 
 def _open_arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,11 +112,12 @@ def _verdicts(options: Options) -> None:
     from medgrid.launch.params import read_params
     from medgrid.verdicts import recompute
 
-    recompute(options.study, read_params(options.workflow_profile, options.configfile).results)
+    recompute(options.study, read_params(options.workflow_profile, options.configfile).results, options.out)
 
 
 def _verdicts_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", metavar="STUDY", help="name of the study, as in params.yaml")
+    parser.add_argument("--out", default="recomputed", metavar="DIR", help="for tables and page; default: recomputed")
     _add_settings_options(parser)
 
 
@@ -294,3 +296,7 @@ def main() -> None:
         sys.exit(f"medgrid: error: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        # whoever read the output has stopped, such as `head`; Python would complain when it closes standard output
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -12,10 +12,11 @@ from medgrid.utils.errors import MedgridError
 from medgrid.utils.files import atomic_folder
 
 
-def recompute(study: str, results: str = "results") -> None:
-    """Recompute `results`/`study`/tables from its predictions.npz, write the page again, and print what has changed.
+def recompute(study: str, results: str = "results", out: str = "recomputed") -> None:
+    """Recompute a study's tables and page from its predictions.npz, and print how they differ from before.
 
-    Figures, explanations and model cards stay as they are.
+    Written are `out`/`study`/tables and `out`/report; nothing in `results` changes. Figures, explanations and model
+    cards are copied as they are.
 
     Raises MedgridError when the study has no predictions.npz, or one of other settings than its manifest.
     """
@@ -37,21 +38,23 @@ def recompute(study: str, results: str = "results") -> None:
         split = compact.unpack(copy)
         write_results(manifest, str(copy), str(split))
         lines = compare_tables(folder / "tables", copy / "tables")
-        with atomic_folder(folder / "tables") as target:
+        with atomic_folder(Path(out, study, "tables")) as target:
             shutil.copytree(copy / "tables", target, dirs_exist_ok=True)
-        write_page(LabelledResults(manifest, copy, split), images, str(Path(results, "report")))
+        write_page(LabelledResults(manifest, copy, split), images, str(Path(out, "report")))
     print("\n".join(lines))
-    print(f"medgrid: wrote {folder / 'tables'} and {Path(results, 'report', study)}", file=sys.stderr)
+    written = f"{Path(out, study, 'tables')} and {Path(out, 'report', study, 'index.html')}"
+    print(f"medgrid: wrote {written}; {FILE} holds rounded predictions", file=sys.stderr)
 
 
 def compare_tables(old: Path, new: Path) -> list[str]:
     """A line for each table of `new`: whether it equals that of `old`, or the largest difference of its numbers."""
-    return [f"{file.name}: {_difference(old / file.name, file)}" for file in sorted(new.iterdir())]
+    names = sorted({file.name for folder in (old, new) for file in folder.glob("[!.]*")})
+    return [f"{name}: {_difference(old / name, new / name)}" for name in names]
 
 
 def _difference(old: Path, new: Path) -> str:
-    if not old.exists():
-        return "new"
+    if not (old.exists() and new.exists()):
+        return "new" if new.exists() else "missing"
     if old.read_bytes() == new.read_bytes():
         return "unchanged"
     if new.suffix != ".csv":
@@ -63,4 +66,5 @@ def _difference(old: Path, new: Path) -> str:
     texts = after.columns.difference(numbers)
     if not before[texts].equals(after[texts]):
         return "other texts"
-    return f"numbers differ by up to {(before[numbers] - after[numbers]).abs().max().max():.2g}"
+    differences = (before[numbers] - after[numbers]).abs().max()
+    return f"numbers differ by up to {differences.max():.2g} ({differences.idxmax()})"

@@ -173,7 +173,10 @@ def test_a_plan_is_printed_to_a_pipe_and_to_a_terminal(toy):
         (["-n", "--", "brain_tumor_lr"], "target 'brain_tumor_lr'; did you mean 'brain_tumor_lr_batch'?\nStudies: "),
         (["audit_brain_tumor"], "target 'audit_brain_tumor'; did you mean 'audit_brain_tumor_mri'?"),
         (["--", "results/nothing/cells.csv"], "target 'results/nothing/cells.csv'\n"),
-        (["-n", "--workflow-profile", "nothing"], "no profile 'nothing'; there are default, demo, slurm, smoke\n"),
+        (
+            ["-n", "--workflow-profile", "nothing"],
+            "no profile 'nothing'; the profiles are default, demo, ",
+        ),
         (["-n", "--configfile", "nothing.yaml"], "no file 'nothing.yaml' (--configfile)"),
     ],
 )

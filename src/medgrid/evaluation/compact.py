@@ -11,6 +11,8 @@ for 60 images (the order of a pair of images changes them) and by less for more.
 replicates may differ by ten times as much.
 """
 
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -132,24 +134,37 @@ class CompactPredictions:
                 f"{file} does not exist: no predictions of this study were committed; "
                 "run the study: medgrid run -- STUDY"
             )
-        self._arrays = np.load(file)
-        self.blocks: list[str] = _lines(self._arrays["blocks"])
+        self._file = file
+        try:
+            self._arrays = np.load(file)
+        except (EOFError, ValueError, zipfile.BadZipFile) as error:
+            raise self._damaged(error) from None
+        self.blocks: list[str] = _lines(self._array("blocks"))
+
+    def _damaged(self, error: Exception) -> MedgridError:
+        return MedgridError(f"{self._file} is damaged ({error}); get it again: git checkout -- {self._file}")
+
+    def _array(self, name: str) -> np.ndarray:
+        try:
+            return self._arrays[name]
+        except (EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise self._damaged(error) from None
 
     def text(self, block: str, name: str) -> str:
         """A file of a block, `curves.csv` or `job.json`."""
-        return _decode(self._arrays[f"{block}/{name}"])
+        return _decode(self._array(f"{block}/{name}"))
 
     def read(self, block: str) -> Predictions:
         """Predictions of a block of seeds (JOB/SEEDS), without unlabelled images."""
-        arrays: dict[str, Any] = {name: self._arrays[f"{block}/{name}"] for name in PER_TRAINING}
+        arrays: dict[str, Any] = {name: self._array(f"{block}/{name}") for name in PER_TRAINING}
         return Predictions(
-            cells=_lines(self._arrays[f"{block}/cells"]),
-            seeds=self._arrays[f"{block}/seeds"].tolist(),
-            classes=_lines(self._arrays["classes"]),
+            cells=_lines(self._array(f"{block}/cells")),
+            seeds=self._array(f"{block}/seeds").tolist(),
+            classes=_lines(self._array("classes")),
             **arrays,
-            probabilities={part: from_log16(_unpack(self._arrays[f"{block}/{part}"])) for part in HELD_OUT},
-            images={part: _lines(self._arrays[f"{part}_images"]) for part in HELD_OUT},
-            labels={part: self._arrays[f"{part}_labels"].astype(np.int64) for part in HELD_OUT},
+            probabilities={part: from_log16(_unpack(self._array(f"{block}/{part}"))) for part in HELD_OUT},
+            images={part: _lines(self._array(f"{part}_images")) for part in HELD_OUT},
+            labels={part: self._array(f"{part}_labels").astype(np.int64) for part in HELD_OUT},
         )
 
     def split(self) -> pd.DataFrame:
@@ -159,13 +174,13 @@ class CompactPredictions:
         """
         test = pd.DataFrame(
             {
-                "path": _lines(self._arrays["test_images"]),
+                "path": _lines(self._array("test_images")),
                 "part": "test",
-                "cluster": self._arrays["test_clusters"].astype(str),
-                "near_duplicate": np.where(self._arrays["test_near_duplicates"], "yes", "no"),
+                "cluster": self._array("test_clusters").astype(str),
+                "near_duplicate": np.where(self._array("test_near_duplicates"), "yes", "no"),
             }
         )
-        training = pd.DataFrame({"part": ["train"] * int(self._arrays["training_images"])})
+        training = pd.DataFrame({"part": ["train"] * int(self._array("training_images"))})
         return pd.concat([test, training], ignore_index=True)
 
     def unpack(self, folder: Path) -> Path:

@@ -3,17 +3,23 @@
 import os
 import sys
 import webbrowser
+from collections.abc import Iterable
 from pathlib import Path
 
 from medgrid.utils.errors import MedgridError
 
 
-def page_path(results: str, study: str = "") -> Path:
-    """Path of a study's page, or of the front page. Raises MedgridError when it does not exist."""
+def page_path(results: str, study: str = "", studies: Iterable[str] = ()) -> Path:
+    """Path of a study's page, or of the front page. Raises MedgridError when it does not exist.
+
+    `studies`: names in params.yaml; no other study can be created.
+    """
     site = Path(results, "report")
     page = site / study / "index.html"
     if page.is_file():
         return page
+    if study and studies and study not in studies:
+        raise MedgridError(f"there is no study '{study}' in params.yaml; its studies are {', '.join(studies)}")
     pages = sorted(path.parent.name for path in site.glob("*/index.html"))
     if not pages:
         raise MedgridError(f"{site} has no pages yet; create them: medgrid run -- {study or 'STUDY'}")

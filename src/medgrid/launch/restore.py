@@ -25,6 +25,8 @@ def verify(study: str) -> None:
     expected = {manifest.tables_name, f"page-{manifest.page_name}"}
     files = {file.stem for file in (results / "manifest").glob("*.json")}
     summary = results / "summary.json"
+    if not files:
+        raise MedgridError(f"{results} has no results yet; run the study: medgrid run -- {study}")
     shown = json.loads(summary.read_text(encoding="utf-8")).get("manifest") if summary.exists() else None
     if files != expected or shown != manifest.page_name:
         raise MedgridError(

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import sys
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
@@ -90,13 +91,16 @@ class RunState:
 
 
 def read_run_state() -> RunState | None:
-    """The latest run in this folder; None before there was one."""
+    """The latest run in this folder; None before there was one, or when its file is damaged."""
     try:
         content = json.loads(FILE.read_text(encoding="utf-8"))
+        jobs = {number: JobState(**job) for number, job in content.pop("jobs").items()}
+        return RunState(**content, jobs=jobs)
     except FileNotFoundError:
         return None
-    jobs = {number: JobState(**job) for number, job in content.pop("jobs").items()}
-    return RunState(**content, jobs=jobs)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        print(f"medgrid: {FILE} is damaged; the next run writes it again", file=sys.stderr)
+        return None
 
 
 # how the run was started; `medgrid run` fills it in before Snakemake creates the handler

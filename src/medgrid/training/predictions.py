@@ -1,6 +1,8 @@
 """The predictions of a training job: the only reader and writer of `predictions.npz`."""
 
 import re
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,12 +90,18 @@ def write_predictions(folder: Path, predictions: Predictions) -> None:
 
 
 def read_predictions(folder: Path) -> Predictions:
-    """Predictions of a job's block of seeds; the large arrays of each part are read on first access."""
+    """Predictions of a job's block of seeds; the large arrays of each part are read on first access.
+
+    Raises MedgridError when the file is damaged.
+    """
     path = folder / FILE
-    with np.load(path) as file:
-        parts = [part for part in (*HELD_OUT, UNLABELLED) if f"{part}_probabilities" in file.files]
-        lists = {name: file[name].tolist() for name in ("cells", "seeds", "classes")}
-        arrays = {name: file[name] for name in PER_TRAINING}
+    try:
+        with np.load(path) as file:
+            parts = [part for part in (*HELD_OUT, UNLABELLED) if f"{part}_probabilities" in file.files]
+            lists = {name: file[name].tolist() for name in ("cells", "seeds", "classes")}
+            arrays = {name: file[name] for name in PER_TRAINING}
+    except (EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise MedgridError(f"{path} is damaged ({error}); delete {folder} and run the study again") from None
     return Predictions(
         **lists,
         **arrays,

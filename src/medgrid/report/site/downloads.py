@@ -31,7 +31,7 @@ FILTERED = ("compared", "metric", "verdict", "setting", "view")  # columns of an
 def copy_tables(folder: Path, target: Path) -> list[dict[str, Any]]:
     """Copy a study's tables, its claims and the sizes of its networks into `target`; returns what the page shows."""
     target.mkdir(parents=True)
-    files = {file.stem: file for file in sorted((folder / "tables").iterdir())}
+    files = {file.stem: file for file in sorted((folder / "tables").glob("[!.]*"))}
     files["networks"] = folder / "networks" / "networks.csv"
     downloads = []
     for file in (files[name] for name in dict.fromkeys([*TITLES, *files]) if name in files):
