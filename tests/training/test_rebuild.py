@@ -97,8 +97,11 @@ def test_rebuilt_networks_predict_the_job_s_predictions(case, images, tmp_path):
     assert np.abs(rebuilt - predicted[1]).max() > 5e-3
 
 
+QUICK = {"pooled features", "colour pixels", "plain convolutions"}
+
+
 @pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=[pytest.mark.slow] if case in SLOW else []) for case in CASES]
+    "case", [pytest.param(case, marks=[] if case in QUICK else [pytest.mark.slow]) for case in CASES]
 )
 def test_a_seed_has_the_same_numbers_in_every_block(case, images, tmp_path):
     """Replicates can be added in every kind of training: new seeds do not depend on earlier ones."""
