@@ -135,7 +135,7 @@ def remove_all_but_committed_files(folder) -> None:
 
 @pytest.fixture(scope="module")
 def recomputed(finished, tmp_path_factory):
-    """Folder of a study, folder of its recomputed results, what was printed, and whether a table of the study changed."""
+    """Folder of a study, folder of its recomputed results, what was printed, whether a table of the study changed."""
     original, _ = finished
     folder = tmp_path_factory.mktemp("clone") / "odd"
     shutil.copytree(original, folder)
