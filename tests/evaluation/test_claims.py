@@ -14,6 +14,8 @@ from medgrid.config import claims as claim_settings
 from medgrid.config import load
 from medgrid.data import HELD_OUT
 from medgrid.evaluation.claim_kinds import KINDS
+from medgrid.evaluation.results import StudyResults
+from medgrid.evaluation.verdicts import verdicts as verdicts_of
 from medgrid.grid.manifest import StudyManifest
 from medgrid.training.predictions import Predictions, write_predictions
 from medgrid.utils.errors import MedgridError
@@ -80,8 +82,9 @@ def write_study(folder, diverged: tuple = (), **study) -> StudyManifest:
 def verdicts(folder, claims: dict, diverged: tuple = (), **study) -> dict[str, dict]:
     """Claims of a study as claims.json has them; given by name as lists of tests."""
     stated = {name: {"text": name, "tests": tests} for name, tests in claims.items()}
-    factories.evaluate(folder, write_study(folder, diverged, claims=stated, **study))
-    return {claim["name"]: claim for claim in json.loads((folder / "tables/claims.json").read_text())["claims"]}
+    results = StudyResults(write_study(folder, diverged, claims=stated, **study), folder, folder / "images.csv")
+    content = json.loads(json.dumps(verdicts_of(results)))  # as in the file
+    return {claim["name"]: claim for claim in content["claims"]}
 
 
 HIGH, LOW = {"lr": 0.1}, {"lr": 0.001}
@@ -200,8 +203,17 @@ def test_the_weakest_comparison_comes_first(judged):
     assert judged[1]["both_must_hold"]["decisive"][0] != 0  # the other one fails
 
 
-def test_tables_say_the_same(judged):
-    folder, _ = judged
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    """Folder of the same study with its tables."""
+    folder = tmp_path_factory.mktemp("tables")
+    factories.evaluate(folder, write_study(folder))
+    return folder
+
+
+@pytest.mark.slow
+def test_tables_say_the_same(evaluated):
+    folder = evaluated
     pairs = pd.read_csv(folder / "tables/comparisons.csv").set_index(["compared", "first", "second"])
     adam = pairs.loc[("optimizer", "sgd", "adam")]
     assert adam["verdict"] == "differs"
@@ -218,8 +230,9 @@ def test_tables_say_the_same(judged):
     assert (accuracies["clusters"] == IMAGES // 2).all()
 
 
-def test_equal_steps_are_not_equal_epochs(judged):
-    folder, _ = judged
+@pytest.mark.slow
+def test_equal_steps_are_not_equal_epochs(evaluated):
+    folder = evaluated
     views = pd.read_csv(folder / "tables/batch_sizes.csv")
     epochs, steps = (views[views["view"] == view] for view in ("epochs", "steps"))
     assert set(epochs["epoch"]) == {EPOCHS}

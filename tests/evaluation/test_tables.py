@@ -99,7 +99,15 @@ def test_a_mean_curve_by_hand():
     assert means["train_loss_min"].tolist() == [1, 5]
 
 
-@pytest.mark.parametrize("blocks", [[[0], [1], [2]], [[0, 1], [2]], [[0, 1, 2, 3]], [[0, 1, 2], [2, 3]]])
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [[0], [1], [2]],
+        pytest.param([[0, 1], [2]], marks=pytest.mark.slow),
+        pytest.param([[0, 1, 2, 3]], marks=pytest.mark.slow),
+        [[0, 1, 2], [2, 3]],
+    ],
+)
 def test_tables_do_not_depend_on_the_blocks_of_seeds(tmp_path, blocks):
     """Seeds that the study does not ask for (any more) do not count; the jobs may have any order."""
     manifest, jobs = factories.settings_of(factories.small(AXES, replicates=3))

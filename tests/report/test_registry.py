@@ -65,7 +65,7 @@ def test_a_figure_is_added_with_one_module(tmp_path, add_module):
     assert "Epochs of every replicate." in page
 
 
-@pytest.mark.parametrize("diverged", [(), (("lr=0.1", 0), ("lr=0.1", 1))])
+@pytest.mark.parametrize("diverged", [(), pytest.param((("lr=0.1", 0), ("lr=0.1", 1)), marks=pytest.mark.slow)])
 def test_every_figure_is_on_the_page_with_its_caption(tmp_path, diverged):
     _, page = factories.finished(tmp_path, factories.small({"lr": [0.1]}), diverged=diverged)
     names = {path.name for path in (tmp_path / "figures").iterdir()}
