@@ -115,6 +115,7 @@ def test_errors_name_the_way_out(study, tmp_path):
         _ = medgrid.nothing
 
 
+@pytest.mark.slow
 def test_the_example_runs(study):
     folder, _ = study
     command = [sys.executable, str(ROOT / "examples/load_study.py"), str(folder)]

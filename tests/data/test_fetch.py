@@ -57,6 +57,7 @@ def test_what_kaggle_delivers_is_taken_and_its_digest_reported(archive, standin,
     assert "datasets.phantoms.sha256" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_cut_transfer_resumes(standin, tmp_path):
     large = tmp_path / "large.zip"  # longer than one chunk of the client
     with zipfile.ZipFile(large, "w") as archive:

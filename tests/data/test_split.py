@@ -212,6 +212,7 @@ def test_a_share_of_the_images_may_be_used(protocol, use, count):
     assert (table["path"] == [f"{i}.png" for i in table.index]).all()
 
 
+@pytest.mark.slow
 def test_patients_named_by_numbers_and_words_stay_in_one_part(tmp_path):
     """So many lines that pandas would guess types chunk by chunk: patient 7 is one patient in all of them."""
     count = 300_000

@@ -41,6 +41,7 @@ def gaps(tmp_path_factory, params) -> LabelledResults:
 # which figures apply to a study
 
 
+@pytest.mark.slow
 def test_one_axis_without_models(tmp_path):
     factories.finished(tmp_path, factories.small({"lr": [1e-5, 0.1]}))
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == {
@@ -180,6 +181,7 @@ def test_figures_are_readable(which, request):
         assert "synthetic images" in note
 
 
+@pytest.mark.slow
 def test_long_titles_of_neighbours_are_wrapped(tmp_path, params):
     key = "pneumonia_loss_published_cells"
     study = factories.evaluated(tmp_path, factories.shortened(params, key), key)

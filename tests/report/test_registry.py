@@ -52,6 +52,7 @@ def add_module(tmp_path, monkeypatch):
         vars(package).pop(name, None)
 
 
+@pytest.mark.slow
 def test_a_figure_is_added_with_one_module(tmp_path, add_module):
     add_module("epochs_histogram", MODULE)
     axes = {"model": ["resnet18", "vgg16"], "lr": [0.1]}

@@ -262,6 +262,7 @@ def test_a_job_replaces_earlier_results_only_when_it_is_finished(inputs, tmp_pat
     assert not (target / "earlier").exists()
 
 
+@pytest.mark.slow
 def test_training_needs_no_workflow_tools(inputs, uninterrupted, tmp_path):
     """A job trains without Snakemake, DVC, Kaggle's client and the packages that only tables and pages use."""
     absent = ("snakemake", "dvc", "kagglehub", "pandas", "sklearn", "matplotlib", "seaborn", "cv2")

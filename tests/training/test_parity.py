@@ -152,6 +152,7 @@ def test_ten_steps_are_plain_pytorch_s(case, loss, images):
     assert moved == set(plain.learned)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
 def test_other_optimizers_do_the_same(optimizer, images):
     training, model = (

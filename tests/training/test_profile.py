@@ -60,6 +60,7 @@ def test_twice_the_epochs_take_twice_as_long(params, tmp_path, monkeypatch):
     assert 1.3 < seconds[1] / seconds[0] < 3
 
 
+@pytest.mark.slow
 def test_images_of_an_existing_split_are_counted(params, tmp_path):
     parts = ["train"] * 30 + ["validation"] * 10 + ["test"] * 20
     (tmp_path / "split.csv").write_text("path,part\n" + "".join(f"{i}.png,{part}\n" for i, part in enumerate(parts)))
