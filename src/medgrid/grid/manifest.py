@@ -28,8 +28,8 @@ class Submission(Settings):
 class StudyManifest(Settings):
     """A study as its tables and pages show it; written to `results/<study>/manifest/`.
 
-    The file is named after its content (`tables_name`), and it is the only one in its folder: tables and pages depend
-    on it, so they are made again when the settings behind them change.
+    Two files of this content are the only ones in their folder, named `tables_name` and `page-` with `page_name`.
+    Tables depend on the first, figures and pages on the second; they are made again when it has another name.
     """
 
     study: str
