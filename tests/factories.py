@@ -5,6 +5,7 @@ import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -310,3 +311,18 @@ def evaluated(folder: Path, params: dict, key: str = "odd", diverged: tuple = ()
     evaluate(folder, manifest)
     style.use()
     return LabelledResults(manifest, folder, folder / "images.csv", folder / "tensors.npy")
+
+
+# a comparison and a claim as claims.json has them
+COMPARISON: dict[str, Any] = {
+    "relation": "above", "left": {"lr": [0.1]}, "right": {"lr": [0.01]}, "where": {}, "metric": "test_accuracy",
+    "curve": None, "details": {}, "unit": "share", "over": "seeds and test images", "holds": [0, None],
+    "negligible_below": 0.01, "estimate": 0.0224, "low": -0.001, "high": 0.03, "p_support": 0.04, "p_against": 0.9,
+    "p_negligible": 0.8, "p_against_corrected": 1.0, "verdict": "open", "verdict_alone": "open", "replicates": 3,
+    "missing": None, "strata": [],
+}  # fmt: skip
+CLAIM: dict[str, Any] = {
+    "name": "x", "text": "x", "source": "", "verdict": "open", "on_average_only": False, "margins": None,
+    "p_support": 0.04, "p_against": 1.0, "verdict_in_study": "open", "needed": None, "decisive": [0],
+    "comparisons": [COMPARISON],
+}  # fmt: skip

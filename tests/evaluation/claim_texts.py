@@ -17,7 +17,7 @@ TEXTS = {
     "worsens": "worse from lowest to highest {axis}{where}",
     "gains_more": "more gained along {axis} at {left} than at {right}{where}",
     "at_chance": "balanced accuracy of {left}{where} less chance",
-    "noisier": "{curve} of {left} noisier than of {right}{where}: mean change per epoch",
+    "noisier": "{curve} of {left} rougher than of {right}{where}",
     "gap_above": "training less validation accuracy of {left}{where} above {value}",
     "gap_below": "training less validation accuracy of {left}{where} below {value}",
     "gap_about": "training less validation accuracy of {left}{where} about {value}",
@@ -66,12 +66,11 @@ def numbers(comparison: dict) -> str:
 
 
 def remark(comparison: dict) -> str:
-    """Which difference is too small to matter, if there is one: the interval alone does not show it."""
-    (low, _), (floor, _), high = comparison["holds"], comparison["matters"], comparison["high"]
-    if comparison["verdict"] != "contradicted" or low is None or floor is None or not low < high < floor:
+    """Which difference is too small to matter, where the verdict says so."""
+    if comparison["verdict"] != "negligible" or comparison["negligible_below"] is None:
         return ""
-    unit = comparison["unit"]
-    return f", less than {number(floor, unit).lstrip('+')}{UNITS[unit]} if anything"
+    points = 100 * comparison["negligible_below"]
+    return f": less than {points:g} point{'s' * (points != 1)} either way"
 
 
 def reason(claim: dict) -> str:

@@ -11,7 +11,9 @@ from scipy import stats
 from statsmodels.stats.anova import anova_lm
 
 from medgrid.config.claims import Criterion
+from medgrid.config.metrics import METRICS
 from medgrid.evaluation.interactions import interaction, interactions, p_by_seed, simple_effects
+from medgrid.evaluation.statistics import estimate
 
 AXES = {"model": ["a", "b"], "batch_size": [32, 64], "lr": [0.01, 0.1, 1.0]}
 
@@ -24,6 +26,11 @@ class Results:
         self.cells, self.axes, self.settings = list(settings.index), list(settings), settings
         self.by_seed = lambda metric: by_seed
         self.diverged = pd.DataFrame(False, by_seed.index, by_seed.columns)
+
+    def estimate(self, weights: pd.Series, metric: str):
+        return estimate(
+            METRICS[metric].sign * (weights.to_numpy() @ self.by_seed(metric).loc[weights.index].to_numpy())
+        )
 
 
 def study(effect, seeds: int = 4, leave_out: tuple = (), metric: str = "test_accuracy") -> Results:

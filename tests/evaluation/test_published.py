@@ -9,6 +9,7 @@ from medgrid.config import Training
 from medgrid.config.metrics import SIZES
 from medgrid.evaluation.networks import network_of, network_row
 from medgrid.evaluation.published import Tables, published
+from medgrid.evaluation.statistics import estimate
 
 AXES = {"optimizer": ["sgd", "adam"], "lr": [0.1, 0.001]}
 
@@ -46,11 +47,25 @@ def test_a_number_is_listed_with_the_cell_of_its_settings(tmp_path):
 
 def test_inside_says_whether_the_interval_holds_the_number(tmp_path):
     first = compared(tmp_path / "1", entry(["optimizer", "lr"], ["test_accuracy"], ["sgd", 0.1, 0.5]))
-    low, high = first.loc[0, ["low", "high"]]
+    low, high = first.loc[0, ["predicted_low", "predicted_high"]]
+    # wider than the interval of our mean over seeds
+    assert low < first.loc[0, "low"] < first.loc[0, "high"] < high
     numbers = [(low + high) / 2, low - 0.001, high + 0.001]
     rows = [["sgd", 0.1, float(number)] for number in numbers]
     table = compared(tmp_path / "2", entry(["optimizer", "lr"], ["test_accuracy"], *rows))
     assert table["inside"].tolist() == ["yes", "no", "no"]
+    assert set(table["predicted_over"]) == {"runs and test images"}
+
+
+def test_a_mean_of_many_runs_on_many_images_is_predicted_better(tmp_path):
+    row, widths = ["sgd", 0.1, 0.5], []
+    for number, of in enumerate(({}, {"runs": 5}, {"runs": 5, "test_images": 100_000})):
+        given = entry(["optimizer", "lr"], ["test_accuracy"], row) | of
+        table = compared(tmp_path / str(number), given, replicates=8)
+        widths.append(table.loc[0, "predicted_high"] - table.loc[0, "predicted_low"])
+    assert widths[0] > widths[1] >= widths[2]
+    kappa = compared(tmp_path / "kappa", entry(["optimizer", "lr"], ["test_kappa"], row))
+    assert kappa["predicted_over"].tolist() == ["runs"]
 
 
 def test_without_an_interval_nothing_is_inside_or_outside(tmp_path):
@@ -134,7 +149,7 @@ def test_a_diverged_cell_says_so(tmp_path):
         tmp_path, entry(["optimizer", "lr"], ["test_accuracy"], ["sgd", 0.1, 0.5]), diverged=failed
     )  # fmt: skip
     assert table["status"].tolist() == ["diverged"]
-    assert table[["ours", "difference", "inside"]].isna().all(axis=None)
+    assert table["ours"].tolist() == [pytest.approx(1 / 3, rel=1e-5)]  # chance
 
 
 def test_every_study_of_params_finds_what_it_prints(params):
@@ -145,7 +160,7 @@ def test_every_study_of_params_finds_what_it_prints(params):
         ids = [cell["id"] for cell in manifest.cells]
         metrics = {metric for entry in manifest.published for metric in entry.metrics}
         cells = pd.DataFrame({"cell": ids * 2, "checkpoint": ["best"] * len(ids) + ["last"] * len(ids)})
-        cells = cells.assign(weights="", **{f"{metric}_mean": 0.5 for metric in metrics})
+        cells = cells.assign(weights="", diverged=0, replicates=1, **{f"{metric}_mean": 0.5 for metric in metrics})
         names = [
             (cell, name, checkpoint) for cell in ids for name in manifest.classes for checkpoint in ("best", "last")
         ]
@@ -153,7 +168,7 @@ def test_every_study_of_params_finds_what_it_prints(params):
         per_class = per_class.assign(weights="", status="ok", precision=0.5, recall=0.5, f1=0.5)
         trainings = manifest.trainings.values()
         rows = [network_of(training, manifest.classes) | dict.fromkeys(SIZES, 1) for training in trainings]
-        table = published(manifest, Tables(cells, per_class, pd.DataFrame(rows)))
+        table = published(manifest, Tables(cells, per_class, pd.DataFrame(rows), lambda *_: estimate(np.ones(3))))
         assert table.empty == (not manifest.published)
         # the first studies of a block hold the document's whole grid, the variants parts of it
         if key in ("brain_tumor_transfer", "histopathology_batch", "stroke_transfer", "pneumonia_loss"):

@@ -10,12 +10,14 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, roc_auc_score
 
 from medgrid.evaluation.contributions import contributions
-from medgrid.evaluation.statistics import LEVEL, Estimate, Region, estimate
+from medgrid.evaluation.hypotheses import Hypothesis, verdict
+from medgrid.evaluation.statistics import LEVEL, estimate
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 from statistics_check import SCENARIOS, Scenario, decided, missed_accuracy, misses
 
 STUDIES = 600
+BETTER, ALIKE = Hypothesis("above", margin=0.01), Hypothesis("about", margin=0.01)
 
 
 def within(share: float, nominal: float, studies: int = STUDIES) -> bool:
@@ -86,8 +88,7 @@ def test_balanced_accuracy_of_one_class_named_for_all_is_chance():
 def test_agreeing_on_a_few_images_is_no_proof_of_being_alike(images):
     measured = estimate(np.zeros((3, images)), np.arange(images))
     assert measured.image_error == pytest.approx(2 / images)
-    assert Region.about(0, 0.01).p_for(measured) > LEVEL
-    assert Region.above(margin=0.01).p_against(measured) > LEVEL
+    assert verdict(ALIKE.p_values(measured)) == verdict(BETTER.p_values(measured)) == "open"
     # nor on many where only one differs
     values = np.zeros((3, images))
     values[:, 0] = 1
@@ -97,7 +98,8 @@ def test_agreeing_on_a_few_images_is_no_proof_of_being_alike(images):
 
 def test_agreeing_on_many_images_is():
     measured = estimate(np.zeros((3, 2000)), np.arange(2000))
-    assert Region.about(0, 0.01).p_for(measured) < LEVEL
+    assert verdict(ALIKE.p_values(measured)) == "supported"
+    assert verdict(BETTER.p_values(measured)) == "negligible"
 
 
 def test_rounding_is_no_difference():
@@ -106,7 +108,6 @@ def test_rounding_is_no_difference():
         values += part  # 2.8e-17
     measured = estimate(values, np.arange(900))
     assert (measured.value, measured.seed_error, measured.shared_error) == (0, 0, 0)
-    assert estimate(values.mean(1)).interval() == (0, 0)
 
 
 def test_the_error_over_clusters_is_statsmodels():
@@ -143,16 +144,41 @@ def test_with_errors_of_their_own_seeds_and_images_it_is_the_analysis_of_varianc
 def test_one_seed_settles_nothing():
     measured = estimate(np.ones((1, 9)), np.arange(9))
     assert np.isnan(measured.interval()).all()
-    assert Region.above().p_for(measured) == Region.above().p_against(measured) == 1
-    assert Region.above().needed(measured) is None
+    assert verdict(BETTER.p_values(measured)) == "open"
 
 
-def test_what_never_varies_is_sure():
+def test_seeds_without_scatter_say_nothing_of_others():
     measured = estimate(np.full(3, 0.25))  # of these images
-    assert measured.interval() == (0.25, 0.25)
-    assert Region.above().p_for(measured) == 0
-    assert Region.above(0.25).p_for(measured) == 1
-    assert Region.about(0.2, 0.1).p_for(measured) == 0
+    assert np.isnan(measured.interval()).all()
+    assert verdict(Hypothesis("above").p_values(measured)) == "open"
+    assert verdict(Hypothesis("about", 0.2, 0.1).p_values(measured)) == "open"
+    # images do: the same on each of many images
+    measured = estimate(np.full((3, 2000), 0.25))
+    assert verdict(Hypothesis("about", 0.25, 0.1).p_values(measured)) == "supported"
+
+
+def test_a_prediction_interval_covers_one_run_on_other_images():
+    """Of a published run that is like ours in everything but seed and test images."""
+    scenario, rng, missed = Scenario(seed=0.2), np.random.default_rng(6), 0
+    for _ in range(STUDIES):
+        (ours, theirs), _ = scenario.correct(rng, (scenario.skill(0.85),) * 2)
+        # another draw of images and seeds; only the cell's own difficulties are shared
+        (theirs,), _ = scenario.correct(rng, (scenario.skill(0.85),))
+        low, high = estimate(ours).predicted()
+        missed += not low <= theirs[0].mean() <= high
+    assert within(missed / STUDIES, 0.05)
+
+
+def test_a_prediction_of_many_runs_on_many_images_is_narrower():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(5, 100)) + rng.normal(size=(1, 100))
+    measured = estimate(values)
+    widths = [np.subtract(*measured.predicted(*each)) for each in ((1, 1), (5, 1), (5, 0.1))]
+    assert widths == sorted(widths)
+    low, high = measured.predicted(10**6, 0)
+    seed, image, shared = measured.variances()
+    freedom = (seed + image - shared) ** 2 / (seed**2 / 4 + (image - shared) ** 2 / 99)
+    assert high - low == pytest.approx(2 * stats.t.isf(LEVEL, freedom) * np.sqrt(seed + image - shared))
 
 
 @pytest.mark.slow
@@ -174,30 +200,10 @@ def test_intervals_over_one_source_alone_err_more_often():
 
 @pytest.mark.slow
 def test_verdicts_at_the_border_are_wrong_as_seldom_as_they_say():
-    scenario = Scenario(images=1400)
-    at_zero, at_margin = Region.above(margin=0.01), Region.about(0, 0.01)
-    assert decided(scenario, 0, at_zero, STUDIES)[0] < stats.binom.ppf(0.999, STUDIES, LEVEL) / STUDIES
-    assert decided(scenario, 0.01, at_margin, STUDIES)[0] < stats.binom.ppf(0.999, STUDIES, LEVEL) / STUDIES
-    assert decided(scenario, 0.01, at_zero, STUDIES)[1] < stats.binom.ppf(0.999, STUDIES, LEVEL) / STUDIES
-    assert decided(scenario, 0.05, at_zero, STUDIES)[0] > 0.9
-
-
-@pytest.mark.slow
-def test_as_many_replicates_as_asked_for_settle_it():
-    """What one study says is needed has the power that it promises, if its estimates are the truth."""
-    first = Estimate(0.01, 0.008, 0.001, 0.0, 3, 1000)
-    needed = Region.above().needed(first)
-    rng = np.random.default_rng(5)
-    spread = first.seed_error * np.sqrt(3)
-
-    def power(seeds: int) -> float:
-        drawn = 0.01 + rng.normal(0, spread, (4000, seeds)) + rng.normal(0, 0.001, (4000, 1))
-        # the images' error is known here, and small
-        return np.mean([stats.ttest_1samp(row, 0, alternative="greater").pvalue <= LEVEL for row in drawn])
-
-    assert power(needed) > 0.77
-    assert power(needed - 3) < 0.78
-
-
-def test_a_question_that_images_leave_open_needs_no_seeds():
-    assert Region.above().needed(Estimate(0.01, 0.001, 0.02, 0.0, 5, 200)) is None
+    scenario, rare = Scenario(images=1400), stats.binom.ppf(0.999, STUDIES, LEVEL) / STUDIES
+    assert decided(scenario, 0, BETTER, STUDIES)["supported"] <= rare
+    assert decided(scenario, 0, BETTER, STUDIES)["contradicted"] <= rare
+    assert decided(scenario, 0.01, BETTER, STUDIES)["negligible"] <= rare
+    assert decided(scenario, 0.01, ALIKE, STUDIES)["supported"] <= rare
+    assert decided(scenario, 0.01, ALIKE, STUDIES)["contradicted"] <= rare
+    assert decided(scenario, 0.05, BETTER, STUDIES)["supported"] > 0.9

@@ -156,11 +156,16 @@ def test_what_diverged_has_no_numbers(tmp_path):
         assert replicates.loc[~failed, name].notna().all()
     cells = pd.read_csv(tmp_path / "tables/cells.csv")
     assert cells["diverged"].tolist() == [2, 2, 0, 0]
-    survivor = replicates[(replicates["cell"] == "lr=0.1") & (replicates["seed"] == 1)]["test_accuracy"].iloc[0]
-    assert cells["test_accuracy_mean"].iloc[0] == pytest.approx(survivor)
+    survivor = replicates[(replicates["cell"] == "lr=0.1") & (replicates["seed"] == 1)].iloc[0]
+    # chance, as in claims; what no claim uses is of the survivor
+    assert cells["test_accuracy_mean"].iloc[0] == pytest.approx((survivor["test_accuracy"] + 2 / 3) / 3, rel=1e-5)
+    assert cells["test_loss_mean"].iloc[0] == pytest.approx((survivor["test_loss"] + 2 * np.log(3)) / 3, rel=1e-5)
+    assert cells["test_kappa_mean"].iloc[0] == pytest.approx(survivor["test_kappa"])
+    intervals = pd.read_csv(tmp_path / "tables/intervals.csv").query("cell == 'lr=0.1'").set_index("metric")
+    assert intervals["mean"]["test_accuracy"] == pytest.approx(cells["test_accuracy_mean"].iloc[0], rel=1e-5)
 
 
-def test_a_training_that_failed_late_is_left_out_of_the_means(tmp_path):
+def test_a_training_that_failed_late_counts_as_chance(tmp_path):
     """Its best epoch was before it failed, and has numbers; they belong to no finished training."""
     params = factories.small({"lr": [0.1, 0.001]}, replicates=3)
     manifest, jobs = factories.settings_of(params)
@@ -176,7 +181,8 @@ def test_a_training_that_failed_late_is_left_out_of_the_means(tmp_path):
     assert replicates["test_accuracy"].notna().all()
     cells = pd.read_csv(tmp_path / "tables/cells.csv")
     assert cells.loc[0, "diverged"] == 1
-    assert cells.loc[0, "test_accuracy_mean"] == pytest.approx(replicates["test_accuracy"].iloc[1:].mean(), rel=1e-5)
+    finished = replicates["test_accuracy"].iloc[1:].sum()
+    assert cells.loc[0, "test_accuracy_mean"] == pytest.approx((finished + 1 / 3) / 3, rel=1e-5)
 
 
 def test_one_replicate_has_no_interval(tmp_path):

@@ -10,6 +10,7 @@ import factories
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from factories import CLAIM, COMPARISON
 from playwright.sync_api import sync_playwright
 
 from medgrid.report.site.index import write_index
@@ -20,42 +21,48 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install Debian's package chromium"),
 ]
 
-COMPARISON = {
-    "relation": "above", "left": {"lr": [0.1]}, "right": None, "where": {}, "metric": "test_accuracy", "curve": None,
-    "details": {}, "unit": "share", "over": "seeds", "holds": [0, None], "matters": [0.01, None], "needed": None,
-    "p_against": 1, "replicates": 3, "missing": None,
-}  # fmt: skip
 CLAIMS = {
     "margin": 0.01,
+    "judgements": 2,
     "claims": [
-        {
+        CLAIM | {
             "name": "rate", "text": "A rate of 0.1 is best.", "source": "conclusions", "verdict": "supported",
-            "needed": None, "decisive": [0, 1, 2],
+            "on_average_only": True, "margins": [0, 0.006], "decisive": [0, 1, 2],
             "comparisons": [
                 COMPARISON | {
-                    "right": {"lr": [rate]}, "estimate": gain, "low": gain - 0.005, "high": gain + 0.005, "p": p,
-                    "verdict": "supported",
+                    "right": {"lr": [rate]}, "estimate": gain, "low": gain - 0.005, "high": gain + 0.005,
+                    "p_support": p, "verdict": "supported",
                 }
                 for rate, gain, p in ((0.01, 0.02, 0.0002), (0.001, 0.1, 0.012), (0.0001, -0.03, 0.004))
             ],
         },
-        {
+        CLAIM | {
             "name": "batch", "text": "Larger batches are slower.", "source": "text", "verdict": "contradicted",
-            "needed": None, "decisive": [0],
+            "verdict_in_study": "contradicted",
             "comparisons": [
                 COMPARISON | {
                     "relation": "slower", "left": {"batch_size": [16]}, "metric": None, "unit": "times",
-                    "estimate": 0.9, "low": 0.8, "high": 0.95, "p": 1, "verdict": "contradicted",
+                    "estimate": 0.9, "low": 0.8, "high": 0.95, "p_support": 1, "verdict": "contradicted",
+                    "negligible_below": None,
                 }
             ],
         },
-        {
-            "name": "overfitting", "text": "It overfits.", "source": "figure 2", "verdict": "open", "needed": 12,
-            "decisive": [0],
+        CLAIM | {
+            "name": "overfitting", "text": "It overfits.", "source": "figure 2",
+            "needed": {"replicates": 12, "verdict": "supported", "probability": 0.83},
             "comparisons": [
                 COMPARISON | {
                     "relation": "gap_above", "right": None, "metric": None, "details": {"value": 0.01},
-                    "estimate": -1.3, "low": None, "high": None, "p": None, "unit": "nats", "verdict": "open",
+                    "estimate": -1.3, "low": None, "high": None, "p_support": None, "unit": "nats",
+                    "negligible_below": None,
+                }
+            ],
+        },
+        CLAIM | {
+            "name": "vgg", "text": "VGG16 is best.", "verdict": "not_run", "verdict_in_study": "not_run",
+            "comparisons": [
+                COMPARISON | dict.fromkeys(("estimate", "low", "high", "p_support", "p_against_corrected")) | {
+                    "verdict": "not_run", "missing": "not_run",
                 }
             ],
         },
@@ -242,20 +249,26 @@ def test_tables_filter(visit):
 def test_claims_are_reported_with_their_numbers(visit):
     page = visit("full/index.html")
     assert page.locator(".tally").inner_text().split() == [
-        "1", "✓", "supported", "1", "✗", "contradicted", "1", "○", "open",
+        "1", "✓", "supported", "1", "✗", "contradicted", "1", "○", "open", "1", "–",  # noqa: RUF001
+        "not", "run",
     ]  # fmt: skip
     first = page.locator(".claim").first.inner_text()
     assert "2.00 percentage points" in first
     assert "1.50 to 2.50" in first
     assert "< 0.001" in first
-    last = page.locator(".claim").last.inner_text()
-    assert "About 12 replicates would be needed to decide it." in last
-    assert "−1.3 nats" in last  # noqa: RUF001
+    assert "on average only" in first
+    assert "margins up to 0.60 points" in first
+    assert "it is open" in first
+    third = page.locator(".claim").nth(2).inner_text()
+    assert "With 12 replicates, the verdict would be “supported” with a probability of 83 %" in third
+    assert "−1.3 nats" in third  # noqa: RUF001
+    assert "judged 2 times" in page.locator("section", has_text="Did the claims hold?").inner_text()
     index = visit("index.html")
     assert index.locator("#full .claims li").all_inner_texts() == [
-        "✓ supported\nA rate of 0.1 is best.",
+        "✓ supported\nA rate of 0.1 is best. (on average only)",
         "✗ contradicted\nLarger batches are slower.",
         "○ open\nIt overfits.",
+        "– not run\nVGG16 is best.",  # noqa: RUF001
     ]
     assert index.locator("#bare .claims").count() == 0
     assert visit("bare/index.html").locator("#claims").count() == 0

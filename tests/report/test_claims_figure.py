@@ -5,17 +5,12 @@ import textwrap
 from typing import Any
 
 import pytest
+from factories import CLAIM, COMPARISON
 
 from medgrid.evaluation import verdicts
-from medgrid.report.claim_text import RELATIONS, numbers, reason, sentence
+from medgrid.report.claim_text import RELATIONS, margins, numbers, opposed, reason, sentence
 from medgrid.report.figures.claims import labels
 
-COMPARISON = {
-    "relation": "above", "left": {"lr": [0.1]}, "right": {"lr": [0.01]}, "where": {}, "metric": "test_accuracy",
-    "curve": None, "details": {}, "unit": "share", "over": "seeds", "holds": [0, None], "matters": [0.01, None],
-    "verdict": "open", "estimate": 0.0224, "low": -0.001, "high": 0.03, "p": 0.04, "p_against": 0.9, "needed": None,
-    "replicates": 3, "missing": None,
-}  # fmt: skip
 GAP = {"relation": "gap_below", "right": None, "metric": None, "details": {"value": 0.01}}
 
 
@@ -54,7 +49,12 @@ def test_every_relation_of_the_documentation_has_a_sentence():
     ("changes", "wanted"),
     [
         ({}, "+2.24 points (−0.10 to +3.00)"),  # noqa: RUF001
-        ({"low": None, "high": None}, "+2.24 points, from one replicate"),
+        ({"low": None, "high": None, "replicates": 1}, "+2.24 points, from one replicate"),
+        ({"low": None, "high": None}, "+2.24 points, without scatter over the replicates"),
+        (
+            {"low": None, "high": None, "unit": "none", "over": "networks", "p_support": 0.0456},
+            "+0.0224 (p = 0.0456, permutation of sizes)",
+        ),
         ({"unit": "times", "estimate": 1.5, "low": 1.2, "high": 2}, "1.50 times (1.20 to 2.00)"),
         ({"estimate": None, "missing": "not_run"}, "not run here"),
     ],
@@ -64,12 +64,37 @@ def test_numbers(changes, wanted):
 
 
 def test_the_reason_is_the_first_decisive_comparison():
-    small = COMPARISON | {"verdict": "contradicted", "low": 0.001, "high": 0.005, "estimate": 0.003}
+    small = COMPARISON | {"verdict": "negligible", "low": 0.001, "high": 0.005, "estimate": 0.003}
     claim = {"comparisons": [COMPARISON, small, COMPARISON], "decisive": [1, 0]}
     assert reason(claim) == (
-        "learning rate 0.1 better than learning rate 0.01: +0.30 points (+0.10 to +0.50): a difference, if there is "
-        "one, is less than 1.00 points; 1 more"
+        "learning rate 0.1 better than learning rate 0.01: +0.30 points (+0.10 to +0.50): less than 1 point either "
+        "way; 1 more"
     )
+
+
+def test_strata_opposed_to_the_average_are_named():
+    strata = [
+        {"left": {"lr": [0.1]}, "where": {"model": [name]}, "estimate": gain, "low": gain - 0.01, "high": gain + 0.01,
+         "verdict": verdict, "opposed": verdict == "contradicted"}
+        for name, gain, verdict in (("vgg16", 0.05, "supported"), ("resnet50", -0.02, "contradicted"))
+    ]  # fmt: skip
+    claim = CLAIM | {"comparisons": [COMPARISON | {"strata": strata}]}
+    assert opposed(claim) == "resnet50: −2.00 points (−3.00 to −1.00)"  # noqa: RUF001
+    assert opposed(CLAIM) == ""
+
+
+@pytest.mark.parametrize(
+    ("bounds", "wanted"),
+    [
+        (None, ""),
+        ([0, 0.0123], "margins up to 1.23 points"),
+        ([0.0123, None], "any margin above 1.23 points"),
+        ([0.001, 0.02], "margins from 0.10 points to 2.00 points"),
+        ([0, None], "any margin"),
+    ],
+)
+def test_margins_over_which_a_verdict_stands(bounds, wanted):
+    assert margins(CLAIM | {"margins": bounds}) == wanted
 
 
 def test_long_labels_leave_out_a_beginning_that_all_share():

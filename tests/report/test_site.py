@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from factories import CLAIM, COMPARISON
 
 from medgrid.config.training import steps_per_epoch
 from medgrid.report.labelled_results import LabelledResults
@@ -17,12 +18,6 @@ from medgrid.report.site.index import write_index
 from medgrid.report.site.render import render
 from medgrid.utils.errors import MedgridError
 
-COMPARISON = {
-    "relation": "above", "left": {"lr": [0.1]}, "right": {"lr": [0.01]}, "where": {}, "metric": "test_accuracy",
-    "curve": None, "details": {}, "unit": "share", "holds": [0, None], "matters": [0.01, None], "verdict": "open",
-    "estimate": 0.0123, "low": -0.004, "high": 0.02, "p": 0.0004, "needed": None, "replicates": 3, "missing": None,
-}  # fmt: skip
-
 
 def write_claims(folder, content) -> None:
     (folder / "tables").mkdir(exist_ok=True)
@@ -32,20 +27,21 @@ def write_claims(folder, content) -> None:
 
 def test_no_claims_are_no_section(tmp_path):
     assert claims(tmp_path) is None
-    write_claims(tmp_path, {"margin": 0.01, "claims": []})
+    write_claims(tmp_path, {"margin": 0.01, "judgements": 1, "claims": []})
     assert claims(tmp_path) is None
 
 
 def test_shares_are_reported_in_points(tmp_path):
-    comparisons = [COMPARISON, COMPARISON | {"unit": "nats", "p": None, "low": None}]
-    claim = {"text": "x", "source": "", "verdict": "open", "needed": None, "decisive": [0, 1]}
-    write_claims(tmp_path, {"margin": 0.015, "claims": [claim | {"comparisons": comparisons}]})
+    first = COMPARISON | {"estimate": 0.0123, "low": -0.004, "high": 0.02, "p_support": 0.0004}
+    comparisons = [first, first | {"unit": "nats", "p_support": None, "low": None}]
+    claim = CLAIM | {"decisive": [0, 1], "comparisons": comparisons}
+    write_claims(tmp_path, {"margin": 0.015, "judgements": 1, "claims": [claim]})
     shown = claims(tmp_path)
     assert shown["margin"] == "1.50 percentage points"
-    assert shown["counts"] == {"supported": 0, "contradicted": 0, "open": 1}
+    assert shown["counts"] == {"supported": 0, "contradicted": 0, "negligible": 0, "open": 1, "not_run": 0}
     assert shown["claims"][0]["reason"].startswith("learning rate 0.1 better than learning rate 0.01: +1.23 points")
     first, second = shown["claims"][0]["comparisons"]
-    assert (first["estimate"], first["interval"], first["p"]) == (
+    assert (first["estimate"], first["interval"], first["p_support"]) == (
         "1.23 percentage points", "−0.40 to 2.00", "< 0.001",  # noqa: RUF001
     )  # fmt: skip
     assert (second["estimate"], second["interval"]) == ("0.0123 nats", "")

@@ -45,14 +45,24 @@ class _OfGroups(_Test):
 
 
 class WithMargin(_Test):
-    margin: Margin | None = Field(None, description="instead of the study's")
+    margin: Margin | None = Field(None, description="margin of practical equivalence, instead of the study's")
 
 
 class OfMetric(WithMargin):
     metric: MetricName | None = Field(None, description="instead of the study's; of the test set, at the best epoch")
 
 
-class Best(OfMetric):
+class Better(OfMetric):
+    by_at_least: Margin | None = Field(None, description="better by at least this; by default, better at all")
+
+
+class InStrata(_Test):
+    each: bool = Field(
+        False, description="at each value of the other axes (for one group: in each cell), not only on average"
+    )
+
+
+class Best(Better, InStrata):
     """These settings are better (worse) than each other combination of values for them, or than the given rivals."""
 
     kind: Literal["best", "worst"]
@@ -60,28 +70,28 @@ class Best(OfMetric):
     rivals: list[Extra] = Field([], description="instead of all other combinations")
 
 
-class Order(_OfGroups, OfMetric):
+class Order(_OfGroups, Better, InStrata):
     """Each group is better than the next."""
 
     kind: Literal["order"]
     settings: list[Extra] = Field(min_length=2)
 
 
-class Equal(_OfGroups, OfMetric):
+class Equal(_OfGroups, OfMetric, InStrata):
     """No two groups differ by the margin or more."""
 
     kind: Literal["equal"]
     settings: list[Extra] = Field(min_length=2)
 
 
-class NoBetter(_OfGroups, OfMetric):
+class NoBetter(_OfGroups, OfMetric, InStrata):
     """The first group is not better than the second by the margin or more."""
 
     kind: Literal["no_better"]
     settings: Annotated[list[Extra], Field(min_length=2, max_length=2)]
 
 
-class Trend(OfMetric):
+class Trend(Better, InStrata):
     """The metric improves (up) or gets worse (down) from the lowest to the highest value of an axis of numbers."""
 
     kind: Literal["trend"]
@@ -89,7 +99,7 @@ class Trend(OfMetric):
     direction: Literal["up", "down"]
 
 
-class Interaction(_OfGroups, OfMetric):
+class Interaction(_OfGroups, Better):
     """Along the axis, the metric improves more in the first group of cells than in the second."""
 
     kind: Literal["interaction"]
@@ -97,22 +107,25 @@ class Interaction(_OfGroups, OfMetric):
     settings: Annotated[list[Extra], Field(min_length=2, max_length=2)]
 
 
-class Chance(WithMargin):
+class Chance(WithMargin, InStrata):
     """These cells do not learn: their balanced accuracy on the test set equals chance, up to the margin."""
 
     kind: Literal["chance"]
     settings: Extra
 
 
-class Noisier(_OfGroups):
-    """Curves of the first group change more from epoch to epoch, on average, than those of the second."""
+class Noisier(_OfGroups, InStrata):
+    """Curves of the first group are rougher than those of the second: their slope changes more from epoch to epoch.
+
+    A smooth rise, however steep, is not rough.
+    """
 
     kind: Literal["noisier"]
     settings: Annotated[list[Extra], Field(min_length=2, max_length=2)]
     curve: CurveName = "validation_accuracy"
 
 
-class GeneralizationGap(WithMargin):
+class GeneralizationGap(WithMargin, InStrata):
     """Training minus validation accuracy after the last epoch is above, below or about a value."""
 
     kind: Literal["generalization_gap"]
@@ -120,7 +133,6 @@ class GeneralizationGap(WithMargin):
     above: float | None = None
     below: float | None = None
     about: float | None = Field(None, description="up to the margin")
-    each: bool = Field(False, description="of each of these cells, not of their mean")
 
     @model_validator(mode="after")
     def _one_bound(self):
@@ -131,7 +143,7 @@ class GeneralizationGap(WithMargin):
         return self
 
 
-class Plateau(WithMargin):
+class Plateau(WithMargin, InStrata):
     """From this epoch to the last one, the curves change by less than the margin."""
 
     kind: Literal["plateau"]
@@ -140,7 +152,7 @@ class Plateau(WithMargin):
     curve: CurveName = "validation_accuracy"
 
 
-class Speed(_Test):
+class Speed(InStrata):
     """These settings train faster (slower) per epoch than each other combination of values for them."""
 
     kind: Literal["fastest", "slowest"]
@@ -148,7 +160,10 @@ class Speed(_Test):
 
 
 class Correlated(_Test):
-    """Networks with more parameters do better: Spearman's rank correlation over the cells is above 0."""
+    """Networks with more parameters do better: Spearman's rank correlation over the cells is above 0.
+
+    Tested by permuting the sizes over the networks.
+    """
 
     kind: Literal["correlated"]
     metric: MetricName | None = Field(None, description="instead of the study's; of the test set, at the best epoch")

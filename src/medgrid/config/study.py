@@ -37,6 +37,10 @@ class Published(Settings):
     """Published numbers, which are listed next to ours."""
 
     source: str = Field(description="table, figure or page of the publication")
+    runs: PositiveInt = Field(1, description="number of trainings whose mean each number is")
+    test_images: PositiveInt | None = Field(
+        None, description="size of the publication's test set; by default taken to be that of ours"
+    )
     by: list[str] = Field(
         min_length=1, description="settings (or class) that select the cell: the first fields of a row"
     )

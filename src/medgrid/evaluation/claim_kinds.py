@@ -7,15 +7,17 @@ To add a kind, add the settings of its test to `medgrid.config.claims` and a fun
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from medgrid.config import claims as tests
 from medgrid.config.metrics import METRICS
-from medgrid.evaluation.claims import SEEDS_AND_IMAGES, Comparison, Judge
-from medgrid.evaluation.contrasts import Selection, cells_of, difference, linear_contrast, mean_of, rivals, select
-from medgrid.evaluation.statistics import Region, estimate
+from medgrid.evaluation.claims import NETWORKS, SEEDS_AND_IMAGES, Comparison, Judge
+from medgrid.evaluation.contrasts import cells_of, difference, linear_contrast, mean_of, rivals, select
+from medgrid.evaluation.hypotheses import Hypothesis
+from medgrid.evaluation.permutations import rank_correlation
 
 KINDS: dict[str, Callable[[Judge, tests.Test], Iterator[Comparison]]] = {}
 
@@ -30,80 +32,87 @@ def evaluates(*kinds: str) -> Callable:
     return register
 
 
+def better(judge: Judge, test: tests.Better) -> Hypothesis:
+    """Above zero, with the margin below which a difference is negligible; or above what the claim states."""
+    if test.by_at_least:
+        return Hypothesis("above", test.by_at_least)
+    return Hypothesis("above", margin=judge.margin(test))
+
+
 @evaluates("best", "worst")
 def best(judge: Judge, test: tests.Best) -> Iterator[Comparison]:
     where, chosen = select(test.of), select(test.settings)
-    region = Region.above(margin=judge.margin(test))
     # of unknown rivals there is one comparison without an estimate
     others = [select(each) for each in test.rivals] or rivals(judge.results, chosen, where)
     for other in others if others and cells_of(judge.results, where, chosen) else [None]:
         left, right = (chosen, other) if test.kind == "best" else (other, chosen)
-        weights = None if left is None or right is None else difference(judge.results, left, right, where)
-        yield judge.of_metric(test, "above", left, right, weights, region)
+        contrast = None if left is None or right is None else difference(judge.results, left, right, where)
+        yield from judge.of_metric(test, "above", left, right, contrast, better(judge, test))
 
 
 @evaluates("order")
 def order(judge: Judge, test: tests.Order) -> Iterator[Comparison]:
-    region = Region.above(margin=judge.margin(test))
     for left, right in itertools.pairwise(map(select, test.settings)):
-        weights = difference(judge.results, left, right, select(test.of))
-        yield judge.of_metric(test, "above", left, right, weights, region)
+        contrast = difference(judge.results, left, right, select(test.of))
+        yield from judge.of_metric(test, "above", left, right, contrast, better(judge, test))
 
 
 @evaluates("equal")
 def equal(judge: Judge, test: tests.Equal) -> Iterator[Comparison]:
-    region = Region.about(0, judge.margin(test))
+    hypothesis = Hypothesis("about", margin=judge.margin(test))
     for left, right in itertools.combinations(map(select, test.settings), 2):
-        weights = difference(judge.results, left, right, select(test.of))
-        yield judge.of_metric(test, "like", left, right, weights, region)
+        contrast = difference(judge.results, left, right, select(test.of))
+        yield from judge.of_metric(test, "like", left, right, contrast, hypothesis)
 
 
 @evaluates("no_better")
 def no_better(judge: Judge, test: tests.NoBetter) -> Iterator[Comparison]:
     left, right = map(select, test.settings)
-    weights = difference(judge.results, left, right, select(test.of))
-    yield judge.of_metric(test, "not_above", left, right, weights, Region.below(judge.margin(test)))
+    contrast = difference(judge.results, left, right, select(test.of))
+    hypothesis = Hypothesis("not_above", margin=judge.margin(test))
+    yield from judge.of_metric(test, "not_above", left, right, contrast, hypothesis)
 
 
 @evaluates("trend")
 def trend(judge: Judge, test: tests.Trend) -> Iterator[Comparison]:
-    weights = linear_contrast(judge.results, test.axis, select(test.of))
+    contrast = linear_contrast(judge.results, test.axis, select(test.of))
     relation = "improves" if test.direction == "up" else "worsens"
-    if weights is not None and relation == "worsens":
-        weights = -weights
-    region = Region.above(margin=judge.margin(test))
-    yield judge.of_metric(test, relation, {}, None, weights, region, axis=test.axis)
+    if contrast is not None and relation == "worsens":
+        contrast = contrast.reversed()
+    yield from judge.of_metric(test, relation, {}, None, contrast, better(judge, test), axis=test.axis)
 
 
 @evaluates("interaction")
 def interaction(judge: Judge, test: tests.Interaction) -> Iterator[Comparison]:
     left, right = map(select, test.settings)
     first, second = (linear_contrast(judge.results, test.axis, select(test.of), side) for side in (left, right))
-    weights = None if first is None or second is None else first.sub(second, fill_value=0)
-    region = Region.above(margin=judge.margin(test))
-    yield judge.of_metric(test, "gains_more", left, right, weights, region, axis=test.axis)
+    contrast = None if first is None or second is None else first.minus(second)
+    yield from judge.of_metric(test, "gains_more", left, right, contrast, better(judge, test), axis=test.axis)
 
 
 @evaluates("chance")
 def chance(judge: Judge, test: tests.Chance) -> Iterator[Comparison]:
     metric, where, left = "test_recall_macro", select(test.of), select(test.settings)
-    cells = cells_of(judge.results, where, left)
-    measured = judge.estimate(mean_of(cells) if cells else None, metric)
-    if measured:
-        measured = replace(measured, value=measured.value - 1 / len(judge.results.manifest.classes))
-    region = Region.about(0, judge.margin(test))
-    yield Comparison(
-        "at_chance", left, None, where, region, measured, METRICS[metric].unit, SEEDS_AND_IMAGES, metric=metric
+    hypothesis = Hypothesis("about", margin=judge.margin(test))
+    comparison = Comparison(
+        "at_chance", left, None, where, hypothesis, None, METRICS[metric].unit, SEEDS_AND_IMAGES, metric=metric
     )
+    contrast = mean_of(judge.results, cells_of(judge.results, where, left))
+    level = 1 / len(judge.results.manifest.classes)
+    for each in judge.compare(comparison, contrast, test.each, partial(judge.results.estimate, metric=metric)):
+        yield each.shifted(-level)
 
 
 @evaluates("noisier")
 def noisier(judge: Judge, test: tests.Noisier) -> Iterator[Comparison]:
     where, (left, right) = select(test.of), map(select, test.settings)
-    changes = judge.results.of_curves(lambda curves: curves[test.curve].diff().abs().mean())
-    measured = judge.of_trainings(difference(judge.results, left, right, where), changes)
+    # second differences: a smooth rise is not rough
+    roughness = judge.results.of_curves(lambda curves: curves[test.curve].diff().diff().abs().mean())
     unit = METRICS[test.curve].unit
-    yield Comparison("noisier", left, right, where, Region.above(), measured, unit, curve=test.curve)
+    comparison = Comparison("noisier", left, right, where, Hypothesis("above"), None, unit, curve=test.curve)
+    yield from judge.compare(
+        comparison, difference(judge.results, left, right, where), test.each, judge.of_trainings(roughness)
+    )
 
 
 @evaluates("generalization_gap")
@@ -113,25 +122,15 @@ def generalization_gap(judge: Judge, test: tests.GeneralizationGap) -> Iterator[
     )
     bounds = {"gap_about": test.about, "gap_above": test.above, "gap_below": test.below}
     relation, value = next((relation, bound) for relation, bound in bounds.items() if bound is not None)
-    region = {
-        "gap_about": Region.about(value, judge.margin(test)),
-        "gap_above": Region.above(value),
-        "gap_below": Region.below(value),
+    hypothesis = {
+        "gap_about": Hypothesis("about", value, judge.margin(test)),
+        "gap_above": Hypothesis("above", value),
+        "gap_below": Hypothesis("below", value),
     }[relation]
-    where, selection = select(test.of), select(test.settings)
-    cells = cells_of(judge.results, where, selection)
-    groups = [(selection, cells)]
-    if test.each and cells:
-        groups = [(_settings_of(judge, cell), [cell]) for cell in cells]
-    for left, group in groups:
-        measured = judge.of_trainings(mean_of(group) if group else None, gaps)
-        yield Comparison(relation, left, None, where, region, measured, "share", details={"value": value})
-
-
-def _settings_of(judge: Judge, cell: str) -> Selection:
-    """The selection of a single cell, by the axes."""
-    values = judge.results.axis_values.loc[cell]
-    return {str(axis): [value] for axis, value in values.items() if value is not None}
+    where, left = select(test.of), select(test.settings)
+    contrast = mean_of(judge.results, cells_of(judge.results, where, left))
+    comparison = Comparison(relation, left, None, where, hypothesis, None, "share", details={"value": value})
+    yield from judge.compare(comparison, contrast, test.each, judge.of_trainings(gaps))
 
 
 @evaluates("plateau")
@@ -144,11 +143,11 @@ def plateau(judge: Judge, test: tests.Plateau) -> Iterator[Comparison]:
 
     changes = judge.results.of_curves(change)
     cells = [cell for cell in cells_of(judge.results, where, left) if changes.loc[cell].notna().any()]
-    measured = judge.of_trainings(mean_of(cells) if cells else None, changes)
-    region, unit = Region.about(0, judge.margin(test)), METRICS[test.curve].unit
-    yield Comparison(
-        "flat", left, None, where, region, measured, unit, curve=test.curve, details={"epoch": test.after}
+    hypothesis, unit = Hypothesis("about", margin=judge.margin(test)), METRICS[test.curve].unit
+    comparison = Comparison(
+        "flat", left, None, where, hypothesis, None, unit, curve=test.curve, details={"epoch": test.after}
     )
+    yield from judge.compare(comparison, mean_of(judge.results, cells), test.each, judge.of_trainings(changes))
 
 
 @evaluates("fastest", "slowest")
@@ -157,28 +156,26 @@ def speed(judge: Judge, test: tests.Speed) -> Iterator[Comparison]:
     seconds = judge.results.seconds_per_epoch
     logarithms = seconds.where(seconds > 0).apply(np.log)
     stacked = set(judge.results.manifest.stacked)
-    relation, sign = ("faster", -1) if test.kind == "fastest" else ("slower", 1)
+    if test.kind == "fastest":
+        relation, logarithms = "faster", -logarithms
+    else:
+        relation = "slower"
     others = rivals(judge.results, left, where) if cells_of(judge.results, where, left) else []
     for right in others or [None]:
-        weights = None if right is None else difference(judge.results, left, right, where)
-        time_shared = weights is not None and not stacked.isdisjoint(weights.index)
-        measured = None if weights is None or time_shared else judge.of_trainings(sign * weights, logarithms)
-        missing = "time_shared" if time_shared else "not_run"
-        yield Comparison(relation, left, right, where, Region.above(), measured, "times", missing=missing)
+        comparison = Comparison(relation, left, right, where, Hypothesis("above"), None, "times")
+        contrast = None if right is None else difference(judge.results, left, right, where)
+        if contrast is not None and not stacked.isdisjoint(contrast.weights.index):
+            contrast, comparison = None, replace(comparison, missing="time_shared")
+        yield from judge.compare(comparison, contrast, test.each, judge.of_trainings(logarithms))
 
 
 @evaluates("correlated")
 def correlated(judge: Judge, test: tests.Correlated) -> Iterator[Comparison]:
     where, metric = select(test.of), judge.metric(test)
     cells = [cell for cell in cells_of(judge.results, where) if cell in judge.results.network_sizes.index]
-    sizes = judge.results.network_sizes.loc[cells, test.size].astype(float)
-    measured = None
-    if sizes.nunique() > 1:
-        ranks = judge.results.by_seed(metric).loc[cells].corrwith(sizes, method="spearman")
-        measured = estimate(METRICS[metric].sign * ranks.to_numpy())
-        # a few networks can be in order by chance, and then are with each seed: at least the error of pure chance
-        by_chance = np.sqrt(1 / (sizes.nunique() - 1) / measured.seeds) if measured.seeds else np.nan
-        measured = replace(measured, seed_error=np.maximum(measured.seed_error, by_chance))
+    sizes = judge.results.network_sizes.loc[cells, test.size].to_numpy(float)
+    values = METRICS[metric].sign * judge.results.by_seed(metric).loc[cells].to_numpy()
     yield Comparison(
-        "correlated", {}, None, where, Region.above(), measured, "none", metric=metric, details={"size": test.size}
-    )
+        "correlated", {}, None, where, Hypothesis("above"), rank_correlation(sizes, values) if cells else None,
+        "none", NETWORKS, metric=metric, details={"size": test.size},
+    )  # fmt: skip

@@ -1,61 +1,88 @@
 """Comparisons that claims are made of; `medgrid.evaluation.verdicts` describes the fields."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from statsmodels.stats.multitest import multipletests
 
-from medgrid.config.claims import Correlated, OfMetric, WithMargin
+from medgrid.config.claims import Correlated, InStrata, OfMetric, WithMargin
 from medgrid.config.metrics import METRICS
-from medgrid.evaluation.contrasts import Selection, select
+from medgrid.evaluation.contrasts import Contrast, Selection, select
+from medgrid.evaluation.hypotheses import Hypothesis, PValues, verdict
+from medgrid.evaluation.permutations import Permuted
 from medgrid.evaluation.results import StudyResults
-from medgrid.evaluation.statistics import LEVEL, Estimate, Region, estimate
+from medgrid.evaluation.statistics import LEVEL, Estimate, estimate
 
-SEEDS, SEEDS_AND_IMAGES = "seeds", "seeds and test images"
+SEEDS, SEEDS_AND_IMAGES, NETWORKS = "seeds", "seeds and test images", "networks"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One comparison of a claim: what is compared, the estimate (None: there is none), and where it must lie."""
+    """One comparison of a claim: what is compared, the estimate (None: there is none), and what is claimed of it."""
 
     relation: str
     left: Selection | None
     right: Selection | None
     where: Selection
-    region: Region
-    measured: Estimate | None
+    hypothesis: Hypothesis
+    measured: Estimate | Permuted | None
     unit: str
     over: str = SEEDS
     metric: str | None = None
     curve: str | None = None
     details: dict[str, Any] = field(default_factory=dict)
     missing: str = "not_run"
+    strata: tuple["Comparison", ...] = ()  # the same in each stratum; empty without a choice of strata
 
     @property
-    def p(self) -> float:
-        """p-value of the claim; 1 without an estimate."""
-        return self.region.p_for(self.measured) if self.measured else 1.0
+    def was_run(self) -> bool:
+        """Whether its cells were run and measured, if only with one replicate."""
+        return self.measured is not None
 
-    @property
-    def p_against(self) -> float:
-        """p-value of the claim's opposite; 1 without an estimate."""
-        return self.region.p_against(self.measured) if self.measured else 1.0
+    @cached_property
+    def p(self) -> PValues:
+        """One-sided p-values, not corrected."""
+        return self.hypothesis.p_values(self.measured) if self.measured else PValues()
 
-    @property
-    def verdict(self) -> str:
-        """Of this comparison alone."""
-        # first: what is significantly below the margin does not support a claim, however significant it is
-        if self.p_against <= LEVEL:
-            return "contradicted"
-        return "supported" if self.p <= LEVEL else "open"
+    def verdict(self, p_against: float | None = None) -> str:
+        """Of this comparison. `p_against`: corrected for the other comparisons of the claim."""
+        if not self.was_run:
+            return "not_run"
+        return verdict(self.p if p_against is None else replace(self.p, against=p_against))
 
-    @property
-    def needed(self) -> int | None:
-        """Number of replicates needed to decide it."""
-        return self.region.needed(self.measured) if self.measured else None
+    def with_margin(self, margin: float) -> "Comparison":
+        """The same with another margin, if its hypothesis has one."""
+        return replace(self, hypothesis=self.hypothesis.with_margin(margin))
 
-    def _value(self, value: float) -> float | None:
+    def within(self, stratum: Selection) -> "Comparison":
+        """The same in a stratum: of one of the cells that are averaged, or with a restriction of both sides."""
+        if self.left and self.right is None:
+            return replace(self, left=self.left | stratum)
+        return replace(self, where=self.where | stratum)
+
+    def shifted(self, by: float) -> "Comparison":
+        """The same with estimates shifted by a constant."""
+        measured = replace(self.measured, value=self.measured.value + by) if self.measured else None
+        return replace(self, measured=measured, strata=tuple(each.shifted(by) for each in self.strata))
+
+    @cached_property
+    def opposed(self) -> list[bool]:
+        """For each stratum, whether it contradicts what holds on average, or holds where the average contradicts it.
+
+        After Holm's correction over the strata (compare Gail and Simon 1985). A bare change of sign is noise.
+        """
+        opposite = {"supported": "contradicted", "contradicted": "supported"}.get(self.verdict())
+        if opposite is None or not self.strata:
+            return [False] * len(self.strata)
+        p = [each.p.against if opposite == "contradicted" else each.p.support for each in self.strata]
+        rejected = multipletests(p, LEVEL, "holm")[0]
+        return [bool(r) and each.verdict() == opposite for r, each in zip(rejected, self.strata, strict=True)]
+
+    def number(self, value: float) -> float | None:
         """A number for claims.json: ratios instead of their logarithms, correlations within their range."""
         if not np.isfinite(value):
             return None
@@ -63,29 +90,12 @@ class Comparison:
             value = np.clip(value, -1, 1)
         return round(float(np.exp(value) if self.unit == "times" else value), 6)
 
-    def to_dict(self) -> dict[str, Any]:
-        """As an entry of `comparisons` in claims.json."""
-        content = {"relation": self.relation, "left": self.left, "right": self.right, "where": self.where}
-        content |= {"metric": self.metric, "curve": self.curve, "details": self.details}
-        content |= {"unit": self.unit, "over": self.over}
-        content |= {
-            "holds": [self._value(self.region.low), self._value(self.region.high)],
-            "matters": [self._value(self.region.floor), self._value(self.region.ceiling)],
-            "verdict": self.verdict,
-        }
+    def numbers(self) -> dict[str, float | None]:
+        """Estimate and 95 % interval; None where unknown."""
         if self.measured is None or not np.isfinite(self.measured.value):
-            numbers = dict.fromkeys(("estimate", "low", "high", "p", "p_against", "needed"))
-            missing = "no_common_seed" if self.measured else self.missing
-            return content | numbers | {"replicates": 0, "missing": missing}
-        numbers = zip(("estimate", "low", "high"), (self.measured.value, *self.measured.interval()), strict=True)
-        return content | {
-            **{name: self._value(value) for name, value in numbers},
-            "p": self.p,
-            "p_against": self.p_against,
-            "needed": self.needed if self.verdict == "open" else None,
-            "replicates": self.measured.seeds,
-            "missing": None,
-        }
+            return dict.fromkeys(("estimate", "low", "high"))
+        values = (self.measured.value, *self.measured.interval())
+        return {name: self.number(value) for name, value in zip(("estimate", "low", "high"), values, strict=True)}
 
 
 class Judge:
@@ -106,26 +116,42 @@ class Judge:
         relation: str,
         left: Selection | None,
         right: Selection | None,
-        weights: pd.Series | None,
-        region: Region,
+        contrast: Contrast | None,
+        hypothesis: Hypothesis,
         **details: Any,
-    ) -> Comparison:
-        """A comparison of a weighted sum over cells (None: not run) of a metric of the test set; higher is better."""
+    ) -> Iterator[Comparison]:
+        """Comparisons of a contrast (None: not run) of a metric of the test set; higher is better."""
         metric = self.metric(test)
-        return Comparison(
-            relation, left, right, select(test.of), region, self.estimate(weights, metric), METRICS[metric].unit,
-            over=SEEDS_AND_IMAGES, metric=metric, details=details,
+        comparison = Comparison(
+            relation, left, right, select(test.of), hypothesis, None, METRICS[metric].unit, over=SEEDS_AND_IMAGES,
+            metric=metric, details=details,
         )  # fmt: skip
+        each = isinstance(test, InStrata) and test.each
+        return self.compare(comparison, contrast, each, partial(self.results.estimate, metric=metric))
 
-    def estimate(self, weights: pd.Series | None, metric: str) -> Estimate | None:
-        """A weighted sum over cells of a metric of the test set; higher is better."""
-        if weights is None:
-            return None
-        return estimate(METRICS[metric].sign * self.results.weighted(weights, metric), self.results.clusters)
+    def compare(
+        self, comparison: Comparison, contrast: Contrast | None, each: bool, measure: Callable[[pd.Series], Estimate]
+    ) -> Iterator[Comparison]:
+        """The comparison with its estimate: of the mean over the strata of a contrast, or with `each` of each.
 
-    def of_trainings(self, weights: pd.Series | None, values: pd.DataFrame) -> Estimate | None:
-        """A weighted sum over cells of a value of each training [cells, seeds]."""
-        if weights is None:
-            return None
-        # a seed is left out when one of the cells diverged with it
-        return estimate(weights.to_numpy() @ values.loc[list(weights.index)].to_numpy())
+        `measure`: the estimate of a weighted sum over cells.
+        """
+        if contrast is None:
+            yield comparison
+            return
+        strata = tuple(
+            replace(comparison.within(chosen), measured=measure(weights)) for chosen, weights in contrast.strata
+        )
+        if each:
+            yield from strata
+        else:
+            yield replace(comparison, measured=measure(contrast.weights), strata=strata if len(strata) > 1 else ())
+
+    def of_trainings(self, values: pd.DataFrame) -> Callable[[pd.Series], Estimate]:
+        """A function that estimates weighted sums over cells of a value of each training [cells, seeds]."""
+
+        def measure(weights: pd.Series) -> Estimate:
+            # a seed is left out when one of these cells diverged with it
+            return estimate(weights.to_numpy() @ values.loc[list(weights.index)].to_numpy())
+
+        return measure

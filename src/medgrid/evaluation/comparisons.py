@@ -1,6 +1,7 @@
 """Tables of comparisons: each cell's intervals, pairs of settings and of cells, batch sizes."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,15 +10,19 @@ from statsmodels.stats.multitest import multipletests
 
 from medgrid.config.metrics import COMPARED, METRICS
 from medgrid.evaluation.contrasts import difference
+from medgrid.evaluation.hypotheses import Hypothesis, PValues, verdict
 from medgrid.evaluation.labels import describe_level
 from medgrid.evaluation.results import StudyResults
-from medgrid.evaluation.statistics import CONFIDENCE, Estimate, estimate
+from medgrid.evaluation.statistics import Estimate, estimate
 
 # columns, also of tables without rows
 COMPARISONS = (
     "compared", "first", "second", "metric", "difference", "low", "high", "seeds_low", "seeds_high", "images_low",
-    "images_high", "p", "p_adjusted", "effect", "cells", "replicates", "verdict",
+    "images_high", "p_first", "p_second", "p_negligible", "p", "p_adjusted", "effect", "cells", "replicates",
+    "verdict", "verdict_adjusted",
 )  # fmt: skip
+# verdicts on "the first is better", as this table calls them
+WORDS = {"supported": "first better", "contradicted": "second better"}
 
 
 def _bounds(measured: Estimate) -> dict[str, float]:
@@ -61,9 +66,9 @@ def _pairs(results: StudyResults, best: str | None) -> list[Pair]:
     pairs = []
     for axis in results.axes:
         for first, second in itertools.combinations(dict.fromkeys(results.settings[axis]), 2):
-            weights = difference(results, {axis: [first]}, {axis: [second]}, {}, matched=True)
-            if weights is not None:
-                pairs.append(Pair(axis, describe_level(axis, first), describe_level(axis, second), weights))
+            contrast = difference(results, {axis: [first]}, {axis: [second]}, {}, matched=True)
+            if contrast is not None:
+                pairs.append(Pair(axis, describe_level(axis, first), describe_level(axis, second), contrast.weights))
     if best is not None:
         for cell in results.cells:
             if cell != best:
@@ -72,20 +77,24 @@ def _pairs(results: StudyResults, best: str | None) -> list[Pair]:
 
 
 def _compare(results: StudyResults, pair: Pair) -> dict:
-    metric = results.manifest.criterion.metric
-    measured = estimate(METRICS[metric].sign * results.weighted(pair.weights, metric), results.clusters)
+    criterion = results.manifest.criterion
+    measured = results.estimate(pair.weights, criterion.metric)
+    p = Hypothesis("above", margin=criterion.margin).p_values(measured)
     low, high = measured.interval()
     deviation = measured.seed_error * np.sqrt(measured.seeds)
     return {
         "compared": pair.compared,
         "first": pair.first,
         "second": pair.second,
-        "metric": metric,
+        "metric": criterion.metric,
         "difference": measured.value,
         "low": low,
         "high": high,
         **_bounds(measured),
-        "p": min(1, 2 * min(measured.p_above(0), measured.p_below(0))),
+        "p_first": p.support,
+        "p_second": p.against,
+        "p_negligible": p.negligible,
+        "p": min(1, 2 * min(p.support, p.against)),
         "effect": measured.value / deviation if deviation > 0 else np.nan,
         "cells": len(pair.weights),
         "replicates": measured.seeds,
@@ -96,19 +105,31 @@ def comparisons(results: StudyResults, best: str | None) -> pd.DataFrame:
     """Differences of the study's metric: each pair of values of each axis, and each cell against the best one.
 
     `best`: the cell with the highest validation score, if there is one. Values are compared at those values of the
-    other axes that both have; a pair that shares none is left out. Positive: the first is better. `low`, `high`: 95 %
-    interval over seeds and test images. `p_adjusted`: two-sided, after Holm's correction over all rows. `effect`:
-    difference in standard deviations over seeds (Cohen's d of paired values). `verdict`: "differs" (adjusted p below
-    0.05), "alike" (the interval lies within the margin of practical equivalence), "differs, negligibly" (both), or
-    "open".
+    other axes that both have; a pair that shares none is left out. Positive: the first is better.
+
+    - `low`, `high`: 95 % interval over seeds and test images
+    - `p_first`, `p_second`, `p_negligible`: one-sided, that the first or the second is better, or that the difference
+      lies within the margin of practical equivalence
+    - `p`: two-sided; `p_adjusted`: after Holm's correction over all rows
+    - `effect`: difference in standard deviations over seeds (Cohen's d of paired values)
+    - `verdict`: "first better", "second better", "negligible" or "open", by the rule of claims
+      (`medgrid.evaluation.hypotheses.verdict`), not corrected; `verdict_adjusted`: by the same rule, from p-values
+      after Holm's correction over all rows
     """
     rows = [_compare(results, pair) for pair in _pairs(results, best)]
     if not rows:
         return pd.DataFrame(columns=COMPARISONS)
-    table, margin = pd.DataFrame(rows), results.manifest.criterion.margin
+    table = pd.DataFrame(rows)
     table["p_adjusted"] = multipletests(table["p"], method="holm")[1]
-    equivalent = (table["low"] > -margin) & (table["high"] < margin)
-    differs = table["p_adjusted"] < 1 - CONFIDENCE
-    verdicts = ["differs, negligibly", "differs", "alike"]
-    table["verdict"] = np.select([differs & equivalent, differs, equivalent], verdicts, "open")
+    table["verdict"] = _verdicts(table["p_first"], table["p_second"], table["p_negligible"])
+    # the two sides are corrected together: half of a corrected two-sided p
+    first = np.where(table["p_first"] <= table["p_second"], table["p_adjusted"] / 2, 1)
+    second = np.where(table["p_first"] > table["p_second"], table["p_adjusted"] / 2, 1)
+    negligible = multipletests(table["p_negligible"], method="holm")[1]
+    table["verdict_adjusted"] = _verdicts(first, second, negligible)
     return table[list(COMPARISONS)]
+
+
+def _verdicts(*p: Iterable[float]) -> list[str]:
+    words = [verdict(PValues(*each)) for each in zip(*p, strict=True)]
+    return [WORDS.get(word, word) for word in words]

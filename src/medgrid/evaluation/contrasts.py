@@ -4,6 +4,8 @@ Two groups of cells are compared at those values of their other axes that both h
 each rate, then averaged. Groups that share none (networks of different kinds) are compared by their means.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
@@ -28,51 +30,78 @@ def cells_of(results: StudyResults, *selections: Selection) -> list[str]:
     return list(table.index)
 
 
-def mean_of(cells: list[str]) -> pd.Series:
-    """Weights of the mean over cells."""
-    return pd.Series(1 / len(cells), cells)
+@dataclass(frozen=True)
+class Contrast:
+    """A weighted sum over cells: the mean of one sum for each stratum, a combination of values of the other axes.
+
+    `strata`: the selection of each stratum, and the weights of its cells.
+    """
+
+    strata: tuple[tuple[Selection, pd.Series], ...]
+
+    @property
+    def weights(self) -> pd.Series:
+        """Weights of the mean over strata."""
+        sums = pd.concat([weights for _, weights in self.strata]).groupby(level=0, sort=False).sum()
+        return sums[sums != 0] / len(self.strata)
+
+    def reversed(self) -> "Contrast":
+        """The same with the opposite sign."""
+        return Contrast(tuple((selection, -weights) for selection, weights in self.strata))
+
+    def minus(self, other: "Contrast") -> "Contrast":
+        """The difference between the means of two contrasts, without strata."""
+        return Contrast((({}, self.weights.sub(other.weights, fill_value=0)),))
+
+
+def mean_of(results: StudyResults, cells: list[str]) -> Contrast | None:
+    """The mean over cells, each of which is a stratum; None without cells."""
+    strata = tuple((_selection(results, cell, results.axes), pd.Series(1.0, [cell])) for cell in cells)
+    return Contrast(strata) if strata else None
 
 
 def difference(
     results: StudyResults, first: Selection, second: Selection, where: Selection, matched: bool = False
-) -> pd.Series | None:
-    """Weights of the mean of the first group minus the mean of the second; None when either group has no cells.
+) -> Contrast | None:
+    """The mean of the first group minus the mean of the second; None when either group has no cells.
 
     `where`: among these cells only. `matched`: None also when the groups share no values of their other axes.
     """
     first_cells, second_cells = (cells_of(results, where, selection) for selection in (first, second))
     if not first_cells or not second_cells:
         return None
-    compared = {*first, *second}
-    one, other = (_by_other_axes(results, cells, compared) for cells in (first_cells, second_cells))
+    others = [axis for axis in results.axes if axis not in {*first, *second}]
+    one, other = (_by_axes(results, cells, others) for cells in (first_cells, second_cells))
     shared = [key for key in one if key in other]
     if not shared and matched:
         return None
     if not shared:
-        one, other, shared = {(): first_cells}, {(): second_cells}, [()]
-    weights = pd.Series(0.0, results.cells)
-    for key in shared:
-        weights[one[key]] += 1 / len(one[key]) / len(shared)
-        weights[other[key]] -= 1 / len(other[key]) / len(shared)
-    return weights[weights != 0]
+        return Contrast((({}, _less(first_cells, second_cells)),))
+    strata = [(_selection(results, one[key][0], others), _less(one[key], other[key])) for key in shared]
+    return Contrast(tuple(strata))
 
 
-def linear_contrast(results: StudyResults, axis: str, *selections: Selection) -> pd.Series | None:
-    """Weights of the change along an axis of numbers, from its lowest to its highest value, on a fitted line.
+def _less(first: list[str], second: list[str]) -> pd.Series:
+    """Weights of the mean of the first cells minus the mean of the second."""
+    return pd.concat([pd.Series(1 / len(first), first), pd.Series(-1 / len(second), second)])
 
-    The line is fitted over the logarithm of the setting when all its values are above 0. Lines at different values of
-    the other axes are averaged. None when the selected cells have fewer than two values.
+
+def linear_contrast(results: StudyResults, axis: str, *selections: Selection) -> Contrast | None:
+    """The change along an axis of numbers, from its lowest to its highest value, on a fitted line.
+
+    The line is fitted over the logarithm of the setting when all its values are above 0. There is a line for each
+    combination of the other axes. None when the selected cells have fewer than two values.
     """
-    lines = []
-    for cells in _by_other_axes(results, cells_of(results, *selections), {axis}).values():
+    others = [name for name in results.axes if name != axis]
+    strata = []
+    for cells in _by_axes(results, cells_of(results, *selections), others).values():
         values = results.settings.loc[cells, axis].astype(float).dropna()  # a cell may lack the setting
         if values.nunique() > 1:
             x = np.log2(values) if (values > 0).all() else values
             centred = x - x.mean()
-            lines.append(centred / np.square(centred).sum() * (x.max() - x.min()))
-    if not lines:
-        return None
-    return pd.concat(lines).groupby(level=0, sort=False).sum() / len(lines)
+            line = centred / np.square(centred).sum() * (x.max() - x.min())
+            strata.append((_selection(results, cells[0], others), line))
+    return Contrast(tuple(strata)) if strata else None
 
 
 def rivals(results: StudyResults, chosen: Selection, where: Selection) -> list[Selection]:
@@ -87,10 +116,15 @@ def rivals(results: StudyResults, chosen: Selection, where: Selection) -> list[S
     return list(combinations.values())
 
 
-def _by_other_axes(results: StudyResults, cells: list[str], compared: set[str]) -> dict[tuple, list[str]]:
-    """Cells by their values on the axes that are not compared."""
-    others = [axis for axis in results.axes if axis not in compared]
+def _by_axes(results: StudyResults, cells: list[str], axes: list[str]) -> dict[tuple, list[str]]:
+    """Cells by their values on some axes."""
     groups: dict[tuple, list[str]] = {}
     for cell in cells:
-        groups.setdefault(tuple(map(str, results.settings.loc[cell][others])), []).append(cell)
+        groups.setdefault(tuple(map(str, results.settings.loc[cell][axes])), []).append(cell)
     return groups
+
+
+def _selection(results: StudyResults, cell: str, axes: list[str]) -> Selection:
+    """The values of a cell on some axes, without those that it lacks."""
+    values = {axis: results.settings.loc[cell, axis] for axis in axes}
+    return {axis: [value] for axis, value in values.items() if value is not None}

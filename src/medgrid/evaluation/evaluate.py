@@ -1,10 +1,12 @@
 """The evaluation of a study: all tables and the verdicts on its claims, in one job."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
+from medgrid.config.metrics import COMPARED
 from medgrid.evaluation.batch_sizes import batch_sizes
 from medgrid.evaluation.compact import FILE as COMPACT
 from medgrid.evaluation.compact import write_compact
@@ -14,6 +16,7 @@ from medgrid.evaluation.published import Tables, published
 from medgrid.evaluation.replicates import replicate_tables
 from medgrid.evaluation.results import StudyResults, read_table
 from medgrid.evaluation.selection import best_cell, validation_scores
+from medgrid.evaluation.statistics import Estimate, estimate
 from medgrid.evaluation.tables import cell_means, curve_table
 from medgrid.evaluation.verdicts import verdicts
 from medgrid.grid.manifest import StudyManifest
@@ -36,11 +39,13 @@ def write_results(manifest: StudyManifest, folder: str, split: str) -> None:
     networks = pd.read_csv(Path(folder) / "networks" / "networks.csv")
     with atomic_folder(Path(folder) / "tables") as target:
         tables = replicate_tables(results)
-        tables["cells"] = cell_means(tables["replicates"], results.axes)
+        tables["cells"] = cell_means(results, tables["replicates"])
         tables["curves"] = curve_table(results)
         for name, table in tables.items():
             _write(table, target / f"{name}.csv")
-        ours = Tables(tables["cells"], tables["per_class"], networks)
+        ours = Tables(
+            tables["cells"], tables["per_class"], networks, partial(_estimate, results, tables["replicates"])
+        )
         _write(published(manifest, ours), target / "published.csv", EXACT)
         # from the file, as pages select it: rounding could make two cells equal
         cells = read_table(target / "cells.csv")
@@ -51,6 +56,17 @@ def write_results(manifest: StudyManifest, folder: str, split: str) -> None:
         text = json.dumps(verdicts(results), indent=1, ensure_ascii=False)
         (target / "claims.json").write_text(text + "\n", encoding="utf-8")
     write_compact(manifest, folder, split, str(Path(folder) / COMPACT))
+
+
+def _estimate(results: StudyResults, replicates: pd.DataFrame, cell: str, metric: str) -> Estimate:
+    """A metric of a cell at the best epoch: over seeds, and over test images where it is a mean over these.
+
+    Diverged trainings count as chance, or are left out where the metric has no contributions of images.
+    """
+    if metric in COMPARED:
+        return estimate(results.contributions(metric)[results.cells.index(cell)], results.clusters)
+    rows = replicates[(replicates["cell"] == cell) & (replicates["checkpoint"] == "best")]
+    return estimate(rows[metric].where(rows["status"] == "ok").to_numpy(float))
 
 
 def _write(table: pd.DataFrame, path: Path, digits: str = DIGITS) -> None:

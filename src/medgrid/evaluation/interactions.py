@@ -9,10 +9,8 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from medgrid.config.metrics import METRICS
 from medgrid.evaluation.labels import describe_level
 from medgrid.evaluation.results import StudyResults
-from medgrid.evaluation.statistics import estimate
 
 # columns, also of tables without rows
 INTERACTIONS = (
@@ -20,8 +18,8 @@ INTERACTIONS = (
     "replicates", "diverged",
 )  # fmt: skip
 SIMPLE_EFFECTS = (
-    "axis", "first", "second", "at", "metric", "difference", "seeds_low", "seeds_high", "cells", "replicates",
-    "diverged",
+    "axis", "first", "second", "at", "metric", "difference", "low", "high", "seeds_low", "seeds_high", "cells",
+    "replicates", "diverged",
 )  # fmt: skip
 ROUNDING = 1e-12  # share of the total sum of squares below which a residual is a rounding error
 
@@ -79,12 +77,14 @@ class Design:
 
     axes: tuple[str, str]
     levels: tuple[list, list]
+    cells: np.ndarray  # names [levels of the first axis, of the second, settings of the other axes]
     values: np.ndarray  # [levels of the first axis, of the second, settings of the other axes, seeds]
     diverged: int  # diverged trainings among them, which count as chance
 
     def swapped(self) -> "Design":
         """The same with the axes in the other order."""
-        return Design(self.axes[::-1], self.levels[::-1], self.values.swapaxes(0, 1), self.diverged)
+        cells, values = self.cells.swapaxes(0, 1), self.values.swapaxes(0, 1)
+        return Design(self.axes[::-1], self.levels[::-1], cells, values, self.diverged)
 
 
 def _factorial(settings: pd.DataFrame, first: str, second: str) -> tuple[list, list, list[list[str]]] | None:
@@ -114,10 +114,10 @@ def _designs(results: StudyResults) -> Iterator[Design]:
     for axes in itertools.combinations(results.axes, 2):
         if factorial := _factorial(settings, *axes):
             first, second, blocks = factorial
-            values = np.stack([by_seed.loc[block].to_numpy() for block in blocks], 1)
-            values = values.reshape(len(first), len(second), len(blocks), -1)
-            diverged = int(results.diverged.loc[list(itertools.chain(*blocks))].to_numpy().sum())
-            yield Design(axes, (first, second), values, diverged)
+            cells = np.array(blocks, object).T.reshape(len(first), len(second), len(blocks))
+            values = by_seed.loc[cells.ravel()].to_numpy().reshape(*cells.shape, -1)
+            diverged = int(results.diverged.loc[cells.ravel()].to_numpy().sum())
+            yield Design(axes, (first, second), cells, values, diverged)
 
 
 def interactions(results: StudyResults) -> pd.DataFrame:
@@ -147,35 +147,39 @@ def simple_effects(results: StudyResults) -> pd.DataFrame:
 
     For each pair of axes, values of the axis with fewer values are compared at each value of the other axis. The
     comparison is averaged over those settings of the remaining axes that were run with all combinations of the two.
-    `seeds_low`, `seeds_high`: 95 % interval over seeds, for these test images, not corrected for the number of rows.
+    `low`, `high`: 95 % interval over seeds and test images; `seeds_low`, `seeds_high`: over seeds, for these test
+    images. Neither is corrected for the number of rows.
     """
     metric = results.manifest.criterion.metric
     rows = []
     for design in _designs(results):
         if len(design.levels[0]) > len(design.levels[1]):
             design = design.swapped()
-        rows += [{"metric": metric} | row for row in _simple_effects(design, METRICS[metric].sign)]
+        rows += [{"metric": metric} | row for row in _simple_effects(results, design, metric)]
     return pd.DataFrame(rows, columns=list(SIMPLE_EFFECTS))
 
 
-def _simple_effects(design: Design, sign: int) -> Iterator[dict]:
+def _simple_effects(results: StudyResults, design: Design, metric: str) -> Iterator[dict]:
     """Rows of one design: the first level of its first axis against each other one, at each level of the second."""
     (compared, other), (levels, others) = design.axes, design.levels
-    differences = sign * (design.values[:1] - design.values[1:]).mean(2)  # [levels less one, other levels, seeds]
-    for i, level in enumerate(levels[1:]):
+    share = 1 / design.cells.shape[2]
+    for i, level in enumerate(levels[1:], start=1):
         for j, at in enumerate(others):
-            measured = estimate(differences[i, j])
-            # identical seeds say nothing of the variation over seeds
-            low, high = measured.over_seeds() if measured.seed_error else (np.nan, np.nan)
+            pairs = pd.concat([pd.Series(share, design.cells[0, j]), pd.Series(-share, design.cells[i, j])])
+            measured = results.estimate(pairs, metric)
+            low, high = measured.interval()
+            seeds_low, seeds_high = measured.over_seeds()
             yield {
                 "axis": compared,
                 "first": describe_level(compared, levels[0]),
                 "second": describe_level(compared, level),
                 "at": describe_level(other, at),
                 "difference": measured.value,
-                "seeds_low": low,
-                "seeds_high": high,
-                "cells": 2 * design.values.shape[2],
+                "low": low,
+                "high": high,
+                "seeds_low": seeds_low,
+                "seeds_high": seeds_high,
+                "cells": len(pairs),
                 "replicates": measured.seeds,
                 "diverged": design.diverged,
             }

@@ -1,39 +1,49 @@
 """Table of published numbers next to ours."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from medgrid.config.metrics import SIZES
+from medgrid.config.metrics import METRICS, SIZES
+from medgrid.config.study import Published
 from medgrid.evaluation.labels import describe_settings
 from medgrid.evaluation.metrics import interval
 from medgrid.evaluation.networks import network_row
+from medgrid.evaluation.statistics import Estimate, estimate
 from medgrid.grid.manifest import StudyManifest
 
 COLUMNS = (
-    "source", "setting", "cell", "class", "metric", "published", "ours", "low", "high", "difference", "inside",
-    "ours_last", "status", "weights", "data",
+    "source", "setting", "cell", "class", "metric", "published", "ours", "low", "high", "difference",
+    "predicted_low", "predicted_high", "predicted_over", "inside", "ours_last", "status", "weights", "data",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Our tables that have a value for published numbers: cells.csv, per_class.csv and networks.csv."""
+    """Our tables that have a value for published numbers: cells.csv, per_class.csv and networks.csv.
+
+    `estimates`: by cell and metric, our estimate at the best epoch, for metrics of cells.csv.
+    """
 
     cells: pd.DataFrame
     per_class: pd.DataFrame
     networks: pd.DataFrame
+    estimates: Callable[[str, str], Estimate]
 
 
-def _of_cell(cells: pd.DataFrame, cell: str, metric: str) -> dict[str, Any]:
+def _of_cell(tables: Tables, cell: str, metric: str) -> dict[str, Any]:
     """A metric of cells.csv at the best epoch, with its interval, and its mean at the last epoch."""
-    of_cell = cells[cells["cell"] == cell].set_index("checkpoint")
+    of_cell = tables.cells[tables.cells["cell"] == cell].set_index("checkpoint")
     best, last = of_cell.loc["best"], of_cell.loc["last"]
     bounds = {end: best.get(f"{metric}_{end}", np.nan) for end in ("low", "high")}
-    return {"ours": best[f"{metric}_mean"], **bounds, "ours_last": last[f"{metric}_mean"], "weights": best["weights"]}
+    row = {"status": "diverged"} if best["diverged"] == best["replicates"] else {}
+    return row | {
+        "ours": best[f"{metric}_mean"], **bounds, "ours_last": last[f"{metric}_mean"], "weights": best["weights"],
+        "estimate": tables.estimates(cell, metric),
+    }  # fmt: skip
 
 
 def _of_class(per_class: pd.DataFrame, cell: str, name: str, metric: str) -> dict[str, Any]:
@@ -45,7 +55,10 @@ def _of_class(per_class: pd.DataFrame, cell: str, name: str, metric: str) -> dic
     values = {checkpoint: group[metric].to_numpy(float) for checkpoint, group in rows.groupby("checkpoint")}
     mean, low, high = interval(values["best"], metric)
     last = interval(values["last"], metric)[0]
-    return {"ours": mean, "low": low, "high": high, "ours_last": last, "weights": rows["weights"].iloc[0]}
+    return {
+        "ours": mean, "low": low, "high": high, "ours_last": last, "weights": rows["weights"].iloc[0],
+        "estimate": estimate(values["best"]),
+    }  # fmt: skip
 
 
 def _ours(manifest: StudyManifest, tables: Tables, selection: dict, metric: str) -> list[dict]:
@@ -64,12 +77,12 @@ def _ours(manifest: StudyManifest, tables: Tables, selection: dict, metric: str)
             of_class = _of_class(tables.per_class, cell, selection["class"], metric)
             values += [{"cell": cell, "class": selection["class"], **of_class}] if of_class else []
         else:
-            values.append({"cell": cell, **_of_cell(tables.cells, cell, metric)})
+            values.append({"cell": cell, **_of_cell(tables, cell, metric)})
     return values
 
 
-def _printed(manifest: StudyManifest) -> Iterator[tuple[dict, dict, str]]:
-    """Each number that a document gives: columns of its row, its settings, and its metric."""
+def _printed(manifest: StudyManifest) -> Iterator[tuple[Published, dict, dict, str]]:
+    """Each number that a document gives: its source, columns of its row, its settings, and its metric."""
     for entry in manifest.published:
         for row in entry.rows:
             selection = dict(zip(entry.by, row[: len(entry.by)], strict=True))
@@ -81,26 +94,44 @@ def _printed(manifest: StudyManifest) -> Iterator[tuple[dict, dict, str]]:
             }
             for metric, value in zip(entry.metrics, row[len(entry.by) :], strict=True):
                 if value is not None:
-                    yield columns | {"metric": metric, "published": float(value)}, selection, metric
+                    yield entry, columns | {"metric": metric, "published": float(value)}, selection, metric
+
+
+def _prediction(entry: Published, metric: str, measured: Estimate | None) -> dict[str, Any]:
+    """Columns of the prediction interval of a published number; none without an estimate of ours, or an interval."""
+    if measured is None or not np.isfinite(measured.value):
+        return {}
+    theirs = entry.test_images or measured.clusters
+    images = measured.clusters / theirs if theirs else 0.0
+    low, high = measured.predicted(entry.runs, images)
+    if np.isnan(low):
+        return {}
+    over = "runs and test images" if measured.clusters else "runs"
+    low, high = max(low, METRICS[metric].low), min(high, METRICS[metric].high)
+    return {"predicted_low": low, "predicted_high": high, "predicted_over": over}
 
 
 def _inside(row: dict) -> str:
-    low, high = row.get("low", np.nan), row.get("high", np.nan)
-    return "" if pd.isna(low) else "yes" if low <= row["published"] <= high else "no"
+    if "predicted_low" not in row:
+        return ""
+    return "yes" if row["predicted_low"] <= row["published"] <= row["predicted_high"] else "no"
 
 
 def published(manifest: StudyManifest, tables: Tables) -> pd.DataFrame:
     """One row per published number and cell of ours with its settings.
 
-    Ours is the mean over seeds at the best epoch by validation, with its 95 % interval; `ours_last`: at the last
-    epoch. `inside`: whether the published number lies within the interval; empty when fewer than two replicates give
-    none. `status` is `not run` when no cell of the grid has these settings, `diverged` when all replicates diverged.
-    Numbers that the document does not give are left out.
+    Ours is the mean over seeds at the best epoch by validation, with its 95 % interval over seeds; `ours_last`: at
+    the last epoch. `predicted_low`, `predicted_high`: 95 % prediction interval of what the document would find if its
+    networks were like ours: a mean of as many runs as it printed, on as many test images as it had (as ours had,
+    where it does not say). `predicted_over`: runs, and for metrics that are means over test images also these.
+    `inside`: whether the published number lies in it; empty when fewer than two replicates give none. `status` is
+    `not run` when no cell of the grid has these settings, `diverged` when all replicates diverged. Numbers that the
+    document does not give are left out.
     """
     rows = []
-    for columns, selection, metric in _printed(manifest):
+    for entry, columns, selection, metric in _printed(manifest):
         for ours in _ours(manifest, tables, selection, metric) or [{"status": "not run"}]:
-            row = columns | ours
+            row = columns | ours | _prediction(entry, metric, ours.get("estimate"))
             row["difference"] = row.get("ours", np.nan) - row["published"]
             row.setdefault("status", "diverged" if pd.isna(row.get("ours")) else "ok")
             rows.append(row | {"inside": _inside(row)})

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from medgrid.config.metrics import METRICS
 from medgrid.data import UNLABELLED
 from medgrid.evaluation.contributions import contributions
 from medgrid.evaluation.networks import network_row
 from medgrid.evaluation.selection import best_cell, validation_scores
+from medgrid.evaluation.statistics import Estimate, estimate
 from medgrid.grid.manifest import StudyManifest
 from medgrid.training.predictions import CHECKPOINTS, Predictions, job_blocks, read_predictions
 from medgrid.utils.errors import MedgridError
@@ -163,10 +165,22 @@ class StudyResults:
         """A metric of the test set at the best epoch: a row for each cell, a column for each seed."""
         return pd.DataFrame(self.contributions(metric).mean(2), self.cells, self.seeds)
 
+    def chance(self, metric: str) -> float:
+        """A metric of the test set, of predictions that give each class the same probability."""
+        labels = self.labels("test")
+        return float(contributions(metric, np.full((len(labels), len(self.manifest.classes)), np.nan), labels).mean())
+
     def weighted(self, weights: pd.Series, metric: str) -> np.ndarray:
         """Contributions of test images to a weighted sum of a metric over cells, [seeds, images]."""
         rows = self.contributions(metric)[[self.cells.index(cell) for cell in weights.index]]
         return np.tensordot(weights.to_numpy(), rows, 1)
+
+    def estimate(self, weights: pd.Series, metric: str) -> Estimate:
+        """A weighted sum over cells of a metric of the test set, with errors over seeds and images.
+
+        The sign is such that higher is better.
+        """
+        return estimate(METRICS[metric].sign * self.weighted(weights, metric), self.clusters)
 
     # learning curves
 

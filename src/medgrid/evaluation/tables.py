@@ -1,8 +1,9 @@
 """Tables with means over replicates: cells and learning curves."""
 
+import numpy as np
 import pandas as pd
 
-from medgrid.config.metrics import CURVES, MEASURED, TEST_COUNTS
+from medgrid.config.metrics import COMPARED, CURVES, MEASURED, TEST_COUNTS
 from medgrid.evaluation.metrics import interval
 from medgrid.evaluation.replicates import provenance
 from medgrid.evaluation.results import StudyResults
@@ -10,19 +11,22 @@ from medgrid.evaluation.results import StudyResults
 COSTS = ("epochs", "seconds")
 
 
-def cell_means(replicates: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
+def cell_means(results: StudyResults, replicates: pd.DataFrame) -> pd.DataFrame:
     """The table `cells`: a row per cell and checkpoint with mean and 95 % interval of each metric, and mean costs.
 
-    Diverged replicates are left out of the metrics.
+    Diverged replicates count as chance in those metrics of the test set that claims can use, as they do in claims; of
+    other metrics they are left out.
     """
-    rows = []
+    axes, rows = results.axes, []
+    chance = {metric: results.chance(metric) for metric in COMPARED}
     for (cell, checkpoint), group in replicates.groupby(["cell", "checkpoint"], sort=False):
         finished = group["status"] == "ok"
         row = {"cell": cell, **{axis: group[axis].iloc[0] for axis in axes}, "checkpoint": checkpoint}
         row |= {"replicates": len(group), "diverged": int((~finished).sum())}
         row |= {name: group[name].iloc[0] for name in TEST_COUNTS}
         for metric in MEASURED:
-            mean, low, high = interval(group[metric].where(finished).to_numpy(float), metric)
+            values = group[metric].where(finished, chance.get(metric, np.nan)).to_numpy(float)
+            mean, low, high = interval(values, metric)
             row |= {f"{metric}_mean": mean, f"{metric}_low": low, f"{metric}_high": high}
         row |= {f"{cost}_mean": group[cost].mean() for cost in COSTS}
         rows.append(row | {name: group[name].iloc[0] for name in ("weights", "data")})

@@ -1,9 +1,15 @@
-"""Verdicts on claims: supported, contradicted or open.
+"""Verdicts on claims: supported, contradicted, negligible, open or not_run.
 
-`claims.json` holds the study, its protocol, metric and margin, and for each claim:
+`claims.json` holds the study, its protocol, metric and margin; `judgements`: how many times the seeds of the study
+were raised and its claims judged, at least (see `judgements`); and for each claim:
 
 - `name`, `text`, `source`: from params.yaml.
-- `verdict`: supported, contradicted or open; `needed`: number of replicates needed to decide an open claim, or null.
+- `verdict`: see `judge_claim`. `on_average_only`: whether some stratum shows the opposite of a supported or
+  contradicted average. `margins`: lowest and highest margin with which the verdict stays the same (null: any higher
+  one), or null when the claim has no margin, or several.
+- `p_support`: of the claim; `p_against`: smallest p-value against it, after Holm's correction over its comparisons.
+- `verdict_in_study`: the verdict that remains after Holm's correction over the claims of the study, or open.
+- `needed`: for an open claim, `replicates` with which its likeliest `verdict` has a probability of POWER; or null.
 - `decisive`: indices of the comparisons behind the verdict, the one with the weakest support first.
 - `comparisons`: a list of comparisons with these fields.
 
@@ -12,11 +18,17 @@
       selection that restricts both.
     - `metric` or `curve`: what is compared, or null; `details`: `axis`, `epoch`, `value` or `size` of some relations.
     - `estimate`, `low`, `high`: value and 95 % interval, or null; `unit`: share, nats, times (a ratio) or none;
-      `over`: what the interval covers, "seeds" or "seeds and test images"; `replicates`: number of seeds used.
-    - `holds`: bounds between which the claim holds; `matters`: bounds beyond which it is contradicted; null: none.
-    - `p`: p-value of the claim, small when it holds; `p_against`: small when it is contradicted.
-    - `verdict`, `needed`: of this comparison alone; `missing`: why there is no estimate (`not_run`, `time_shared` for
-      cells that were trained in one stack, `no_common_seed` if a cell diverged with each seed), or null.
+      `over`: what the interval covers, "seeds", "seeds and test images" or "splits", or "networks" for a permutation
+      test, which has no interval; `replicates`: number of seeds (or splits) used.
+    - `holds`: bounds between which the claim holds; null: none. `negligible_below`: absolute value up to which the
+      difference does not matter, or null.
+    - `p_support`, `p_against`, `p_negligible`: one-sided p-values, not corrected; `p_against_corrected`: after Holm's
+      correction over the comparisons of the claim.
+    - `verdict`: with that correction; `verdict_alone`: without, as comparisons.csv has it.
+    - `missing`: why there is no estimate (`not_run`, `time_shared` for cells that were trained in one stack,
+      `no_common_seed` if a cell diverged with each seed, `one_size` for networks of one size), or null.
+    - `strata`: of an average over settings, the estimate in each: `left`, `where`, `estimate`, `low`, `high`,
+      `verdict`, and whether it is `opposed` to the average.
 
 Relations, what they say, and the kinds of claims that use them:
 
@@ -26,7 +38,7 @@ Relations, what they say, and the kinds of claims that use them:
 - `improves`, `worsens`: the metric does so from the lowest to the highest value of `axis` (trend).
 - `gains_more`: the metric improves more along `axis` for left than for right (interaction).
 - `at_chance`: balanced accuracy of left equals chance; the estimate is the difference (chance).
-- `noisier`: `curve` of left changes more from epoch to epoch than that of right (noisier).
+- `noisier`: the slope of `curve` changes more from epoch to epoch for left than for right (noisier).
 - `gap_above`, `gap_below`, `gap_about`: training minus validation accuracy of left after the last epoch is above,
   below or about `value` (generalization_gap).
 - `flat`: `curve` of left changes by less than the margin after `epoch` (plateau).
@@ -35,60 +47,238 @@ Relations, what they say, and the kinds of claims that use them:
   (correlated).
 """
 
-from typing import Any
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeGuard
 
+import numpy as np
 from statsmodels.stats.multitest import multipletests
 
 from medgrid.config.claims import Claim
 from medgrid.evaluation.claim_kinds import KINDS
-from medgrid.evaluation.claims import Comparison, Judge
+from medgrid.evaluation.claims import NETWORKS, Comparison, Judge
+from medgrid.evaluation.hypotheses import MOST_REPLICATES, PValues
+from medgrid.evaluation.permutations import Permuted
 from medgrid.evaluation.results import StudyResults
-from medgrid.evaluation.statistics import LEVEL
+from medgrid.evaluation.statistics import LEVEL, Estimate
+from medgrid.grid.layout import seeds_of
+
+POWER = 0.8  # probability of a verdict with the number of replicates that `needed` names
 
 
-def judge_claim(name: str, claim: Claim, judge: Judge) -> dict[str, Any]:
-    """One claim as claims.json has it.
+@dataclass(frozen=True)
+class JudgedClaim:
+    """Comparisons of a claim, and the verdicts that follow from them."""
 
-    Supported: all its comparisons are, each at the one-sided 2.5 % level (an intersection-union test, which needs no
-    correction). Contradicted: at least one is, after Holm's correction over the comparisons.
-    """
-    comparisons = [comparison for test in claim.tests for comparison in KINDS[test.kind](judge, test)]
-    rejected = multipletests([comparison.p_against for comparison in comparisons], LEVEL, "holm")[0]
-    contradicted = [i for i, reject in enumerate(rejected) if reject]
-    unsettled = [i for i, comparison in enumerate(comparisons) if comparison.verdict != "supported"]
-    needed = None
-    if contradicted:
-        verdict, decisive = "contradicted", contradicted
-    elif not unsettled:
-        verdict, decisive = "supported", list(range(len(comparisons)))
-    else:
-        verdict, decisive = "open", unsettled
-        numbers = [number for i in unsettled if (number := comparisons[i].needed) is not None]
-        needed = max(numbers) if len(numbers) == len(unsettled) else None
+    comparisons: list[Comparison]
+
+    @cached_property
+    def p_against(self) -> list[float]:
+        """Of each comparison that it contradicts the claim, after Holm's correction over those that were run."""
+        run = [i for i, each in enumerate(self.comparisons) if each.was_run]
+        corrected = [1.0] * len(self.comparisons)
+        if run:
+            p = multipletests([self.comparisons[i].p.against for i in run], method="holm")[1]
+            for i, value in zip(run, p, strict=True):
+                corrected[i] = float(value)
+        return corrected
+
+    @cached_property
+    def parts(self) -> list[str]:
+        """Verdict of each comparison."""
+        return [each.verdict(p) for each, p in zip(self.comparisons, self.p_against, strict=True)]
+
+    @cached_property
+    def verdict(self) -> str:
+        """The claim is contradicted if a comparison is; else not run, open or negligible if one is; else supported.
+
+        All comparisons of a supported claim are supported, each at the one-sided 2.5 % level: an intersection-union
+        test, which needs no correction.
+        """
+        order = ("contradicted", "not_run", "open", "negligible")
+        return next((word for word in order if word in self.parts), "supported")
+
+    @cached_property
+    def p(self) -> PValues:
+        """p-values of the claim: all comparisons hold; one does not; all hold or are negligible."""
+        support = [each.p.support for each in self.comparisons]
+        either = [min(each.p.support, each.p.negligible) for each in self.comparisons]
+        return PValues(max(support), min(self.p_against), max(either))
+
+    @property
+    def on_average_only(self) -> bool:
+        return any(any(each.opposed) for each in self.comparisons)
+
+    @property
+    def decisive(self) -> list[int]:
+        """Comparisons behind the verdict, the one with the weakest support first."""
+        decisive = [i for i, word in enumerate(self.parts) if word == self.verdict]
+        weakest = max(decisive, key=lambda i: self.comparisons[i].p.support if self.comparisons[i].was_run else 2)
+        return [weakest, *(i for i in decisive if i != weakest)]
+
+    def margins(self) -> tuple[float, float] | None:
+        """Lowest and highest margin with which the verdict stays the same; None without a margin, or with several."""
+        margins = {each.hypothesis.margin for each in self.comparisons if each.hypothesis.margin}
+        if len(margins) != 1 or self.verdict == "not_run":
+            return None
+        (margin,) = margins
+        bounds = sorted({0.0, *(bound for each in self.comparisons for bound in _critical_margins(each))})
+        # between two critical margins no comparison's verdict changes, and Holm's correction does so rarely
+        edges = [*bounds, np.inf]
+        middles = [(low + high) / 2 if np.isfinite(high) else 2 * low + 1 for low, high in itertools.pairwise(edges)]
+        same = [self._with_margin(middle).verdict == self.verdict for middle in middles]
+        here = int(np.searchsorted(edges, margin)) - 1
+        first = last = here
+        while first > 0 and same[first - 1]:
+            first -= 1
+        while last + 1 < len(same) and same[last + 1]:
+            last += 1
+        return edges[first], edges[last + 1]
+
+    def _with_margin(self, margin: float) -> "JudgedClaim":
+        return JudgedClaim([each.with_margin(margin) for each in self.comparisons])
+
+    def needed(self) -> dict[str, Any] | None:
+        """Replicates with which a verdict has a probability of POWER, the verdict, and its probability.
+
+        None if none has with MOST_REPLICATES: then more test images may be needed, or the value is close to a bound.
+        Comparisons count as independent.
+        """
+        measured = [each.measured for each in self.comparisons if _can_be_planned(each.measured)]
+        if self.verdict != "open" or len(measured) < len(self.comparisons):
+            return None
+        parts = [
+            each.hypothesis.probabilities(estimate, len(self.comparisons))
+            for each, estimate in zip(self.comparisons, measured, strict=True)
+        ]
+        supported, contradicted, negligible = (
+            np.array([part[word] for part in parts]) for word in ("supported", "contradicted", "negligible")
+        )
+        claim = {
+            "supported": supported.prod(0),
+            "contradicted": 1 - (1 - contradicted).prod(0),
+            "negligible": np.clip(supported + negligible, 0, 1).prod(0) - supported.prod(0),
+        }
+        counts = np.arange(2, MOST_REPLICATES + 1)
+        likeliest = np.max(list(claim.values()), axis=0)
+        now = max(estimate.seeds for estimate in measured)
+        enough = np.flatnonzero((likeliest >= POWER) & (counts > now))
+        if not len(enough):
+            return None
+        first = enough[0]
+        word = max(claim, key=lambda name: claim[name][first])
+        return {
+            "replicates": int(counts[first]), "verdict": word, "probability": round(float(claim[word][first]), 3),
+        }  # fmt: skip
+
+
+def _can_be_planned(measured: Estimate | Permuted | None) -> TypeGuard[Estimate]:
+    """Whether more seeds change a number's error in a known way."""
+    return isinstance(measured, Estimate) and bool(np.isfinite(measured.value)) and measured.error > 0
+
+
+def _critical_margins(comparison: Comparison) -> list[float]:
+    """Margins at which the verdict of a comparison may change: distances of the ends of its intervals."""
+    hypothesis, measured = comparison.hypothesis, comparison.measured
+    if not hypothesis.margin or measured is None:
+        return []
+    ends = [measured.value, *measured.interval()]
+    if isinstance(measured, Estimate) and hypothesis.kind == "about":
+        ends += measured.interval(LEVEL / 2)
+    return [abs(end - hypothesis.value) for end in ends if np.isfinite(end)]
+
+
+def _part(comparison: Comparison, p_against: float) -> dict[str, Any]:
+    """A comparison as an entry of `comparisons` in claims.json."""
+    numbers, hypothesis = comparison.numbers(), comparison.hypothesis
+    missing = None
+    if numbers["estimate"] is None:
+        unmeasured = "one_size" if comparison.over == NETWORKS else "no_common_seed"
+        missing = unmeasured if comparison.was_run else comparison.missing
+    return {
+        "relation": comparison.relation, "left": comparison.left, "right": comparison.right,
+        "where": comparison.where, "metric": comparison.metric, "curve": comparison.curve,
+        "details": comparison.details, "unit": comparison.unit, "over": comparison.over,
+        "holds": [comparison.number(hypothesis.low), comparison.number(hypothesis.high)],
+        "negligible_below": hypothesis.negligible_below or None,
+        **numbers,
+        "p_support": comparison.p.support if missing is None else None,
+        "p_against": comparison.p.against if missing is None else None,
+        "p_negligible": comparison.p.negligible if missing is None and hypothesis.negligible_below else None,
+        "p_against_corrected": p_against if missing is None else None,
+        "verdict": comparison.verdict(p_against), "verdict_alone": comparison.verdict(),
+        "replicates": comparison.measured.seeds if comparison.measured and missing is None else 0,
+        "missing": missing,
+        "strata": [
+            {"left": each.left, "where": each.where, **each.numbers(), "verdict": each.verdict(), "opposed": opposed}
+            for each, opposed in zip(comparison.strata, comparison.opposed, strict=True)
+        ],
+    }  # fmt: skip
+
+
+def _entry(name: str, claim: Claim, judged: JudgedClaim, verdict_in_study: str) -> dict[str, Any]:
+    """A claim as claims.json has it."""
+    margins = judged.margins()
     return {
         "name": name,
         "text": claim.text,
         "source": claim.source,
-        "verdict": verdict,
-        "needed": needed,
-        "decisive": _weakest_first(comparisons, decisive),
-        "comparisons": [comparison.to_dict() for comparison in comparisons],
+        "verdict": judged.verdict,
+        "on_average_only": judged.on_average_only,
+        "margins": None if margins is None else [round(m, 6) if np.isfinite(m) else None for m in margins],
+        "p_support": judged.p.support,
+        "p_against": judged.p.against,
+        "verdict_in_study": verdict_in_study,
+        "needed": judged.needed(),
+        "decisive": judged.decisive,
+        "comparisons": [_part(each, p) for each, p in zip(judged.comparisons, judged.p_against, strict=True)],
     }
 
 
-def _weakest_first(comparisons: list[Comparison], decisive: list[int]) -> list[int]:
-    """The indices with the comparison of the weakest support moved to the front; those without an estimate first."""
-    weakest = max(decisive, key=lambda i: comparisons[i].p if comparisons[i].measured else 2)
-    return [weakest, *(i for i in decisive if i != weakest)]
+def _in_study(judged: list[JudgedClaim]) -> list[str]:
+    """Verdicts that remain after Holm's correction over the claims that were run; open where none does."""
+    run = [i for i, claim in enumerate(judged) if claim.verdict != "not_run"]
+    remaining = [claim.verdict for claim in judged]
+    if not run:
+        return remaining
+    corrected = {
+        field: multipletests([getattr(judged[i].p, field) for i in run], method="holm")[1]
+        for field in ("support", "against", "negligible")
+    }
+    for place, i in enumerate(run):
+        word = remaining[i]
+        field = {"supported": "support", "contradicted": "against", "negligible": "negligible"}.get(word)
+        if field and corrected[field][place] > LEVEL:
+            remaining[i] = "open"
+    return remaining
+
+
+def judgements(results: StudyResults) -> int:
+    """How many times the study was judged, at least: seeds that were added later are in later blocks.
+
+    Each look at the verdicts before more seeds are trained is one more chance of a wrong one. Where each seed is a
+    block of its own, it is not known which were added later: then 1.
+    """
+    blocks = [seeds_of(block.name) for block in results.blocks]
+    if all(len(seeds) == 1 for seeds in blocks):
+        return 1
+    return len({min(seeds[-1], results.seeds[-1]) for seeds in blocks})
 
 
 def verdicts(results: StudyResults) -> dict[str, Any]:
     """Content of claims.json."""
     manifest, judge = results.manifest, Judge(results)
+    judged = [
+        JudgedClaim([each for test in claim.tests for each in KINDS[test.kind](judge, test)])
+        for claim in manifest.claims.values()
+    ]
+    entries = zip(manifest.claims.items(), judged, _in_study(judged), strict=True)
     return {
         "study": manifest.study,
         "protocol": manifest.protocol,
         "metric": manifest.criterion.metric,
         "margin": manifest.criterion.margin,
-        "claims": [judge_claim(name, claim, judge) for name, claim in manifest.claims.items()],
+        "judgements": judgements(results),
+        "claims": [_entry(name, claim, each, word) for (name, claim), each, word in entries],
     }

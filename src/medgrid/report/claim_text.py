@@ -17,7 +17,7 @@ RELATIONS = {
     "worsens": ("", "worse from lowest to highest {axis}{where}"),
     "gains_more": ("larger improvement along {axis} for {left} than for ", "{right}{where}"),
     "at_chance": ("balanced accuracy minus chance of ", "{left}{where}"),
-    "noisier": ("mean change per epoch of {curve}: {left} above ", "{right}{where}"),
+    "noisier": ("roughness of {curve}: {left} above ", "{right}{where}"),
     "gap_above": ("training minus validation accuracy of ", "{left}{where} above {value}"),
     "gap_below": ("training minus validation accuracy of ", "{left}{where} below {value}"),
     "gap_about": ("training minus validation accuracy of ", "{left}{where} about {value}"),
@@ -30,7 +30,9 @@ MISSING = {
     "not_run": "not run here",
     "time_shared": "not measured: trained in a stack with other cells",
     "no_common_seed": "with each seed, at least one of these cells diverged",
+    "one_size": "these networks are of one size",
 }
+SHOWN_STRATA = 4  # of those opposed to the average
 UNITS = {"share": " points", "nats": " nats", "times": " times", "none": ""}
 
 
@@ -90,17 +92,56 @@ def numbers(comparison: dict[str, Any]) -> str:
     unit = comparison["unit"]
     estimate = f"{_number(comparison['estimate'], unit)}{UNITS[unit]}"
     if comparison["low"] is None:
-        return f"{estimate}, from one replicate"
+        return estimate + _without_interval(comparison)
     return f"{estimate} ({_number(comparison['low'], unit)} to {_number(comparison['high'], unit)})"
 
 
+def _without_interval(comparison: dict[str, Any]) -> str:
+    if comparison["over"] == "networks":
+        return f" (p = {comparison['p_support']:.3g}, permutation of sizes)"
+    return ", from one replicate" if comparison["replicates"] == 1 else ", without scatter over the replicates"
+
+
 def _remark(comparison: dict[str, Any]) -> str:
-    """What the interval alone does not show: that a difference, if there is one, is too small to matter."""
-    holds, matters, high = comparison["holds"][0], comparison["matters"][0], comparison["high"]
-    if comparison["verdict"] != "contradicted" or None in (holds, matters, high) or not holds < high < matters:
+    """What the verdict `negligible` means here."""
+    bound = comparison["negligible_below"]
+    if comparison["verdict"] != "negligible" or bound is None:
         return ""
-    unit = comparison["unit"]
-    return f": a difference, if there is one, is less than {_number(matters, unit).lstrip('+')}{UNITS[unit]}"
+    return f": less than {_amount(bound, comparison['unit'])} either way"
+
+
+def opposed(claim: dict[str, Any]) -> str:
+    """Where a stratum shows the opposite of the average, with numbers; empty when none does."""
+    found = [
+        f"{_stratum(comparison, stratum)}: {numbers(comparison | stratum)}"
+        for comparison in claim["comparisons"]
+        for stratum in comparison["strata"]
+        if stratum["opposed"]
+    ]
+    shown = "; ".join(found[:SHOWN_STRATA])
+    return shown + f"; {len(found) - SHOWN_STRATA} more" * (len(found) > SHOWN_STRATA)
+
+
+def _stratum(comparison: dict[str, Any], stratum: dict[str, Any]) -> str:
+    """A stratum in words: one of the cells that are averaged, or a restriction of both sides."""
+    one_sided = comparison["right"] is None
+    return describe_selection((stratum["left"] if one_sided else {}) | stratum["where"])
+
+
+def margins(claim: dict[str, Any]) -> str:
+    """Over which margins of practical equivalence the verdict stands; empty where it has none, or any will do."""
+    if claim["margins"] is None:
+        return ""
+    low, high = claim["margins"]
+    unit = claim["comparisons"][0]["unit"]
+    if high is None:
+        return f"any margin above {_margin(low, unit)}" if low else "any margin"
+    limit = _margin(high, unit)
+    return f"margins from {_margin(low, unit)} to {limit}" if low else f"margins up to {limit}"
+
+
+def _margin(value: float, unit: str) -> str:
+    return f"{100 * value:.2f} points" if unit == "share" else f"{value:.3g}{UNITS[unit]}"
 
 
 def reason(claim: dict[str, Any]) -> str:

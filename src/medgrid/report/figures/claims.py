@@ -4,6 +4,7 @@ import textwrap
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import seaborn as sns
 
 from medgrid.report.claim_text import sentence
@@ -12,8 +13,8 @@ from medgrid.report.labelled_results import LabelledResults
 
 WIDTH = 62  # characters of a label
 SHOWN = 6  # comparisons of one claim; of more, those nearest to failing it
-COLOURS = {"supported": "C2", "contradicted": "C3", "open": "0.45"}
-MARKERS = {"supported": "o", "contradicted": "X", "open": "s"}  # not by colour alone
+COLOURS = {"supported": "C2", "contradicted": "C3", "negligible": "C0", "open": "0.45", "not_run": "0.45"}
+MARKERS = {"supported": "o", "contradicted": "X", "negligible": "d", "open": "s"}  # not by colour alone
 
 
 def drawable(study: LabelledResults) -> list[dict[str, Any]]:
@@ -21,7 +22,7 @@ def drawable(study: LabelledResults) -> list[dict[str, Any]]:
     shown = []
     for claim in study.claims["claims"]:
         comparisons = [each for each in claim["comparisons"] if each["low"] is not None and each["unit"] == "share"]
-        comparisons = sorted(comparisons, key=lambda comparison: -comparison["p"])[:SHOWN]
+        comparisons = sorted(comparisons, key=lambda comparison: -comparison["p_support"])[:SHOWN]
         shown += [claim | {"comparisons": comparisons}] if comparisons else []
     return shown
 
@@ -38,37 +39,40 @@ def labels(comparisons: list[dict[str, Any]]) -> list[str]:
 def _limits(comparisons: list[dict[str, Any]]) -> tuple[float, float]:
     """Ends of the axis, in points: all intervals and all finite bounds of the bands, with a margin."""
     ends = [comparison[name] for comparison in comparisons for name in ("low", "high")]
-    bounds = [bound for comparison in comparisons for bound in (*comparison["holds"], *comparison["matters"])]
+    bounds = [bound for comparison in comparisons for bound in comparison["holds"]]
+    bounds += [side * (each["negligible_below"] or 0) for each in comparisons for side in (-1, 1)]
     ends += [bound for bound in bounds if bound is not None]
     margin = 6 * (max(ends) - min(ends)) or 0.1
     return 100 * min(ends) - margin, 100 * max(ends) + margin
 
 
-def _bands(comparison: dict[str, Any], left: float, right: float) -> list[tuple[float, float]]:
-    """Values that support a claim, and values that do by more than the margin, between the axis's ends."""
-    bands = []
-    for bounds in (comparison["holds"], comparison["matters"]):
-        low, high = (end if bound is None else 100 * bound for bound, end in zip(bounds, (left, right), strict=True))
-        bands.append((max(low, left), min(high, right)))
-    return bands
+def _band(axes: plt.Axes, y: int, bounds: list[float | None], colour: str) -> None:
+    """A row's values between two bounds, of which None is the axis's end."""
+    start, end = (
+        limit if bound is None else np.clip(100 * bound, *axes.get_xlim())
+        for bound, limit in zip(bounds, axes.get_xlim(), strict=True)
+    )
+    axes.barh(y, end - start, left=start, height=1, color=colour, alpha=0.12, linewidth=0)
 
 
 def _draw_claim(axes: plt.Axes, claim: dict[str, Any]) -> None:
     comparisons = claim["comparisons"]
-    left, right = _limits(comparisons)
+    axes.set_xlim(*_limits(comparisons))
     for y, comparison in enumerate(comparisons):
-        for start, end in _bands(comparison, left, right):
-            axes.barh(y, end - start, left=start, height=1, color="C2", alpha=0.1, linewidth=0)
+        _band(axes, y, comparison["holds"], "C2")
+        if negligible := comparison["negligible_below"]:
+            _band(axes, y, [-negligible, negligible], "C0")
         estimate, low, high = (100 * comparison[name] for name in ("estimate", "low", "high"))
         colour = COLOURS[comparison["verdict"]]
         axes.plot([low, high], [y, y], color=colour, linewidth=2)
         axes.plot(estimate, y, MARKERS[comparison["verdict"]], color=colour, ms=6)
     axes.axvline(0, color="0.6", linewidth=0.8)
     axes.set_yticks(range(len(comparisons)), labels(comparisons), fontsize=7)
-    axes.set(ylim=(len(comparisons) - 0.5, -0.5), xlim=(left, right))
+    axes.set_ylim(len(comparisons) - 0.5, -0.5)
     axes.tick_params(axis="x", labelsize=7)
     axes.grid(axis="y", visible=False)
-    title = textwrap.shorten(f"{claim['verdict'].upper()}: {claim['text']}", 110, placeholder=" …")
+    word = claim["verdict"].replace("_", " ").upper() + ", ON AVERAGE ONLY" * claim["on_average_only"]
+    title = textwrap.shorten(f"{word}: {claim['text']}", 110, placeholder=" …")
     axes.set_title(title, loc="left", x=0, fontsize=9, color=COLOURS[claim["verdict"]])
 
 
@@ -90,10 +94,9 @@ def claims(study: LabelledResults) -> Drawn:
 FIGURE = Figure(
     name="claims",
     caption="Claims of the document, and the results of our replicates. Dot: our estimate of a comparison; line: its "
-    "95 % interval. Green: values that support the claim; darker green: values that support it by more than the "
-    "margin that matters. A comparison is contradicted if its interval lies outside the darker green, and "
-    "otherwise supported if it lies within the green. For a claim with many comparisons, only those closest to "
-    "failing are shown.",
+    "95 % interval. Green: values with which the claim holds; blue: differences too small to matter. A comparison is "
+    "negligible if its interval lies within the blue, otherwise supported if it lies within the green, and "
+    "contradicted if it lies outside. For a claim with many comparisons, only those closest to failing are shown.",
     draw=claims,
     variants=lambda study: {"": ()} if drawable(study) else {},
     section="claims",

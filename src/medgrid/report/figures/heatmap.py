@@ -141,7 +141,8 @@ def _label(axes: plt.Axes, panel: Panel, slanted: bool) -> None:
 
 def heatmap(study: LabelledResults) -> Drawn:
     """Mean test accuracy of every cell."""
-    values = 100.0 * study.best["test_accuracy_mean"]  # of whole numbers, pandas reads integers
+    # of whole numbers, pandas reads integers
+    values = (100.0 * study.best["test_accuracy_mean"]).where(study.best["diverged"] < study.best["replicates"])
     marks = np.where(study.best["diverged"] > 0, "*", "")
     texts = [f"{value:.1f}{mark}" for value, mark in zip(values, marks, strict=True)]
     texts = pd.Series(texts, values.index).where(values.notna(), "div.")
@@ -159,7 +160,7 @@ def heatmap(study: LabelledResults) -> Drawn:
 FIGURE = Figure(
     name="heatmap",
     caption="Mean test accuracy over the grid, at the best epoch by validation. Grey: no such cell. div.: every "
-    "replicate diverged. *: some replicates diverged and are left out of the mean.",
+    "replicate diverged. *: some replicates diverged and count as chance.",
     draw=heatmap,
     section="results",
     position=2,

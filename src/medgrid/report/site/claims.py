@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from medgrid.evaluation.hypotheses import VERDICTS
 from medgrid.evaluation.labels import ABSENT
-from medgrid.report.claim_text import reason, sentence
+from medgrid.report.claim_text import margins, opposed, reason, sentence
 from medgrid.utils.errors import MedgridError
 
-VERDICTS = ("supported", "contradicted", "open")
+COPIED = ("text", "source", "verdict", "on_average_only", "verdict_in_study", "needed")
 SCALES = {"share": (100, "percentage points")}
 
 
@@ -39,7 +40,8 @@ def _comparison(comparison: dict[str, Any]) -> dict[str, Any]:
         "text": "".join(sentence(comparison)),
         "estimate": quantity(comparison["estimate"], comparison["unit"]),
         "interval": _interval(comparison),
-        "p": _p_value(comparison["p"]),
+        "p_support": _p_value(comparison["p_support"]),
+        "p_against": _p_value(comparison["p_against_corrected"]),
         "verdict": comparison["verdict"],
         "replicates": comparison["replicates"],
     }
@@ -47,8 +49,10 @@ def _comparison(comparison: dict[str, Any]) -> dict[str, Any]:
 
 def _claim(claim: dict[str, Any]) -> dict[str, Any]:
     comparisons = [_comparison(comparison) for comparison in claim["comparisons"]]
-    return {name: claim[name] for name in ("text", "source", "verdict", "needed")} | {
+    return {name: claim[name] for name in COPIED} | {
         "reason": reason(claim),
+        "margins": margins(claim),
+        "opposed": opposed(claim),
         "replicated": all(comparison["replicates"] > 1 for comparison in comparisons),
         "comparisons": comparisons,
     }
@@ -69,4 +73,5 @@ def claims(folder: Path) -> dict[str, Any] | None:
     except (KeyError, TypeError, ValueError) as error:
         raise MedgridError(f"{file}: not a file of claims ({error!r}); evaluate the study again") from None
     counts = {verdict: sum(claim["verdict"] == verdict for claim in entries) for verdict in VERDICTS}
-    return {"margin": margin, "counts": counts, "claims": entries} if entries else None
+    content = {"margin": margin, "judgements": content["judgements"], "counts": counts, "claims": entries}
+    return content if entries else None

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from medgrid.evaluation.hypotheses import VERDICTS
 from medgrid.report.site.assets import write_assets
 from medgrid.report.site.claims import claims
 from medgrid.report.site.render import render
@@ -33,6 +34,6 @@ def write_index(settings: dict, folder: str) -> None:
     synthetic = any(entry["synthetic"] for entry in entries)
     real = REAL_RESULTS if synthetic and (site / REAL_RESULTS).exists() else None
     write_assets(site)
-    page = render("index.html", root="", studies=entries, synthetic=synthetic, real=real)
+    page = render("index.html", root="", studies=entries, synthetic=synthetic, real=real, verdicts=VERDICTS)
     with atomic_write(site / "index.html") as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -87,7 +87,7 @@ def cell_rows(study: LabelledResults) -> list[dict[str, Any]]:
 
 def _cell_values(row: dict[Any, Any], metrics: list[Metric]) -> list[tuple[str, str]]:
     """Mean and interval of each metric of a row of cells.csv."""
-    diverged = pd.isna(row["test_accuracy_mean"])
+    diverged = row["diverged"] == row["replicates"]
     values = []
     for name in (metric.name for metric in metrics):
         mean, low, high = (row[f"{name}_{statistic}"] for statistic in ("mean", "low", "high"))
@@ -99,7 +99,7 @@ def _cell_values(row: dict[Any, Any], metrics: list[Metric]) -> list[tuple[str, 
 
 
 def published(study: LabelledResults) -> list[dict[str, Any]]:
-    """By source: published values, our values, and whether the former lie within the interval of the latter."""
+    """By source: published values, our values, and whether the former are as the latter predict."""
     sections = []
     for source, entries in study.table("published").groupby("source", sort=False):
         labels = row_labels(study, entries)
@@ -120,14 +120,15 @@ def _published_row(label: str, row: dict[Any, Any]) -> dict[str, str]:
     """A row of published.csv as text. Sizes of networks have no interval: they are equal or not."""
     metric = row["metric"]
     exact = metric in SIZES
-    inside = {"yes": "inside", "no": "outside"}.get(row["inside"], "")
+    inside = {"yes": "as predicted", "no": "outside"}.get(row["inside"], "")
     return {
         "setting": label,
         "metric": METRICS[metric].title + " %" * METRICS[metric].percent,
         "published": number(row["published"], metric),
-        "ours": row["status"] if pd.isna(row["ours"]) else number(row["ours"], metric),
+        "ours": number(row["ours"], metric) if row["status"] == "ok" else row["status"],
         "span": span(row["low"], row["high"], metric),
         "difference": "" if pd.isna(row["difference"]) else signed(row["difference"], metric),
+        "predicted": span(row["predicted_low"], row["predicted_high"], metric),
         "inside": ("equal" if row["difference"] == 0 else "") if exact else inside,
         "last": "" if exact or pd.isna(row["ours_last"]) else number(row["ours_last"], metric),
     }
