@@ -59,7 +59,7 @@ def test_every_replicate_of_every_cell_is_trained_once(params, study):
     layout = lay_out(loaded)
     manifest = layout.manifests[study]
     settings = [layout.jobs[f"{study}/{job}"].settings for job in manifest.jobs]
-    seeds = [seed for block in seed_blocks([], manifest.replicates) for seed in seeds_of(block)]
+    seeds = [seed for block in seed_blocks([], range(manifest.replicates)) for seed in seeds_of(block)]
     trained = [(cell["id"], seed) for job in settings for cell in job["cells"] for seed in seeds]
     count, jobs = FULL[study]
     assert len(settings) == jobs
@@ -130,7 +130,7 @@ def test_jobs_of_whole_networks_can_be_cut_as_small_as_wanted(params):
         changed = copy.deepcopy(params)
         changed["studies"]["histopathology_batch"]["one_job_per"] = one_job_per
         manifest = lay_out(load(changed)).manifests["histopathology_batch"]
-        blocks = seed_blocks([], manifest.replicates, one_job_per == "replicate")
+        blocks = seed_blocks([], range(manifest.replicates), one_job_per == "replicate")
         jobs[one_job_per] = len(manifest.jobs) * len(blocks)
     assert jobs == {"replicate": 24 * 5, "cell": 24, "model": 1}
 
@@ -150,7 +150,7 @@ def test_jobs_of_whole_networks_can_be_cut_as_small_as_wanted(params):
     ],
 )
 def test_finished_seeds_are_kept_and_only_missing_ones_asked_for(existing, replicates, one_each, blocks):
-    assert seed_blocks(existing, replicates, one_each) == blocks
+    assert seed_blocks(existing, range(replicates), one_each) == blocks
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from medgrid.config import claims as tests
 from medgrid.config.metrics import METRICS
 from medgrid.evaluation.claims import SEEDS_AND_IMAGES, Comparison, Judge
 from medgrid.evaluation.contrasts import Selection, cells_of, difference, linear_contrast, mean_of, rivals, select
-from medgrid.evaluation.statistics import Region, estimate
+from medgrid.evaluation.statistics import Region
 
 KINDS: dict[str, Callable[[Judge, tests.Test], Iterator[Comparison]]] = {}
 
@@ -175,7 +175,7 @@ def correlated(judge: Judge, test: tests.Correlated) -> Iterator[Comparison]:
     measured = None
     if sizes.nunique() > 1:
         ranks = judge.results.by_seed(metric).loc[cells].corrwith(sizes, method="spearman")
-        measured = estimate(METRICS[metric].sign * ranks.to_numpy())
+        measured = judge.results.estimate_of_trainings(METRICS[metric].sign * ranks.to_numpy())
         # a few networks can be in order by chance, and then are with each seed: at least the error of pure chance
         by_chance = np.sqrt(1 / (sizes.nunique() - 1) / measured.seeds) if measured.seeds else np.nan
         measured = replace(measured, seed_error=np.maximum(measured.seed_error, by_chance))

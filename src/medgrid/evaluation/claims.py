@@ -9,8 +9,9 @@ import pandas as pd
 from medgrid.config.claims import Correlated, OfMetric, WithMargin
 from medgrid.config.metrics import METRICS
 from medgrid.evaluation.contrasts import Selection, select
+from medgrid.evaluation.resampling import SPLITS
 from medgrid.evaluation.results import StudyResults
-from medgrid.evaluation.statistics import LEVEL, Estimate, Region, estimate
+from medgrid.evaluation.statistics import LEVEL, Estimate, Region
 
 SEEDS, SEEDS_AND_IMAGES = "seeds", "seeds and test images"
 
@@ -52,8 +53,8 @@ class Comparison:
 
     @property
     def needed(self) -> int | None:
-        """Number of replicates needed to decide it."""
-        return self.region.needed(self.measured) if self.measured else None
+        """Number of replicates needed to decide it; None over splits, whose error has a part that more do not reduce."""
+        return self.region.needed(self.measured) if self.measured and self.over != SPLITS else None
 
     def _value(self, value: float) -> float | None:
         """A number for claims.json: ratios instead of their logarithms, correlations within their range."""
@@ -121,11 +122,11 @@ class Judge:
         """A weighted sum over cells of a metric of the test set; higher is better."""
         if weights is None:
             return None
-        return estimate(METRICS[metric].sign * self.results.weighted(weights, metric), self.results.clusters)
+        return self.results.estimate(weights, metric)
 
     def of_trainings(self, weights: pd.Series | None, values: pd.DataFrame) -> Estimate | None:
         """A weighted sum over cells of a value of each training [cells, seeds]."""
         if weights is None:
             return None
         # a seed is left out when one of the cells diverged with it
-        return estimate(weights.to_numpy() @ values.loc[list(weights.index)].to_numpy())
+        return self.results.estimate_of_trainings(weights.to_numpy() @ values.loc[list(weights.index)].to_numpy())

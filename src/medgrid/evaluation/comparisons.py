@@ -10,19 +10,21 @@ from statsmodels.stats.multitest import multipletests
 from medgrid.config.metrics import COMPARED, METRICS
 from medgrid.evaluation.contrasts import difference
 from medgrid.evaluation.labels import describe_level
+from medgrid.evaluation.resampling import SPLITS
 from medgrid.evaluation.results import StudyResults
-from medgrid.evaluation.statistics import CONFIDENCE, Estimate, estimate
+from medgrid.evaluation.statistics import CONFIDENCE, DIGITS, Estimate
 
 # columns, also of tables without rows
 COMPARISONS = (
-    "compared", "first", "second", "metric", "difference", "low", "high", "seeds_low", "seeds_high", "images_low",
+    "compared", "first", "second", "metric", "difference", "low", "high", "over", "seeds_low", "seeds_high", "images_low",
     "images_high", "p", "p_adjusted", "effect", "cells", "replicates", "verdict",
 )  # fmt: skip
 
 
-def _bounds(measured: Estimate) -> dict[str, float]:
-    """Columns with the three intervals of an estimate."""
-    intervals = {"seeds": measured.over_seeds(), "images": measured.over_images(), "both": measured.interval()}
+def _bounds(results: StudyResults, measured: Estimate) -> dict[str, float]:
+    """Columns with the three intervals of an estimate; of an estimate over splits there is only the whole."""
+    seeds = (np.nan, np.nan) if results.over == SPLITS else measured.over_seeds()
+    intervals = {"seeds": seeds, "images": measured.over_images(), "both": measured.interval()}
     return {
         f"{name}_{end}": bound
         for name, interval in intervals.items()
@@ -34,16 +36,19 @@ def intervals(results: StudyResults) -> pd.DataFrame:
     """Metrics of each cell on the test set at the best epoch, with three 95 % intervals.
 
     Over seeds, over test images, and over both (see `medgrid.evaluation.statistics`), cut at the possible values of
-    the metric. Diverged trainings count as chance.
+    the metric. `over` says what the last one covers: of a study with several splits, it is the interval over splits,
+    and the other two are empty. Diverged trainings count as chance.
     """
     rows = []
     for metric in COMPARED:
-        for cell, values in zip(results.cells, results.contributions(metric), strict=True):
-            measured = estimate(values, results.clusters)
+        for cell in results.cells:
+            # `estimate` has higher values better, and this table the metric itself
+            measured = results.estimate(pd.Series({cell: 1.0}), metric).times(METRICS[metric].sign)
             low, high = METRICS[metric].low, METRICS[metric].high
-            bounds = {name: np.clip(bound, low, high) for name, bound in _bounds(measured).items()}
-            row = {"cell": cell, "metric": metric, "mean": measured.value, **bounds, "replicates": measured.seeds}
-            rows.append(row | {"test_images": values.shape[1], "clusters": measured.clusters})
+            bounds = {name: np.clip(bound, low, high) for name, bound in _bounds(results, measured).items()}
+            row = {"cell": cell, "metric": metric, "mean": measured.value, **bounds, "over": results.over}
+            row |= {"replicates": measured.seeds, "test_images": len(results.clusters)}
+            rows.append(row | {"clusters": len(np.unique(results.clusters))})
     return pd.DataFrame(rows)
 
 
@@ -73,9 +78,10 @@ def _pairs(results: StudyResults, best: str | None) -> list[Pair]:
 
 def _compare(results: StudyResults, pair: Pair) -> dict:
     metric = results.manifest.criterion.metric
-    measured = estimate(METRICS[metric].sign * results.weighted(pair.weights, metric), results.clusters)
+    measured = results.estimate(pair.weights, metric)
     low, high = measured.interval()
-    deviation = measured.seed_error * np.sqrt(measured.seeds)
+    values = results.values_of(pair.weights, metric)
+    deviation = round(float(values.std(ddof=1)), DIGITS) if len(values) > 1 else np.nan
     return {
         "compared": pair.compared,
         "first": pair.first,
@@ -84,7 +90,8 @@ def _compare(results: StudyResults, pair: Pair) -> dict:
         "difference": measured.value,
         "low": low,
         "high": high,
-        **_bounds(measured),
+        "over": results.over,
+        **_bounds(results, measured),
         "p": min(1, 2 * min(measured.p_above(0), measured.p_below(0))),
         "effect": measured.value / deviation if deviation > 0 else np.nan,
         "cells": len(pair.weights),
@@ -97,8 +104,8 @@ def comparisons(results: StudyResults, best: str | None) -> pd.DataFrame:
 
     `best`: the cell with the highest validation score, if there is one. Values are compared at those values of the
     other axes that both have; a pair that shares none is left out. Positive: the first is better. `low`, `high`: 95 %
-    interval over seeds and test images. `p_adjusted`: two-sided, after Holm's correction over all rows. `effect`:
-    difference in standard deviations over seeds (Cohen's d of paired values). `verdict`: "differs" (adjusted p below
+    interval over seeds and test images, or over splits (`over`). `p_adjusted`: two-sided, after Holm's correction over
+    all rows. `effect`: difference in standard deviations over seeds or splits (Cohen's d of paired values). `verdict`: "differs" (adjusted p below
     0.05), "alike" (the interval lies within the margin of practical equivalence), "differs, negligibly" (both), or
     "open".
     """

@@ -12,7 +12,8 @@
       selection that restricts both.
     - `metric` or `curve`: what is compared, or null; `details`: `axis`, `epoch`, `value` or `size` of some relations.
     - `estimate`, `low`, `high`: value and 95 % interval, or null; `unit`: share, nats, times (a ratio) or none;
-      `over`: what the interval covers, "seeds" or "seeds and test images"; `replicates`: number of seeds used.
+      `over`: what the interval covers, "seeds", "seeds and test images" or "splits"; `replicates`: number of seeds
+      (or splits) used.
     - `holds`: bounds between which the claim holds; `matters`: bounds beyond which it is contradicted; null: none.
     - `p`: p-value of the claim, small when it holds; `p_against`: small when it is contradicted.
     - `verdict`, `needed`: of this comparison alone; `missing`: why there is no estimate (`not_run`, `time_shared` for
@@ -35,6 +36,7 @@ Relations, what they say, and the kinds of claims that use them:
   (correlated).
 """
 
+from dataclasses import replace
 from typing import Any
 
 from statsmodels.stats.multitest import multipletests
@@ -42,6 +44,7 @@ from statsmodels.stats.multitest import multipletests
 from medgrid.config.claims import Claim
 from medgrid.evaluation.claim_kinds import KINDS
 from medgrid.evaluation.claims import Comparison, Judge
+from medgrid.evaluation.resampling import SPLITS
 from medgrid.evaluation.results import StudyResults
 from medgrid.evaluation.statistics import LEVEL
 
@@ -53,6 +56,8 @@ def judge_claim(name: str, claim: Claim, judge: Judge) -> dict[str, Any]:
     correction). Contradicted: at least one is, after Holm's correction over the comparisons.
     """
     comparisons = [comparison for test in claim.tests for comparison in KINDS[test.kind](judge, test)]
+    if judge.results.over == SPLITS:
+        comparisons = [replace(comparison, over=SPLITS) for comparison in comparisons]
     rejected = multipletests([comparison.p_against for comparison in comparisons], LEVEL, "holm")[0]
     contradicted = [i for i, reject in enumerate(rejected) if reject]
     unsettled = [i for i, comparison in enumerate(comparisons) if comparison.verdict != "supported"]
