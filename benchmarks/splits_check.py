@@ -55,6 +55,7 @@ SCENARIOS = {
     "seeds that hardly matter": Scenario(seed=0.01),
     "seeds that matter much": Scenario(seed=1.0),
     "clusters of five images": Scenario(cluster=5),
+    "800 images in clusters of 20": Scenario(images=800, cluster=20),
     "test part of 10 %": Scenario(test=0.1),
     "test part of 40 %": Scenario(test=0.4),
     "100 images": Scenario(images=100),

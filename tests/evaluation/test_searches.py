@@ -95,7 +95,7 @@ def test_first_epoch_at_the_target():
 
 
 def test_epochs_to_the_target_count_trainings_that_do_not_reach_it(results, monkeypatch):
-    # three classes of equal size: chance 1/3; the first cell's highest accuracies are 0.8 and 0.9, the best median 0.85
+    # three classes of equal size: chance 1/3; the first cell's highest are 0.8 and 0.9, the best median 0.85
     low, failed = curves_of(0.4, 0.5, 0.5), None
     trainings = {
         results.cells[0]: [curves_of(0.5, 0.7, 0.8), curves_of(0.6, 0.9, 0.9)],
@@ -127,7 +127,5 @@ def test_epochs_to_the_target_count_trainings_that_do_not_reach_it(results, monk
 
 
 def test_without_learning_there_is_no_target(results, monkeypatch):
-    monkeypatch.setattr(
-        StudyResults, "of_curves", lambda *_: pd.DataFrame(1 / 3, results.cells, results.seeds)
-    )
+    monkeypatch.setattr(StudyResults, "of_curves", lambda *_: pd.DataFrame(1 / 3, results.cells, results.seeds))
     assert time_to_target(results).empty

@@ -53,7 +53,7 @@ class Comparison:
 
     @property
     def needed(self) -> int | None:
-        """Number of replicates needed to decide it; None over splits, whose error has a part that more do not reduce."""
+        """Number of replicates needed to decide it; None over splits: more splits do not reduce all of the error."""
         return self.region.needed(self.measured) if self.measured and self.over != SPLITS else None
 
     def _value(self, value: float) -> float | None:

@@ -81,7 +81,7 @@ def _lines(array: np.ndarray) -> list[str]:
 
 
 def _shared(predictions: Predictions, split: Path, several: bool) -> dict[str, np.ndarray]:
-    """What all blocks of a split have in common, and what the evaluation needs of it; `several`: of several splits."""
+    """What all blocks of a split have in common, and what the evaluation needs of it; `several`: are there others?"""
     parts = pd.read_csv(split, keep_default_na=False, dtype=str)
     test = parts[parts["part"] == "test"].set_index("path").loc[list(predictions.images["test"])]
     arrays = {
@@ -194,7 +194,7 @@ class CompactPredictions:
     def split(self) -> pd.DataFrame:
         """The part of the split that the evaluation reads: path, part, cluster and near_duplicate of test images.
 
-        Training images have a row each, without a path; of several splits, validation images too, with their clusters.
+        Training images have a row each, without a path; of several splits, validation images too, with clusters.
         """
         test = pd.DataFrame(
             {
@@ -212,7 +212,7 @@ class CompactPredictions:
         return pd.concat([test, *others], ignore_index=True)
 
     def unpack(self, folder: Path) -> Path:
-        """Write the blocks as training jobs into `folder`/jobs, and the splits; returns the path of the first split."""
+        """Write the blocks as training jobs into `folder`/jobs, and the splits; returns the path of the first."""
         for name, other in self.others.items():
             other.unpack(folder).rename(folder / f"{name}.csv")
         for name in self.blocks:

@@ -16,8 +16,8 @@ from medgrid.evaluation.statistics import CONFIDENCE, DIGITS, Estimate
 
 # columns, also of tables without rows
 COMPARISONS = (
-    "compared", "first", "second", "metric", "difference", "low", "high", "over", "seeds_low", "seeds_high", "images_low",
-    "images_high", "p", "p_adjusted", "effect", "cells", "replicates", "verdict",
+    "compared", "first", "second", "metric", "difference", "low", "high", "over", "seeds_low", "seeds_high",
+    "images_low", "images_high", "p", "p_adjusted", "effect", "cells", "replicates", "verdict",
 )  # fmt: skip
 
 
@@ -104,10 +104,10 @@ def comparisons(results: StudyResults, best: str | None) -> pd.DataFrame:
 
     `best`: the cell with the highest validation score, if there is one. Values are compared at those values of the
     other axes that both have; a pair that shares none is left out. Positive: the first is better. `low`, `high`: 95 %
-    interval over seeds and test images, or over splits (`over`). `p_adjusted`: two-sided, after Holm's correction over
-    all rows. `effect`: difference in standard deviations over seeds or splits (Cohen's d of paired values). `verdict`: "differs" (adjusted p below
-    0.05), "alike" (the interval lies within the margin of practical equivalence), "differs, negligibly" (both), or
-    "open".
+    interval over seeds and test images, or over splits (`over`). `p_adjusted`: two-sided, after Holm's correction
+    over all rows. `effect`: difference in standard deviations over seeds or splits (Cohen's d of paired values).
+    `verdict`: "differs" (adjusted p below 0.05), "alike" (the interval lies within the margin of practical
+    equivalence), "differs, negligibly" (both), or "open".
     """
     rows = [_compare(results, pair) for pair in _pairs(results, best)]
     if not rows:

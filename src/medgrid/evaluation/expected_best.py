@@ -1,10 +1,10 @@
 """Expected best of k cells: what a search of k settings would have found.
 
-Dodge et al., Show Your Work: Improved Reporting of Experimental Results, EMNLP 2019. Means over a grid punish a model
-for settings that nobody would use. Here, k of its cells are drawn at random, the one with the best validation score is
-chosen, and its test metric is reported. The cells are drawn without replacement, since they are a finite grid: with
-k = 1 the value is the mean of the cells, with all cells it is that of the best. (The paper draws with replacement,
-which is biased towards fewer cells: Tang et al., ACL 2020.)
+Dodge et al., Show Your Work: Improved Reporting of Experimental Results, EMNLP 2019. A mean over a grid includes
+settings of a model that nobody would use. Here, k of its cells are drawn at random, the one with the best validation
+score is chosen, and its test metric is reported. The cells are drawn without replacement, since they are a finite
+grid: with k = 1 the value is the mean of the cells, with all cells it is that of the best. (The
+paper draws with replacement, which is biased towards fewer cells: Tang et al., ACL 2020.)
 """
 
 import numpy as np
@@ -32,9 +32,9 @@ def best_probabilities(scores: np.ndarray, k: int) -> np.ndarray:
 def expected_best(results: StudyResults) -> pd.DataFrame:
     """The table `expected_best`: for each value of each axis, the study's metric of the best of k of its cells.
 
-    Selection and test metric are of the same seed, so that each seed has its own curve; `mean`, `low` and `high`: mean
-    and 95 % interval over seeds (for these test images) or splits, as `over` says. A diverged training is chosen last
-    and counts as chance.
+    Selection and test metric are of the same seed, so that each seed has its own curve; `mean`, `low` and `high`:
+    mean and 95 % interval over seeds (for these test images) or splits, as `over` says. A diverged training is chosen
+    last and counts as chance.
     """
     metric = results.manifest.criterion.metric
     values, scores = results.by_seed(metric), results.validation_by_seed().fillna(-np.inf)
@@ -44,7 +44,9 @@ def expected_best(results: StudyResults) -> pd.DataFrame:
             cells = cells_of(results, {axis: [value]})
             key = {"axis": axis, "value": describe_level(axis, value), "metric": metric}
             for k in range(1, len(cells) + 1):
-                chances = np.column_stack([best_probabilities(column, k) for column in scores.loc[cells].to_numpy().T])
+                chances = np.column_stack(
+                    [best_probabilities(column, k) for column in scores.loc[cells].to_numpy().T]
+                )
                 measured = results.estimate_of_trainings((chances * values.loc[cells].to_numpy()).sum(0))
                 low, high = measured.interval()
                 row = key | {"k": k, "mean": measured.value, "low": low, "high": high, "cells": len(cells)}

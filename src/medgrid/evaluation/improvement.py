@@ -5,7 +5,6 @@ reinforcement learning at the edge of the statistical precipice, NeurIPS 2021 (r
 """
 
 import itertools
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,7 @@ COLUMNS = (
 
 
 def share_better(differences: np.ndarray) -> np.ndarray:
-    """Share of settings in which the first is better, by replicate: `differences` [settings, n]; a tie counts half."""
+    """Share of settings where the first is better, by replicate, of `differences` [settings, n]; ties count half."""
     return np.where(np.abs(differences) < 10**-DIGITS, 0.5, differences > 0).mean(0)
 
 

@@ -24,7 +24,7 @@ SPLIT_COLUMNS = ("cell", "metric", "mean", "low", "high", "over", "splits", "see
 
 
 def estimate_over_splits(values: np.ndarray, test_clusters: float, train_clusters: float) -> Estimate:
-    """Mean of `values` [splits, seeds] with the corrected standard error over splits, and splits - 1 degrees of freedom.
+    """Mean of `values` [splits, seeds] with the corrected error over splits, of splits - 1 degrees of freedom.
 
     `test_clusters`, `train_clusters`: how many clusters of images a split tests, and how many it does not test (the
     parts train and validation). A seed with NaN is left out of its split, and so is a split without any other seed.

@@ -17,8 +17,8 @@ def target_accuracy(results: StudyResults) -> float | None:
     """Validation accuracy that counts as reached; None when no cell is better than naming one class for all images.
 
     It is SHARE of the way from the share of the largest class to the best cell's median over seeds of the highest
-    validation accuracy of a training. It needs no choice per study, is attainable by definition, and a lucky seed or a
-    cell that does not learn changes it little.
+    validation accuracy of a training. It needs no choice per study, is attainable by definition, and a lucky seed or
+    a cell that does not learn changes it little.
     """
     labels = results.labels("validation")
     chance = np.unique(labels, return_counts=True)[1].max() / len(labels)
@@ -37,8 +37,9 @@ def time_to_target(results: StudyResults) -> pd.DataFrame:
     """The table `time_to_target`: epochs, and seconds of training, until each cell reaches `target_accuracy`.
 
     Median, lowest and highest over trainings; one that does not reach the target, or diverged, counts as longer than
-    any other, and where that is the result, the table says "not reached". `reached` counts trainings that do. Seconds
-    do not include the features of a frozen backbone, and are empty for cells that were trained in a stack with others.
+    any other, and where that is the result, the table says "not reached". `reached` counts trainings that do.
+    Seconds do not include the features of a frozen backbone, and are empty for cells that were trained in a stack
+    with others.
     """
     target = target_accuracy(results)
     if target is None:
@@ -53,14 +54,14 @@ def time_to_target(results: StudyResults) -> pd.DataFrame:
             "target": target,
             "replicates": epochs.shape[1],
             "reached": int(np.isfinite(epochs.loc[cell]).sum()),
-            **{f"epochs_{name}": _text(value) for name, value in _range(epochs.loc[cell]).items()},
+            **{f"epochs_{name}": _text(value) for name, value in _range(epochs.loc[cell].to_numpy()).items()},
             "seconds_median": _text(round(float(np.median(seconds.loc[cell])), 3)) if own_time else "",
         })  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def _range(values: pd.Series) -> dict[str, float]:
-    return {"median": float(np.median(values)), "lowest": values.min(), "highest": values.max()}
+def _range(values: np.ndarray) -> dict[str, float]:
+    return {"median": float(np.median(values)), "lowest": float(values.min()), "highest": float(values.max())}
 
 
 def _text(value: float) -> str:

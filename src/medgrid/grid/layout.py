@@ -235,9 +235,7 @@ def _shared(study: Study, cell: Cell) -> tuple:
     return "images", cell.id
 
 
-def _add_jobs(
-    layout: Layout, params: Params, key: str, grid: list[Cell], images: Images, split: str
-) -> list[str]:
+def _add_jobs(layout: Layout, params: Params, key: str, grid: list[Cell], images: Images, split: str) -> list[str]:
     """Add a study's training jobs on a split; returns their names. Seeds are no part of a name: see `seed_blocks`."""
     study = params.studies[key]
     groups: dict[tuple, list[Cell]] = {}

@@ -5,6 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from medgrid.config.base import Settings
 from medgrid.config.claims import Claim, Criterion
 from medgrid.config.dataset import Image, Split
@@ -71,7 +73,7 @@ class StudyManifest(Settings):
     submission: Submission | None
     show_images: bool
     jobs: list[str]  # folders below `results/<study>/jobs/`, of the first split
-    other_splits: list[OtherSplit] = []
+    other_splits: list[OtherSplit] = Field([])  # besides the first; not in a hash if there are none
 
     @property
     def jobs_of_splits(self) -> list[list[str]]:
