@@ -44,10 +44,10 @@ def expected_best(results: StudyResults) -> pd.DataFrame:
             cells = cells_of(results, {axis: [value]})
             key = {"axis": axis, "value": describe_level(axis, value), "metric": metric}
             for k in range(1, len(cells) + 1):
-                chances = np.column_stack(
+                probabilities = np.column_stack(
                     [best_probabilities(column, k) for column in scores.loc[cells].to_numpy().T]
                 )
-                measured = results.estimate_of_trainings((chances * values.loc[cells].to_numpy()).sum(0))
+                measured = results.estimate_of_trainings((probabilities * values.loc[cells].to_numpy()).sum(0))
                 low, high = measured.interval()
                 row = key | {"k": k, "mean": measured.value, "low": low, "high": high, "cells": len(cells)}
                 rows.append(row | {"over": results.over_trainings, "replicates": measured.seeds})

@@ -46,7 +46,7 @@ def deviations(values: np.ndarray) -> tuple[float, float]:
     """Standard deviations of `values` [splits, seeds] between splits, and between seeds of a split.
 
     From a one-way analysis of variance: that between splits is without what seeds add to the means of splits, and 0
-    where its estimate is negative. With one seed per split, they cannot be told apart: the first includes both, and
+    where its estimate is negative. With one seed per split, they cannot be separated: the first includes both, and
     the second is NaN. Splits with a NaN are left out.
     """
     values = values[np.isfinite(values).all(1)]
