@@ -28,6 +28,9 @@ def test_probability_of_each_cell_to_be_the_best_of_k():
     # two equal scores share their chance; a cell that diverged in all seeds is chosen only without others
     np.testing.assert_allclose(best_probabilities(np.array([0.5, 0.5, -np.inf]), 2), [0.5, 0.5, 0])
     np.testing.assert_allclose(best_probabilities(np.full(2, -np.inf), 1), [0.5, 0.5])
+    many = best_probabilities(np.arange(3000.0), 1500)
+    assert many.sum() == pytest.approx(1)
+    assert many[-1] == pytest.approx(0.5)
 
 
 def test_expected_best_selects_by_validation_and_reports_the_test_part(results, monkeypatch):
@@ -64,23 +67,20 @@ def test_share_of_settings_in_which_the_first_is_better():
 def test_interval_of_a_probability_is_clopper_and_pearson_s():
     from statsmodels.stats.proportion import proportion_confint
 
+    low, high = exact_interval(np.arange(6) / 5, 5)
     for better in range(6):
-        assert exact_interval(better / 5, 5) == pytest.approx(proportion_confint(better, 5, 0.05, "beta"), abs=1e-9)
-    low, high = exact_interval(1.0, 5)
-    assert low == pytest.approx(0.4782, abs=1e-4)  # five of five do not exclude one half
-    assert high == 1
+        assert (low[better], high[better]) == pytest.approx(proportion_confint(better, 5, 0.05, "beta"), abs=1e-9)
+    assert low[5] == pytest.approx(0.4782, abs=1e-4)  # five of five do not exclude one half
 
 
 def test_probability_of_improvement_is_paired_by_seed_and_setting(results, monkeypatch):
     values = pd.DataFrame({0: [0.9, 0.5, 0.7, 0.1, 0.6, 0.4], 1: [0.3, 0.6, 0.4, 0.3, 0.5, 0.4]}, results.cells)
-    monkeypatch.setattr(
-        StudyResults, "values_of", lambda _, weights, metric: weights @ values.loc[weights.index].to_numpy()
-    )
+    monkeypatch.setattr(StudyResults, "by_replicate", lambda *_: values)
     table = improvement(results).set_index(["axis", "first", "second"])
     row = table.loc[("model", "resnet18", "vgg16")]
     # seed 0: better, worse, better; seed 1: equal, better, equal
     assert row["probability"] == pytest.approx((2 / 3 + 2 / 3) / 2)
-    assert (row["low"], row["high"]) == pytest.approx(exact_interval(2 / 3, 2), abs=1e-9)
+    assert [row["low"], row["high"]] == pytest.approx([float(end) for end in exact_interval(np.array(2 / 3), 2)])
     assert row[["settings", "replicates"]].tolist() == [3, 2]
     assert len(table) == 1 + 3
 

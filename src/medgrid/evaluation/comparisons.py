@@ -80,7 +80,7 @@ def _compare(results: StudyResults, pair: Pair) -> dict:
     metric = results.manifest.criterion.metric
     measured = results.estimate(pair.weights, metric)
     low, high = measured.interval()
-    values = results.values_of(pair.weights, metric)
+    values = pair.weights.to_numpy() @ results.by_replicate(metric).loc[list(pair.weights.index)].to_numpy()
     deviation = round(float(values.std(ddof=1)), DIGITS) if len(values) > 1 else np.nan
     return {
         "compared": pair.compared,

@@ -43,26 +43,18 @@ def difference(
     first_cells, second_cells = (cells_of(results, where, selection) for selection in (first, second))
     if not first_cells or not second_cells:
         return None
-    pairs = matched_cells(results, first, second, where)
-    if not pairs and matched:
-        return None
-    pairs = pairs or [(first_cells, second_cells)]
-    weights = pd.Series(0.0, results.cells)
-    for one, other in pairs:
-        weights[one] += 1 / len(one) / len(pairs)
-        weights[other] -= 1 / len(other) / len(pairs)
-    return weights[weights != 0]
-
-
-def matched_cells(
-    results: StudyResults, first: Selection, second: Selection, where: Selection | None = None
-) -> list[tuple[list[str], list[str]]]:
-    """Cells of the first and of the second group at each combination of values of other axes that both have."""
     compared = {*first, *second}
-    one, other = (
-        _by_other_axes(results, cells_of(results, where or {}, selection), compared) for selection in (first, second)
-    )
-    return [(one[key], other[key]) for key in one if key in other]
+    one, other = (by_other_axes(results, cells, compared) for cells in (first_cells, second_cells))
+    shared = [key for key in one if key in other]
+    if not shared and matched:
+        return None
+    if not shared:
+        one, other, shared = {(): first_cells}, {(): second_cells}, [()]
+    weights = pd.Series(0.0, results.cells)
+    for key in shared:
+        weights[one[key]] += 1 / len(one[key]) / len(shared)
+        weights[other[key]] -= 1 / len(other[key]) / len(shared)
+    return weights[weights != 0]
 
 
 def linear_contrast(results: StudyResults, axis: str, *selections: Selection) -> pd.Series | None:
@@ -72,7 +64,7 @@ def linear_contrast(results: StudyResults, axis: str, *selections: Selection) ->
     the other axes are averaged. None when the selected cells have fewer than two values.
     """
     lines = []
-    for cells in _by_other_axes(results, cells_of(results, *selections), {axis}).values():
+    for cells in by_other_axes(results, cells_of(results, *selections), {axis}).values():
         values = results.settings.loc[cells, axis].astype(float).dropna()  # a cell may lack the setting
         if values.nunique() > 1:
             x = np.log2(values) if (values > 0).all() else values
@@ -95,7 +87,7 @@ def rivals(results: StudyResults, chosen: Selection, where: Selection) -> list[S
     return list(combinations.values())
 
 
-def _by_other_axes(results: StudyResults, cells: list[str], compared: set[str]) -> dict[tuple, list[str]]:
+def by_other_axes(results: StudyResults, cells: list[str], compared: set[str]) -> dict[tuple, list[str]]:
     """Cells by their values on the axes that are not compared."""
     others = [axis for axis in results.axes if axis not in compared]
     groups: dict[tuple, list[str]] = {}

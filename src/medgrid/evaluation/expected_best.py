@@ -9,7 +9,7 @@ paper draws with replacement, which is biased towards fewer cells: Tang et al., 
 
 import numpy as np
 import pandas as pd
-from scipy.special import comb
+from scipy.special import gammaln
 from scipy.stats import rankdata
 
 from medgrid.evaluation.contrasts import cells_of
@@ -25,8 +25,15 @@ def best_probabilities(scores: np.ndarray, k: int) -> np.ndarray:
     Cells with equal scores are equally likely to be chosen.
     """
     highest, lowest = rankdata(scores, "max"), rankdata(scores, "min")
-    chosen = (comb(highest, k) - comb(lowest - 1, k)) / comb(len(scores), k)
+    chosen = _all_drawn_from(highest, len(scores), k) - _all_drawn_from(lowest - 1, len(scores), k)
     return chosen / (highest - lowest + 1)
+
+
+def _all_drawn_from(subset: np.ndarray, n: int, k: int) -> np.ndarray:
+    """Probability that all of k cells, drawn from n without replacement, are among `subset` cells; elementwise."""
+    # logarithms, since the binomial coefficients of a thousand cells exceed the largest float
+    ratio = gammaln(subset + 1) - gammaln(np.maximum(subset - k, 0) + 1) - gammaln(n + 1) + gammaln(n - k + 1)
+    return np.where(subset >= k, np.exp(ratio), 0.0)
 
 
 def expected_best(results: StudyResults) -> pd.DataFrame:

@@ -10,14 +10,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from medgrid.evaluation.contrasts import matched_cells, mean_of
+from medgrid.evaluation.contrasts import by_other_axes, cells_of
 from medgrid.evaluation.labels import describe_level
 from medgrid.evaluation.results import StudyResults
 from medgrid.evaluation.statistics import DIGITS, LEVEL
 
-COLUMNS = (
-    "axis", "first", "second", "metric", "probability", "low", "high", "over", "settings", "replicates",
-)  # fmt: skip
+COLUMNS = ("axis", "first", "second", "metric", "probability", "low", "high", "over", "settings", "replicates")
 
 
 def share_better(differences: np.ndarray) -> np.ndarray:
@@ -25,16 +23,15 @@ def share_better(differences: np.ndarray) -> np.ndarray:
     return np.where(np.abs(differences) < 10**-DIGITS, 0.5, differences > 0).mean(0)
 
 
-def exact_interval(share: float, trials: float) -> tuple[float, float]:
+def exact_interval(share: np.ndarray, trials: float) -> tuple[np.ndarray, np.ndarray]:
     """95 % interval of a probability, after Clopper and Pearson (1934), for a share of independent `trials`.
 
     The mean of several settings varies less over replicates than a single outcome with the same probability, so the
     interval is too wide rather than too narrow where a replicate has several settings.
     """
     better, worse = share * trials, (1 - share) * trials
-    low = stats.beta.ppf(LEVEL, better, worse + 1) if better > 0 else 0.0
-    high = stats.beta.isf(LEVEL, better + 1, worse) if worse > 0 else 1.0
-    return float(low), float(high)
+    low = np.where(better > 0, stats.beta.ppf(LEVEL, better, worse + 1), 0.0)
+    return low, np.where(worse > 0, stats.beta.isf(LEVEL, better + 1, worse), 1.0)
 
 
 def improvement(results: StudyResults) -> pd.DataFrame:
@@ -45,19 +42,19 @@ def improvement(results: StudyResults) -> pd.DataFrame:
     replicates are independent. Splits are not, since they share images; they count as
     1 / (1 / splits + n_test / n_train) independent ones (`medgrid.evaluation.resampling`).
     """
-    metric, rows = results.manifest.criterion.metric, []
+    metric = results.manifest.criterion.metric
+    values, rows = results.by_replicate(metric), []
     for axis in results.axes:
-        for first, second in itertools.combinations(dict.fromkeys(results.settings[axis]), 2):
-            pairs = matched_cells(results, {axis: [first]}, {axis: [second]})
-            if not pairs:
-                continue
-            weights = [mean_of(one).sub(mean_of(other), fill_value=0) for one, other in pairs]
-            by_replicate = share_better(np.stack([results.values_of(each, metric) for each in weights]))
-            share = float(by_replicate.mean())
-            low, high = exact_interval(share, results.independent_replicates)
-            rows.append({
-                "axis": axis, "first": describe_level(axis, first), "second": describe_level(axis, second),
-                "metric": metric, "probability": share, "low": low, "high": high, "over": results.over_trainings,
-                "settings": len(pairs), "replicates": len(by_replicate),
-            })  # fmt: skip
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+        levels = list(dict.fromkeys(results.settings[axis]))
+        groups = [by_other_axes(results, cells_of(results, {axis: [level]}), {axis}) for level in levels]
+        means = [{key: values.loc[cells].mean().to_numpy() for key, cells in group.items()} for group in groups]
+        for (i, first), (j, second) in itertools.combinations(enumerate(levels), 2):
+            shared = [key for key in means[i] if key in means[j]]
+            if shared:
+                shares = share_better(np.stack([means[i][key] - means[j][key] for key in shared]))
+                names = {"first": describe_level(axis, first), "second": describe_level(axis, second)}
+                rows.append({"axis": axis, **names, "probability": shares.mean(), "settings": len(shared)})
+    table = pd.DataFrame(rows, columns=["axis", "first", "second", "probability", "settings"])
+    low, high = exact_interval(table["probability"].to_numpy(float), results.independent_replicates)
+    table = table.assign(metric=metric, low=low, high=high, over=results.over_trainings, replicates=values.shape[1])
+    return table[list(COLUMNS)]

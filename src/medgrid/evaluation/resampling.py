@@ -8,7 +8,7 @@ s^2 includes the choice of test images, so no error over images is added.
 """
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -80,9 +80,11 @@ class ResampledResults(StudyResults):
         """A weighted sum over cells of a metric of the test set, [splits, seeds]."""
         return np.stack([results.weighted(weights, metric).mean(1) for results in self.splits])
 
-    def values_of(self, weights: pd.Series, metric: str) -> np.ndarray:
-        """Mean over seeds of a weighted sum over cells of a metric of the test set, [splits]; higher is better."""
-        return METRICS[metric].sign * self.by_split(weights, metric).mean(1)
+    @cache  # noqa: B019 - the results live as long as the process
+    def by_replicate(self, metric: str) -> pd.DataFrame:
+        """Mean over seeds of a metric of the test set: a row for each cell, a column for each split."""
+        means = [results.by_seed(metric).mean(axis=1) for results in self.splits]
+        return METRICS[metric].sign * pd.concat(means, axis=1)
 
     @property
     def independent_replicates(self) -> float:

@@ -187,13 +187,14 @@ class StudyResults:
 
     over, over_trainings = "seeds and test images", "seeds"  # what intervals of the two estimates cover
 
-    def values_of(self, weights: pd.Series, metric: str) -> np.ndarray:
-        """A weighted sum over cells of a metric of the test set, [seeds]; higher is better."""
-        return METRICS[metric].sign * self.weighted(weights, metric).mean(1)
+    @cache  # noqa: B019 - the results live as long as the process
+    def by_replicate(self, metric: str) -> pd.DataFrame:
+        """A metric of the test set: a row for each cell, a column for each seed; higher is better."""
+        return METRICS[metric].sign * self.by_seed(metric)
 
     @property
     def independent_replicates(self) -> float:
-        """Number of independent repetitions that `values_of` counts as."""
+        """Number of independent repetitions that the columns of `by_replicate` count as."""
         return len(self.seeds)
 
     def estimate(self, weights: pd.Series, metric: str) -> Estimate:
