@@ -14,7 +14,7 @@ from medgrid.evaluation.improvement import improvement
 from medgrid.evaluation.interactions import interactions, simple_effects
 from medgrid.evaluation.published import Tables, published
 from medgrid.evaluation.replicates import replicate_tables
-from medgrid.evaluation.resampling import read_results, split_table
+from medgrid.evaluation.resampling import ResampledResults, read_results, split_table
 from medgrid.evaluation.results import StudyResults, read_table
 from medgrid.evaluation.selection import best_cell, validation_scores
 from medgrid.evaluation.tables import cell_means, curve_table
@@ -61,7 +61,7 @@ def write_results(manifest: StudyManifest, folder: str, split: str) -> None:
             _write(function(all_splits), target / f"{function.__name__}.csv")
         for function in (interactions, simple_effects, batch_sizes):
             _write(function(results), target / f"{function.__name__}.csv")
-        if manifest.other_splits:
+        if isinstance(all_splits, ResampledResults):
             _write(split_table(all_splits), target / "splits.csv")
         text = json.dumps(verdicts(all_splits), indent=1, ensure_ascii=False)
         (target / "claims.json").write_text(text + "\n", encoding="utf-8")

@@ -20,7 +20,6 @@ from medgrid.evaluation.statistics import DIGITS, Estimate
 from medgrid.grid.manifest import StudyManifest
 
 SPLITS = "splits"
-SPLIT_COLUMNS = ("cell", "metric", "mean", "low", "high", "over", "splits", "seeds", "sd_splits", "sd_seeds")
 
 
 def estimate_over_splits(values: np.ndarray, test_clusters: float, train_clusters: float) -> Estimate:
@@ -116,18 +115,12 @@ def read_results(manifest: StudyManifest, folder: Path, split: Path) -> StudyRes
     return (ResampledResults if manifest.other_splits else StudyResults)(manifest, folder, split)
 
 
-def split_table(results: StudyResults) -> pd.DataFrame:
+def split_table(results: ResampledResults) -> pd.DataFrame:
     """The table `splits`: metrics of each cell over splits, with their 95 % interval and standard deviations.
 
-    `sd_splits` and `sd_seeds`: see `deviations`. The interval is cut at the possible values of the metric. Without
-    rows for a study with one split.
+    `sd_splits` and `sd_seeds`: see `deviations`. The interval is cut at the possible values of the metric.
     """
-    rows = []
-    if isinstance(results, ResampledResults):
-        for metric in COMPARED:
-            for cell in results.cells:
-                rows.append(_split_row(results, cell, metric))
-    return pd.DataFrame(rows, columns=list(SPLIT_COLUMNS))
+    return pd.DataFrame([_split_row(results, cell, metric) for metric in COMPARED for cell in results.cells])
 
 
 def _split_row(results: ResampledResults, cell: str, metric: str) -> dict:

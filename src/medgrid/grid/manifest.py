@@ -89,9 +89,14 @@ class StudyManifest(Settings):
         """Seeds of the trainings on a split, counted from 0."""
         return range(number * SEEDS_PER_SPLIT, number * SEEDS_PER_SPLIT + self.replicates)
 
+    @cached_property
+    def split_of_job(self) -> dict[str, int]:
+        """Number of the split of each training job, from 0."""
+        return {job: number for number, jobs in enumerate(self.jobs_of_splits) for job in jobs}
+
     def seeds_of(self, job: str) -> range:
         """Seeds of a training job."""
-        return self.seeds_of_split(next(i for i, jobs in enumerate(self.jobs_of_splits) if job in jobs))
+        return self.seeds_of_split(self.split_of_job[job])
 
     @cached_property
     def tables_name(self) -> str:
