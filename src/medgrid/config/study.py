@@ -163,7 +163,7 @@ class Study(Settings):
 
     @property
     def splits(self) -> list[Split]:
-        """Settings of each split; the first are the study's own."""
+        """Settings of each split; those of the first are the study's own."""
         own = self.split_settings
         if isinstance(self.replicates, int):
             return [own]

@@ -197,9 +197,10 @@ class Card:
     def performance(self) -> dict[str, Any]:
         intervals = self.study.table("intervals")
         intervals = intervals[intervals["cell"] == self.cell].set_index("metric")
+        splits = self.study.manifest.other_splits
         return {
             "metrics": self.metric_rows("performance", intervals),
-            "interval_headings": ["95 % over seeds", f"over {intervals['over'].iloc[0].replace('test ', '')}"],
+            "interval_headings": ["95 % over seeds", f"over {'splits' if splits else 'seeds and images'}"],
         }
 
     def groups(self) -> dict[str, Any]:
