@@ -36,7 +36,7 @@ def settings_of(params: dict, key: str = "odd") -> tuple[StudyManifest, dict[str
     manifest = layout.manifests[key]
     one_each = layout.one_job_per[key] == "replicate"
     jobs = {}
-    for name in manifest.jobs:
+    for name in manifest.all_jobs:
         settings = layout.jobs[f"{key}/{name}"].settings
         jobs[name] = settings | {"one_each": one_each and settings["source"] == "images"}
     return manifest, jobs
@@ -46,7 +46,7 @@ def small(
     axes: dict,
     models=("resnet18",),
     classes=("a", "b", "c"),
-    replicates: int = 2,
+    replicates: int | dict = 2,
     dataset: dict | None = None,
     **study,
 ) -> dict:
@@ -205,6 +205,9 @@ def write_images(manifest: StudyManifest, folder: Path, unlabelled: int) -> None
     images["near_duplicate"] = ""
     images.loc[tested, "near_duplicate"] = np.where(near_duplicates, "yes", "no")
     images.to_csv(folder / "images.csv", index=False)
+    for other in manifest.other_splits:
+        # the same parts, in clusters of one image of each class
+        images.assign(cluster=images["cluster"] // len(classes)).to_csv(folder / f"{other.split}.csv", index=False)
     channels = 1 if manifest.image.colour == "grey" else 3
     pixels = np.random.default_rng(0).integers(0, 255, (IMAGES + unlabelled, 24, 24, channels))
     np.save(folder / "tensors.npy", pixels.astype(np.uint8))
@@ -236,8 +239,8 @@ def write_study(
     `blocks`: seeds of each block of a job; by default all in one, or one each in a study with a job per replicate.
     """
     unlabelled = 10 if manifest.submission else 0
-    seeds = list(range(manifest.replicates))
     for name, job in jobs.items():
+        seeds = list(manifest.seeds_of(name))
         patience = max(cell["training"]["patience"] for cell in job["cells"])
         for block in blocks or ([[seed] for seed in seeds] if job["one_each"] else [seeds]):
             write_job(folder / "jobs" / name / block_name(block), job, block, unlabelled, diverged, patience)

@@ -32,6 +32,9 @@ ROWS = {
     "one removed from a stack": ("studies.grid.extra.0.lr", [0.01], {"train": 1, "manifest": 1}, GRID),
     "a study's epochs": ("studies.grid.fixed.epochs", 4, {"train": 4, "manifest": 1}, GRID),
     "a study's replicates": ("studies.grid.replicates", 3, {"manifest": 1}, GRID),
+    "a study on several splits": (
+        "studies.grid.replicates", {"splits": 3, "seeds": 2}, {"split": 2, "train": 8, "manifest": 1}, GRID,
+    ),
     "a study's optimizer": ("studies.grid.fixed.optimizer", "sgd", {"train": 4, "manifest": 1}, GRID),
     "a study's title": ("studies.grid.title", "Another", {}, GRID),
     "a study's claims": ("studies.grid.claims", CLAIMS, {"manifest": 1}, GRID),

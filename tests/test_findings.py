@@ -76,7 +76,9 @@ def blocks(text: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("text", "sources"), blocks((ROOT / "docs/findings.md").read_text(encoding="utf-8")))
 def test_numbers_are_in_tables(text, sources):
     printed = numbers(re.sub(r"^#.*$", "", text, flags=re.MULTILINE))
-    found = [value for source in sources.split(";") if source.strip() for row in rows(source) for value in values(row)]
+    found = [
+        value for source in sources.split(";") if source.strip() for row in rows(source) for value in values(row)
+    ]
     missing = [number for number in printed if not is_among(number, found)]
     assert not missing, f"{missing} not in {sources.strip() or 'any table: no comment follows'}"
 

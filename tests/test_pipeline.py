@@ -185,7 +185,7 @@ def test_every_study_and_profile_plans(tmp_path, params):
             cwd=empty.folder, capture_output=True, text=True,
         )  # fmt: skip
         assert result.returncode == 0, result.stderr
-        jobs = sum(len(layout.blocks_of(key, job, [])) for key in studies for job in layout.manifests[key].jobs)
+        jobs = sum(len(layout.blocks_of(key, job, [])) for key in studies for job in layout.manifests[key].all_jobs)
         assert re.search(rf"^train +{jobs}$", result.stdout + result.stderr, re.M), arguments
 
 
@@ -292,6 +292,49 @@ def test_more_cells_than_a_command_line_holds(project):
     (job,) = project.folder.glob("results/*/jobs/*/seeds-0/predictions.npz")
     with np.load(job) as predictions:
         assert len(predictions["cells"]) == 400
+
+
+def test_more_splits_train_only_the_new_ones(finished, tmp_path):
+    """On the images, features and first split of a study with one split; killed on the way; tables without jobs."""
+    folder = tmp_path / "copy"
+    subprocess.run(["cp", "-a", str(finished.folder), str(folder)], check=True)
+    kept = [*folder.glob("results/*/jobs/*/*/*"), *folder.glob("data/features/*"), *folder.glob("data/splits/*")]
+    times = {path: path.stat().st_mtime_ns for path in kept}
+    overrides = yaml.safe_load((folder / "tiny.yaml").read_text())
+    overrides["studies"][STUDY]["replicates"] = {"splits": 3, "seeds": 2}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(overrides))
+    project = Project(folder)
+    with (folder / "run.log").open("w") as log:
+        run = subprocess.Popen(project.command(), cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    while not list(folder.glob("results/*/jobs/*/seeds-?000-?001")):
+        assert run.poll() is None, (folder / "run.log").read_text()
+        time.sleep(0.02)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    result = project.run()
+    assert result.returncode == 0, result.stderr
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    blocks = sorted(path.name for path in folder.glob("results/*/jobs/*/*"))
+    assert blocks == ["seeds-0-1", "seeds-0-1", *["seeds-1000-1001"] * 2, *["seeds-2000-2001"] * 2]
+    assert len(list(folder.glob("data/splits/*"))) == 3
+    assert not list(folder.glob("data/checkpoints/*/*"))
+    tested = [
+        set(table.loc[table["part"] == "test", "path"]) for table in map(pd.read_csv, folder.glob("data/splits/*"))
+    ]
+    assert tested[0] != tested[1] != tested[2]
+    table = pd.read_csv(folder / "results" / STUDY / "tables/splits.csv")
+    assert set(table["splits"]) == {3}
+    first = text_of(folder / "results" / STUDY / "tables/replicates.csv")
+    assert first.equals(text_of(finished.folder / "results" / STUDY / "tables/replicates.csv"))
+    assert planned(project) == {}
+    command = [sys.executable, "-m", "medgrid"]
+    status = subprocess.run([*command, "status", STUDY, "--configfile", "tiny.yaml"], cwd=folder, capture_output=True)
+    assert re.search(rf"^{STUDY} +6 +6 +0 ", status.stdout.decode(), re.M)
+    subprocess.run(["rm", "-rf", str(folder / "results" / STUDY / "jobs"), str(folder / "data")], check=True)
+    again = subprocess.run([*command, "verdicts", STUDY], cwd=folder, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert re.search(r"^claims.json: unchanged$", again.stdout, re.M)
+    assert re.search(r"^splits.csv: (unchanged|numbers differ)", again.stdout, re.M)
 
 
 def test_more_replicates_train_only_the_new_seeds(finished, tmp_path):

@@ -68,7 +68,7 @@ class Status:
 def training_blocks(layout: Layout, params: Params, study: str) -> dict[Path, bool]:
     """Folder of each training job and block of seeds of a study, and whether it is finished."""
     blocks: dict[Path, bool] = {}
-    for job in layout.manifests[study].jobs:
+    for job in layout.manifests[study].all_jobs:
         folder = Path(params.results, study, "jobs", job)
         existing = {path.name for path in folder.glob("seeds-*")}
         for name in layout.blocks_of(study, job, existing):
@@ -100,7 +100,7 @@ def _study_status(layout: Layout, params: Params, study: str, running: list, fai
     unfinished = [block for block, finished in blocks.items() if not finished]
     now = [block for block in unfinished if any(_trains(job, block) for job in running)]
     faults = [block for block in unfinished if block not in now and any(_trains(job, block) for job in failed)]
-    seconds = [_block_seconds(planned, block, params.studies[study].replicates) for block in unfinished]
+    seconds = [_block_seconds(planned, block, params.studies[study].seeds) for block in unfinished]
     page = Path(params.results, "report", study, "index.html")
     return StudyStatus(
         study=study,

@@ -29,7 +29,8 @@ def recompute(study: str, results: str = "results", out: str = "recomputed") -> 
     folder = Path(results, study)
     manifest = find_manifest(folder)
     compact = CompactPredictions(folder / FILE)
-    if {block.split("/")[0] for block in compact.blocks} != set(manifest.jobs):
+    blocks = [block for each in (compact, *compact.others.values()) for block in each.blocks]
+    if {block.split("/")[0] for block in blocks} != set(manifest.all_jobs):
         raise MedgridError(f"{folder / FILE} and {folder / 'manifest'} contain different jobs; run the study again")
     images = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["images"]
     with tempfile.TemporaryDirectory() as temporary:

@@ -14,7 +14,7 @@ from medgrid.utils.errors import MedgridError
 AXES = {"optimizer": ["sgd", "adam"], "lr": [0.1, 0.001]}
 TABLES = (
     "cells", "replicates", "per_class", "confusion", "curves", "published", "intervals", "comparisons",
-    "interactions", "simple_effects", "batch_sizes",
+    "interactions", "simple_effects", "batch_sizes", "expected_best", "improvement", "time_to_target",
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from medgrid.config import load
 from medgrid.grid.layout import lay_out
-from medgrid.grid.manifest import StudyManifest, prune, read_manifest, write_manifest
+from medgrid.grid.manifest import OtherSplit, StudyManifest, prune, read_manifest, write_manifest
 from medgrid.utils.errors import MedgridError
 
 
@@ -48,3 +48,11 @@ def test_pruning_leaves_what_is_asked_for_and_other_files(tmp_path, manifest):
     (tmp_path / ".DS_Store").touch()
     prune(manifest, str(tmp_path))
     assert {path.name for path in tmp_path.iterdir()} == {manifest.jobs[0], ".DS_Store"}
+
+
+def test_pruning_leaves_the_jobs_of_all_splits(tmp_path, manifest):
+    for name in ("of-another-split", "gone"):
+        (tmp_path / name).mkdir()
+    other = OtherSplit(split="x", jobs=["of-another-split"])
+    prune(manifest.model_copy(update={"other_splits": [other]}), str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["of-another-split"]

@@ -65,7 +65,8 @@ def made_from(rule, outputs, files):
 def content_addressed(kinds, outputs=(), weights=False):
     """Input function of a result with a fixed name: files of a study whose age does not matter once it exists.
 
-    `kinds`: inventory, near_duplicates, split, tensors; `weights`: also the weight files of the study's backbones.
+    `kinds`: inventory, near_duplicates, split, other_splits, tensors; `weights`: also the weight files of the study's
+    backbones.
     """
     file_of = {"inventory": inventory, "split": split, "tensors": tensors}
 
@@ -74,6 +75,8 @@ def content_addressed(kinds, outputs=(), weights=False):
         files = {kind: file_of[kind](names[kind]) for kind in kinds if kind in file_of}
         if "near_duplicates" in kinds:
             files |= near_duplicates(names["near_duplicates"])
+        if "other_splits" in kinds:
+            files |= {f"split_{other.split}": split(other.split) for other in LAYOUT.manifests[w.study].other_splits}
         if weights:
             files |= {kind: f"{DATA}/weights/{name}" for kind, name in names.items() if kind.startswith("weights_")}
         finished = all(os.path.exists(output.format(study=w.study)) for output in outputs)

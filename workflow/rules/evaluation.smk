@@ -33,7 +33,10 @@ rule manifest:
 rule evaluate:
     input:
         unpack(
-            content_addressed(["split"], [f"{RESULTS}/{{study}}/{name}" for name in ("tables", "predictions.npz")])
+            content_addressed(
+                ["split", "other_splits"],
+                [f"{RESULTS}/{{study}}/{name}" for name in ("tables", "predictions.npz")],
+            )
         ),
         jobs=lambda w: training_folders(w.study),
         manifest=lambda w: manifest(w.study),

@@ -19,7 +19,7 @@ def job_folders(study, job):
 
 
 def training_folders(study):
-    return [folder for job in LAYOUT.manifests[study].jobs for folder in job_folders(study, job)]
+    return [folder for job in LAYOUT.manifests[study].all_jobs for folder in job_folders(study, job)]
 
 
 def missing_folders(study):
@@ -46,7 +46,7 @@ def planned_job(w):
     cost = planned(w.study)["jobs"].get(w.job)
     if cost is None:
         return None
-    share = len(seeds_of(w.seeds)) / PARAMS.studies[w.study].replicates
+    share = len(seeds_of(w.seeds)) / PARAMS.studies[w.study].seeds
     return cost | {"seconds": cost["seconds"] * min(1, share)}
 
 
@@ -143,7 +143,7 @@ def plan_reports():
                 "study": study,
                 "costs": profile(study),
                 "cells": len(LAYOUT.manifests[study].cells),
-                "jobs": len(LAYOUT.manifests[study].jobs) + len(LAYOUT.profiles[study].settings["features"]),
+                "jobs": len(LAYOUT.manifests[study].all_jobs) + len(LAYOUT.profiles[study].settings["features"]),
                 "gpu": DEVICE != "cpu",
                 "benchmarks": f"{DATA}/benchmarks/train/{study}",
             }

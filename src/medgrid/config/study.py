@@ -80,6 +80,15 @@ class Published(Settings):
         return self
 
 
+class Splits(Settings):
+    """Trainings on several random splits of the same images: what if the data were split again?"""
+
+    splits: Annotated[int, Field(ge=2, le=100)] = Field(
+        description="number of splits; the first is the study's own, the others have the split seeds 1, 2, 3, …"
+    )
+    seeds: Annotated[int, Field(ge=1, le=1000)] = Field(1, description="trainings of each cell on each split")
+
+
 class Explanations(Settings):
     """How many networks LIME and Grad-CAM explain, and how many samples LIME takes."""
 
@@ -105,7 +114,9 @@ class Study(Settings):
     fixed: Fixed
     axes: Axes = Field(description="settings that vary, at least one")
     extra: list[Extra] = Field([], description="cells in addition to the product of the axes")
-    replicates: Annotated[int, Field(ge=1, le=1000)] = Field(5, description="seeds 0, 1, 2, …")
+    replicates: Annotated[int, Field(ge=1, le=1000)] | Splits = Field(
+        5, description="a number: seeds 0, 1, 2, … on one split; or numbers of splits and of seeds per split"
+    )
     select: Literal["validation_loss", "validation_accuracy"] = Field(
         "validation_loss", description="selects the best epoch of a training; the loss includes L1 and L2 penalties"
     )
@@ -148,6 +159,20 @@ class Study(Settings):
     def split_settings(self) -> Split:
         """Sizes of the parts under the chosen protocol."""
         return (self.protocol == "published" and self.as_published.split) or self.split
+
+    @property
+    def seeds(self) -> int:
+        """Number of trainings of each cell on each split."""
+        return self.replicates if isinstance(self.replicates, int) else self.replicates.seeds
+
+    @property
+    def splits(self) -> list[Split]:
+        """Settings of each split; those of the first are the study's own."""
+        own = self.split_settings
+        if isinstance(self.replicates, int):
+            return [own]
+        seeds = [seed for seed in range(1, self.replicates.splits + 1) if seed != own.seed]
+        return [own, *(own.model_copy(update={"seed": seed}) for seed in seeds[: self.replicates.splits - 1])]
 
     @property
     def axis_names(self) -> list[str]:

@@ -15,7 +15,7 @@ from medgrid.evaluation.contrasts import Contrast, Selection, select
 from medgrid.evaluation.hypotheses import Hypothesis, PValues, verdict
 from medgrid.evaluation.permutations import Permuted
 from medgrid.evaluation.results import StudyResults
-from medgrid.evaluation.statistics import LEVEL, Estimate, estimate
+from medgrid.evaluation.statistics import LEVEL, Estimate
 
 SEEDS, SEEDS_AND_IMAGES, NETWORKS = "seeds", "seeds and test images", "networks"
 
@@ -152,6 +152,6 @@ class Judge:
 
         def measure(weights: pd.Series) -> Estimate:
             # a seed is left out when one of these cells diverged with it
-            return estimate(weights.to_numpy() @ values.loc[list(weights.index)].to_numpy())
+            return self.results.estimate_of_trainings(weights.to_numpy() @ values.loc[list(weights.index)].to_numpy())
 
         return measure

@@ -3,7 +3,8 @@
 `predictions.npz` holds the predictions of each block of seeds (`training/predictions.py`), with two differences.
 Probabilities of held-out images are logarithms in float16, rounded so that the most probable class stays the same;
 those of unlabelled images are left out. What all blocks share (classes, images and labels, and what the evaluation
-needs of the split) is held once.
+needs of the split) is held once. Of a study with several splits, the arrays of each split but the first have names
+that begin with that of the split.
 
 Tolerances for each training, tested: metrics of predicted classes, such as accuracy, are equal; losses and
 calibration errors differ by less than 0.001, temperatures by less than 0.02, areas under curves by less than 0.001
@@ -27,6 +28,7 @@ from medgrid.utils.files import atomic_write
 
 FILE = "predictions.npz"
 PREDICTED = np.float16(1)  # no logarithm of a probability
+OTHER_PARTS = ("train", "validation")  # whose clusters are counted where there are several splits
 JOB_TEXTS = ("curves.csv", "job.json")  # kept as they are
 PRECISION = {"best_epoch": np.int32, "epochs": np.int32, "diverged_at": np.int32}  # of the others: float64
 
@@ -78,8 +80,8 @@ def _lines(array: np.ndarray) -> list[str]:
     return _decode(array).split("\n")
 
 
-def _shared(predictions: Predictions, split: Path) -> dict[str, np.ndarray]:
-    """What all blocks have in common, and what the evaluation needs of the split."""
+def _shared(predictions: Predictions, split: Path, several: bool) -> dict[str, np.ndarray]:
+    """What all blocks of a split have in common, and what the evaluation needs of it; `several`: are there others?"""
     parts = pd.read_csv(split, keep_default_na=False, dtype=str)
     test = parts[parts["part"] == "test"].set_index("path").loc[list(predictions.images["test"])]
     arrays = {
@@ -91,6 +93,9 @@ def _shared(predictions: Predictions, split: Path) -> dict[str, np.ndarray]:
     for part in HELD_OUT:
         arrays[f"{part}_images"] = _encode("\n".join(predictions.images[part]))
         arrays[f"{part}_labels"] = np.asarray(predictions.labels[part], np.int16)
+    if several:
+        for part in OTHER_PARTS:
+            arrays[f"{part}_clusters"] = parts.loc[parts["part"] == part, "cluster"].to_numpy(np.int32)
     return arrays
 
 
@@ -106,21 +111,16 @@ def _block_arrays(block: Path, predictions: Predictions) -> dict[str, np.ndarray
 def write_compact(manifest: StudyManifest, folder: str, split: str, target: str) -> None:
     """Write the predictions of the study in `folder` to `target`, with what the evaluation needs of the CSV `split`.
 
-    Raises MedgridError when blocks of seeds do not predict the same images.
+    The CSVs of other splits are next to it. Raises MedgridError when blocks of seeds do not predict the same images.
     """
-    blocks = job_blocks(Path(folder), manifest.jobs)
-    arrays: dict[str, Any] = {}
-    shared: dict[str, Any] = {}
-    for block in blocks:
-        predictions = read_predictions(block)
-        if not shared:
-            shared = _shared(predictions, Path(split))
-        elif any(predictions.images[part] != _lines(shared[f"{part}_images"]) for part in HELD_OUT):
-            raise MedgridError(f"{block} and {blocks[0]} predict different images; train {block} again")
-        name = f"{block.parent.name}/{block.name}"
-        arrays |= {f"{name}/{key}": array for key, array in _block_arrays(block, predictions).items()}
-    names = "\n".join(f"{block.parent.name}/{block.name}" for block in blocks)
-    contents: dict[str, Any] = arrays | shared | {"blocks": _encode(names)}
+    several = bool(manifest.other_splits)
+    contents = _split_arrays(job_blocks(Path(folder), manifest.jobs), Path(split), several)
+    for other in manifest.other_splits:
+        blocks = job_blocks(Path(folder), other.jobs)
+        arrays = _split_arrays(blocks, Path(split).with_name(f"{other.split}.csv"), several)
+        contents |= {f"{other.split}/{name}": array for name, array in arrays.items()}
+    if several:
+        contents["other_splits"] = _encode("\n".join(other.split for other in manifest.other_splits))
     # as numpy.savez, but LZMA makes the file a sixth smaller than numpy's own compression
     with atomic_write(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_LZMA) as archive:
         for name, array in contents.items():
@@ -128,28 +128,49 @@ def write_compact(manifest: StudyManifest, folder: str, split: str, target: str)
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
-class CompactPredictions:
-    """Reader of a file of `write_compact`. Raises MedgridError when the file does not exist."""
+def _split_arrays(blocks: list[Path], split: Path, several: bool) -> dict[str, Any]:
+    """Arrays of the blocks of seeds on a split."""
+    arrays: dict[str, Any] = {}
+    shared: dict[str, Any] = {}
+    for block in blocks:
+        predictions = read_predictions(block)
+        if not shared:
+            shared = _shared(predictions, split, several)
+        elif any(predictions.images[part] != _lines(shared[f"{part}_images"]) for part in HELD_OUT):
+            raise MedgridError(f"{block} and {blocks[0]} predict different images; train {block} again")
+        name = f"{block.parent.name}/{block.name}"
+        arrays |= {f"{name}/{key}": array for key, array in _block_arrays(block, predictions).items()}
+    names = "\n".join(f"{block.parent.name}/{block.name}" for block in blocks)
+    return arrays | shared | {"blocks": _encode(names)}
 
-    def __init__(self, file: Path):
+
+class CompactPredictions:
+    """Reader of a file of `write_compact`. Raises MedgridError when the file does not exist.
+
+    `blocks`: the blocks of seeds (JOB/SEEDS). `others`: by name, the same of each other split.
+    """
+
+    def __init__(self, file: Path, prefix: str = ""):
         if not file.exists():
             raise MedgridError(
                 f"{file} does not exist: no predictions of this study were committed; "
                 "run the study: medgrid run -- STUDY"
             )
-        self._file = file
+        self._file, self._prefix = file, prefix
         try:
             self._arrays = np.load(file)
         except (EOFError, ValueError, zipfile.BadZipFile) as error:
             raise self._damaged(error) from None
         self.blocks: list[str] = _lines(self._array("blocks"))
+        names = _lines(self._array("other_splits")) if "other_splits" in self._arrays.files and not prefix else []
+        self.others = {name: CompactPredictions(file, f"{name}/") for name in names}
 
     def _damaged(self, error: Exception) -> MedgridError:
         return MedgridError(f"{self._file} is damaged ({error}); get it again: git checkout -- {self._file}")
 
     def _array(self, name: str) -> np.ndarray:
         try:
-            return self._arrays[name]
+            return self._arrays[self._prefix + name]
         except (EOFError, KeyError, ValueError, zipfile.BadZipFile, lzma.LZMAError) as error:
             raise self._damaged(error) from None
 
@@ -173,7 +194,7 @@ class CompactPredictions:
     def split(self) -> pd.DataFrame:
         """The part of the split that the evaluation reads: path, part, cluster and near_duplicate of test images.
 
-        Training images have a row each, without a path.
+        Training images have a row each, without a path; of several splits, validation images too, with clusters.
         """
         test = pd.DataFrame(
             {
@@ -183,11 +204,17 @@ class CompactPredictions:
                 "near_duplicate": np.where(self._array("test_near_duplicates"), "yes", "no"),
             }
         )
-        training = pd.DataFrame({"part": ["train"] * int(self._array("training_images"))})
-        return pd.concat([test, training], ignore_index=True)
+        if self._prefix or self.others:
+            clusters = {part: self._array(f"{part}_clusters") for part in OTHER_PARTS}
+            others = [pd.DataFrame({"part": part, "cluster": ids.astype(str)}) for part, ids in clusters.items()]
+        else:
+            others = [pd.DataFrame({"part": ["train"] * int(self._array("training_images"))})]
+        return pd.concat([test, *others], ignore_index=True)
 
     def unpack(self, folder: Path) -> Path:
-        """Write the blocks as training jobs into `folder`/jobs, and a split; returns the path of the split."""
+        """Write the blocks as training jobs into `folder`/jobs, and the splits; returns the path of the first."""
+        for name, other in self.others.items():
+            other.unpack(folder).rename(folder / f"{name}.csv")
         for name in self.blocks:
             block = folder / "jobs" / name
             block.mkdir(parents=True)

@@ -12,22 +12,24 @@ from medgrid.config.metrics import COMPARED, METRICS
 from medgrid.evaluation.contrasts import difference
 from medgrid.evaluation.hypotheses import Hypothesis, PValues, verdict
 from medgrid.evaluation.labels import describe_level
+from medgrid.evaluation.resampling import SPLITS
 from medgrid.evaluation.results import StudyResults
-from medgrid.evaluation.statistics import Estimate, estimate
+from medgrid.evaluation.statistics import DIGITS, Estimate
 
 # columns, also of tables without rows
 COMPARISONS = (
-    "compared", "first", "second", "metric", "difference", "low", "high", "seeds_low", "seeds_high", "images_low",
-    "images_high", "p_first", "p_second", "p_negligible", "p", "p_adjusted", "effect", "cells", "replicates",
-    "verdict", "verdict_adjusted",
+    "compared", "first", "second", "metric", "difference", "low", "high", "over", "seeds_low", "seeds_high",
+    "images_low", "images_high", "p_first", "p_second", "p_negligible", "p", "p_adjusted", "effect", "cells",
+    "replicates", "verdict", "verdict_adjusted",
 )  # fmt: skip
 # verdicts on "the first is better", as this table calls them
 WORDS = {"supported": "first better", "contradicted": "second better"}
 
 
-def _bounds(measured: Estimate) -> dict[str, float]:
-    """Columns with the three intervals of an estimate."""
-    intervals = {"seeds": measured.over_seeds(), "images": measured.over_images(), "both": measured.interval()}
+def _bounds(results: StudyResults, measured: Estimate) -> dict[str, float]:
+    """Columns with the three intervals of an estimate; of an estimate over splits there is only the whole."""
+    seeds = (np.nan, np.nan) if results.over == SPLITS else measured.over_seeds()
+    intervals = {"seeds": seeds, "images": measured.over_images(), "both": measured.interval()}
     return {
         f"{name}_{end}": bound
         for name, interval in intervals.items()
@@ -39,16 +41,19 @@ def intervals(results: StudyResults) -> pd.DataFrame:
     """Metrics of each cell on the test set at the best epoch, with three 95 % intervals.
 
     Over seeds, over test images, and over both (see `medgrid.evaluation.statistics`), cut at the possible values of
-    the metric. Diverged trainings count as chance.
+    the metric. `over` says what the last one covers: of a study with several splits, it is the interval over splits,
+    and the other two are empty. Diverged trainings count as chance.
     """
     rows = []
     for metric in COMPARED:
-        for cell, values in zip(results.cells, results.contributions(metric), strict=True):
-            measured = estimate(values, results.clusters)
+        for cell in results.cells:
+            # `estimate` has higher values better, and this table the metric itself
+            measured = results.estimate(pd.Series({cell: 1.0}), metric).times(METRICS[metric].sign)
             low, high = METRICS[metric].low, METRICS[metric].high
-            bounds = {name: np.clip(bound, low, high) for name, bound in _bounds(measured).items()}
-            row = {"cell": cell, "metric": metric, "mean": measured.value, **bounds, "replicates": measured.seeds}
-            rows.append(row | {"test_images": values.shape[1], "clusters": measured.clusters})
+            bounds = {name: np.clip(bound, low, high) for name, bound in _bounds(results, measured).items()}
+            row = {"cell": cell, "metric": metric, "mean": measured.value, **bounds, "over": results.over}
+            row |= {"replicates": measured.seeds, "test_images": len(results.clusters)}
+            rows.append(row | {"clusters": len(np.unique(results.clusters))})
     return pd.DataFrame(rows)
 
 
@@ -81,7 +86,8 @@ def _compare(results: StudyResults, pair: Pair) -> dict:
     measured = results.estimate(pair.weights, criterion.metric)
     p = Hypothesis("above", margin=criterion.margin).p_values(measured)
     low, high = measured.interval()
-    deviation = measured.seed_error * np.sqrt(measured.seeds)
+    values = pair.weights.to_numpy() @ results.by_replicate(criterion.metric).loc[list(pair.weights.index)].to_numpy()
+    deviation = round(float(values.std(ddof=1)), DIGITS) if len(values) > 1 else np.nan
     return {
         "compared": pair.compared,
         "first": pair.first,
@@ -90,7 +96,8 @@ def _compare(results: StudyResults, pair: Pair) -> dict:
         "difference": measured.value,
         "low": low,
         "high": high,
-        **_bounds(measured),
+        "over": results.over,
+        **_bounds(results, measured),
         "p_first": p.support,
         "p_second": p.against,
         "p_negligible": p.negligible,
@@ -107,11 +114,11 @@ def comparisons(results: StudyResults, best: str | None) -> pd.DataFrame:
     `best`: the cell with the highest validation score, if there is one. Values are compared at those values of the
     other axes that both have; a pair that shares none is left out. Positive: the first is better.
 
-    - `low`, `high`: 95 % interval over seeds and test images
+    - `low`, `high`: 95 % interval over seeds and test images, or over splits (`over`)
     - `p_first`, `p_second`, `p_negligible`: one-sided, that the first or the second is better, or that the difference
       lies within the margin of practical equivalence
     - `p`: two-sided; `p_adjusted`: after Holm's correction over all rows
-    - `effect`: difference in standard deviations over seeds (Cohen's d of paired values)
+    - `effect`: difference in standard deviations over seeds or splits (Cohen's d of paired values)
     - `verdict`: "first better", "second better", "negligible" or "open", by the rule of claims
       (`medgrid.evaluation.hypotheses.verdict`), not corrected; `verdict_adjusted`: by the same rule, from p-values
       after Holm's correction over all rows

@@ -71,7 +71,7 @@ def difference(
     if not first_cells or not second_cells:
         return None
     others = [axis for axis in results.axes if axis not in {*first, *second}]
-    one, other = (_by_axes(results, cells, others) for cells in (first_cells, second_cells))
+    one, other = (by_axes(results, cells, others) for cells in (first_cells, second_cells))
     shared = [key for key in one if key in other]
     if not shared and matched:
         return None
@@ -94,7 +94,7 @@ def linear_contrast(results: StudyResults, axis: str, *selections: Selection) ->
     """
     others = [name for name in results.axes if name != axis]
     strata = []
-    for cells in _by_axes(results, cells_of(results, *selections), others).values():
+    for cells in by_axes(results, cells_of(results, *selections), others).values():
         values = results.settings.loc[cells, axis].astype(float).dropna()  # a cell may lack the setting
         if values.nunique() > 1:
             x = np.log2(values) if (values > 0).all() else values
@@ -116,7 +116,7 @@ def rivals(results: StudyResults, chosen: Selection, where: Selection) -> list[S
     return list(combinations.values())
 
 
-def _by_axes(results: StudyResults, cells: list[str], axes: list[str]) -> dict[tuple, list[str]]:
+def by_axes(results: StudyResults, cells: list[str], axes: list[str]) -> dict[tuple, list[str]]:
     """Cells by their values on some axes."""
     groups: dict[tuple, list[str]] = {}
     for cell in cells:

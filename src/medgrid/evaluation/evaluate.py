@@ -11,13 +11,17 @@ from medgrid.evaluation.batch_sizes import batch_sizes
 from medgrid.evaluation.compact import FILE as COMPACT
 from medgrid.evaluation.compact import write_compact
 from medgrid.evaluation.comparisons import comparisons, intervals
+from medgrid.evaluation.expected_best import expected_best
+from medgrid.evaluation.improvement import improvement
 from medgrid.evaluation.interactions import interactions, simple_effects
 from medgrid.evaluation.published import Tables, published
 from medgrid.evaluation.replicates import replicate_tables
+from medgrid.evaluation.resampling import ResampledResults, read_results, split_table
 from medgrid.evaluation.results import StudyResults, read_table
 from medgrid.evaluation.selection import best_cell, validation_scores
 from medgrid.evaluation.statistics import Estimate, estimate
 from medgrid.evaluation.tables import cell_means, curve_table
+from medgrid.evaluation.time_to_target import time_to_target
 from medgrid.evaluation.verdicts import verdicts
 from medgrid.grid.manifest import StudyManifest
 from medgrid.utils.files import atomic_folder
@@ -33,9 +37,15 @@ def write_results(manifest: StudyManifest, folder: str, split: str) -> None:
 
     Tables: `replicates`, `per_class` and `confusion` (`medgrid.evaluation.replicates`), `cells` and `curves`
     (`tables`), `published`, `intervals` and `comparisons` (`comparisons`), `interactions` and `simple_effects`
-    (`interactions`), `batch_sizes`. `claims.json` has the verdicts on the study's claims (`verdicts`).
+    (`interactions`), `batch_sizes`, `expected_best`, `improvement`, `time_to_target`. `claims.json` has the verdicts
+    on the study's claims (`verdicts`).
+
+    Of a study with several splits, `split` is the CSV of the first; the others are next to it. `splits`
+    (`resampling`), `intervals`, `comparisons`, `expected_best`, `improvement`, `time_to_target` and the verdicts are
+    about all splits, the other tables about the first.
     """
     results = StudyResults(manifest, Path(folder), Path(split))
+    all_splits = read_results(manifest, Path(folder), Path(split))
     networks = pd.read_csv(Path(folder) / "networks" / "networks.csv")
     with atomic_folder(Path(folder) / "tables") as target:
         tables = replicate_tables(results)
@@ -50,10 +60,15 @@ def write_results(manifest: StudyManifest, folder: str, split: str) -> None:
         # from the file, as pages select it: rounding could make two cells equal
         cells = read_table(target / "cells.csv")
         best = cells[cells["checkpoint"] == "best"].set_index("cell")
-        _write(comparisons(results, best_cell(validation_scores(best, manifest.select))), target / "comparisons.csv")
-        for function in (intervals, interactions, simple_effects, batch_sizes):
+        chosen = best_cell(validation_scores(best, manifest.select))
+        _write(comparisons(all_splits, chosen), target / "comparisons.csv")
+        for function in (intervals, expected_best, improvement, time_to_target):
+            _write(function(all_splits), target / f"{function.__name__}.csv")
+        for function in (interactions, simple_effects, batch_sizes):
             _write(function(results), target / f"{function.__name__}.csv")
-        text = json.dumps(verdicts(results), indent=1, ensure_ascii=False)
+        if isinstance(all_splits, ResampledResults):
+            _write(split_table(all_splits), target / "splits.csv")
+        text = json.dumps(verdicts(all_splits), indent=1, ensure_ascii=False)
         (target / "claims.json").write_text(text + "\n", encoding="utf-8")
     write_compact(manifest, folder, split, str(Path(folder) / COMPACT))
 

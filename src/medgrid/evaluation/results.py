@@ -13,6 +13,7 @@ import pandas as pd
 from medgrid.config.metrics import METRICS
 from medgrid.data import UNLABELLED
 from medgrid.evaluation.contributions import contributions
+from medgrid.evaluation.metrics import Predicted, measure
 from medgrid.evaluation.networks import network_row
 from medgrid.evaluation.selection import best_cell, validation_scores
 from medgrid.evaluation.statistics import Estimate, estimate
@@ -69,24 +70,25 @@ class Replicate:
 class StudyResults:
     """Predictions, learning curves and tables of the study in `folder` (`results/<study>`).
 
-    Lists and tables by cell follow `cells`, the order of the grid. Only the seeds 0 to `manifest.replicates` - 1 are
-    read; a folder may hold more. Files are read on first access.
+    Lists and tables by cell follow `cells`, the order of the grid. Only `seeds`, which the manifest names, are read;
+    a folder may hold more. Files are read on first access.
 
-    `split` is the CSV of the study's split. Only `clusters`, `deduplicated` and `training_images` need it.
+    `split` is the CSV of the study's split. Only `clusters`, `deduplicated`, `training_images` and `split_sizes` need
+    it. Of a study with several splits, these are the results of one: that with this `number`, counted from 0.
     """
 
-    def __init__(self, manifest: StudyManifest, folder: Path, split: Path | None = None):
-        self.manifest, self.folder, self.split = manifest, folder, split
+    def __init__(self, manifest: StudyManifest, folder: Path, split: Path | None = None, number: int = 0):
+        self.manifest, self.folder, self.split, self.number = manifest, folder, split, number
         self.cells: list[str] = [cell["id"] for cell in manifest.cells]
         self.axes: list[str] = manifest.axes
-        self.seeds: list[int] = list(range(manifest.replicates))
+        self.seeds: list[int] = list(manifest.seeds_of_split(number))
 
     # training jobs
 
     @cached_property
     def blocks(self) -> list[Path]:
         """Folders of the study's training jobs: one for each block of seeds of a job."""
-        return job_blocks(self.folder, self.manifest.jobs)
+        return job_blocks(self.folder, self.manifest.jobs_of_splits[self.number])
 
     @cached_property
     def replicates(self) -> dict[tuple[str, int], Replicate]:
@@ -175,12 +177,38 @@ class StudyResults:
         rows = self.contributions(metric)[[self.cells.index(cell) for cell in weights.index]]
         return np.tensordot(weights.to_numpy(), rows, 1)
 
-    def estimate(self, weights: pd.Series, metric: str) -> Estimate:
-        """A weighted sum over cells of a metric of the test set, with errors over seeds and images.
+    def validation_by_seed(self) -> pd.DataFrame:
+        """Validation score at the best epoch: a row for each cell, a column for each seed; higher is better.
 
-        The sign is such that higher is better.
+        NaN when the training diverged.
         """
+        metric, labels = self.manifest.select, self.labels("validation")
+        scores = self._by_training(
+            lambda replicate: measure(metric, Predicted(replicate.probabilities("validation"), labels))
+        )
+        return METRICS[metric].sign * scores.where(~self.diverged)
+
+    # estimates; `ResampledResults` overrides them
+
+    over, over_trainings = "seeds and test images", "seeds"  # what intervals of the two estimates cover
+
+    @cache  # noqa: B019 - the results live as long as the process
+    def by_replicate(self, metric: str) -> pd.DataFrame:
+        """A metric of the test set: a row for each cell, a column for each seed; higher is better."""
+        return METRICS[metric].sign * self.by_seed(metric)
+
+    @property
+    def independent_replicates(self) -> float:
+        """Number of independent repetitions that the columns of `by_replicate` count as."""
+        return len(self.seeds)
+
+    def estimate(self, weights: pd.Series, metric: str) -> Estimate:
+        """A weighted sum over cells of a metric of the test set; higher is better."""
         return estimate(METRICS[metric].sign * self.weighted(weights, metric), self.clusters)
+
+    def estimate_of_trainings(self, values: np.ndarray) -> Estimate:
+        """The mean of one value for each seed [seeds]; a seed with NaN is left out."""
+        return estimate(values)
 
     # learning curves
 
@@ -288,6 +316,17 @@ class StudyResults:
     def deduplicated(self) -> np.ndarray:
         """Which of the test images have no near-duplicate in the training part, bool [test images]."""
         return (self._test_rows["near_duplicate"] == "no").to_numpy()
+
+    @cached_property
+    def split_sizes(self) -> tuple[int, int]:
+        """Numbers of units that are tested, and that train or validate: clusters, or images if these are dealt."""
+        parts = ["train"] if self.manifest.split.validation == "test" else ["train", "validation"]
+        tested, others = (
+            self._split_table.loc[self._split_table["part"].isin(names), "cluster"] for names in (["test"], parts)
+        )
+        if self.manifest.protocol == "published":
+            return len(tested), len(others)
+        return tested.nunique(), others.nunique()
 
     @cached_property
     def training_images(self) -> int:

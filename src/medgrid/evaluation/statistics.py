@@ -31,6 +31,10 @@ class Estimate:
     seeds: int
     clusters: int  # of test images; 0 when the estimate is for these test images only
 
+    def times(self, factor: float) -> "Estimate":
+        """The estimate of `factor` (1 or -1) times the number."""
+        return replace(self, value=factor * self.value)
+
     @property
     def error(self) -> float:
         """Standard error over seeds and images."""

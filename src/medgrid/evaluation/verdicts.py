@@ -48,7 +48,7 @@ Relations, what they say, and the kinds of claims that use them:
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeGuard
 
@@ -60,6 +60,7 @@ from medgrid.evaluation.claim_kinds import KINDS
 from medgrid.evaluation.claims import NETWORKS, Comparison, Judge
 from medgrid.evaluation.hypotheses import MOST_REPLICATES, PValues
 from medgrid.evaluation.permutations import Permuted
+from medgrid.evaluation.resampling import SPLITS
 from medgrid.evaluation.results import StudyResults
 from medgrid.evaluation.statistics import LEVEL, Estimate
 from medgrid.grid.layout import seeds_of
@@ -146,7 +147,9 @@ class JudgedClaim:
         Comparisons count as independent.
         """
         measured = [each.measured for each in self.comparisons if _can_be_planned(each.measured)]
-        if self.verdict != "open" or len(measured) < len(self.comparisons):
+        # more splits do not reduce all of the error
+        over_splits = any(each.over == SPLITS for each in self.comparisons)
+        if self.verdict != "open" or over_splits or len(measured) < len(self.comparisons):
             return None
         parts = [
             each.hypothesis.probabilities(estimate, len(self.comparisons))
@@ -254,6 +257,13 @@ def _in_study(judged: list[JudgedClaim]) -> list[str]:
     return remaining
 
 
+def _comparisons(judge: Judge, claim: Claim) -> list[Comparison]:
+    comparisons = [each for test in claim.tests for each in KINDS[test.kind](judge, test)]
+    if judge.results.over != SPLITS:
+        return comparisons
+    return [each if each.over == NETWORKS else replace(each, over=SPLITS) for each in comparisons]
+
+
 def judgements(results: StudyResults) -> int:
     """How many times the study was judged, at least: seeds that were added later are in later blocks.
 
@@ -269,10 +279,7 @@ def judgements(results: StudyResults) -> int:
 def verdicts(results: StudyResults) -> dict[str, Any]:
     """Content of claims.json."""
     manifest, judge = results.manifest, Judge(results)
-    judged = [
-        JudgedClaim([each for test in claim.tests for each in KINDS[test.kind](judge, test)])
-        for claim in manifest.claims.values()
-    ]
+    judged = [JudgedClaim(_comparisons(judge, claim)) for claim in manifest.claims.values()]
     entries = zip(manifest.claims.items(), judged, _in_study(judged), strict=True)
     return {
         "study": manifest.study,

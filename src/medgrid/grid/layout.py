@@ -13,7 +13,7 @@ from typing import Any
 
 from medgrid.config import Dataset, Model, Params, Study, Training, Weights
 from medgrid.grid.cells import Cell, check_references, expand_grid
-from medgrid.grid.manifest import StudyManifest
+from medgrid.grid.manifest import OtherSplit, StudyManifest
 from medgrid.grid.study_manifest import study_manifest
 from medgrid.grid.versions import VERSIONS, fingerprint, non_default
 
@@ -51,7 +51,7 @@ class Layout:
         whole_networks = self.jobs[f"{study}/{job}"].settings["source"] == "images"
         one_each = whole_networks and self.one_job_per[study] == "replicate"
         names = [name for name in existing if SEEDS.fullmatch(name)]
-        return seed_blocks(names, self.manifests[study].replicates, one_each)
+        return seed_blocks(names, self.manifests[study].seeds_of(job), one_each)
 
 
 @dataclass(frozen=True)
@@ -61,20 +61,20 @@ class Images:
     archive: str
     inventory: str
     near_duplicates: str
-    split: str
+    splits: list[str]  # the first is that of figures, explanations and cards
     tensors: str
     label: str
 
 
-def seed_blocks(existing: Iterable[str], replicates: int, one_each: bool = False) -> list[str]:
-    """Folders that together hold the seeds 0 to `replicates` - 1 of a training job, in order.
+def seed_blocks(existing: Iterable[str], seeds: Iterable[int], one_each: bool = False) -> list[str]:
+    """Folders that together hold the `seeds` of a training job, in order.
 
     First, those folders of `existing` (such as `seeds-0-4` or `seeds-3`) that contain a wanted seed which no earlier
     one contains. Then one new folder for each range of missing seeds, or with `one_each` for each missing seed.
     Finished seeds are therefore not trained again when `replicates` is raised or lowered.
     """
     blocks = []
-    missing = set(range(replicates))
+    missing = set(seeds)
     for first, last in sorted((_seed_range(name) for name in existing), key=lambda block: (block[0], -block[1])):
         if missing.intersection(range(first, last + 1)):
             missing -= set(range(first, last + 1))
@@ -165,16 +165,17 @@ def _add_images(layout: Layout, params: Params, study: Study) -> Images:
     near_duplicates = f"{prefix}-{fingerprint(inventory, VERSIONS['near_duplicates'])}"
     layout.near_duplicates[near_duplicates] = Step({}, images)
 
-    parts = study.split_settings
-    identity = fingerprint(inventory, near_duplicates, study.protocol, non_default(parts), VERSIONS["split"])
-    split = f"{prefix}-{study.protocol}-{identity}"
-    settings = {"protocol": study.protocol, **parts.model_dump(mode="json")}
-    layout.splits[split] = Step(settings, {"inventory": inventory, "near_duplicates": near_duplicates})
+    splits = []
+    for parts in study.splits:
+        identity = fingerprint(inventory, near_duplicates, study.protocol, non_default(parts), VERSIONS["split"])
+        splits.append(f"{prefix}-{study.protocol}-{identity}")
+        settings = {"protocol": study.protocol, **parts.model_dump(mode="json")}
+        layout.splits[splits[-1]] = Step(settings, {"inventory": inventory, "near_duplicates": near_duplicates})
 
     tensors = f"{prefix}-{study.image.size}px-{fingerprint(inventory, non_default(study.image), VERSIONS['data'])}"
     layout.tensors[tensors] = Step(study.image.model_dump(mode="json"), images)
     _add_audit(layout, params, study.dataset, {"inventory": inventory, "near_duplicates": near_duplicates}, label)
-    return Images(archive, inventory, near_duplicates, split, tensors, label)
+    return Images(archive, inventory, near_duplicates, splits, tensors, label)
 
 
 def _add_audit(layout: Layout, params: Params, key: str, inputs: dict[str, str], label: str) -> None:
@@ -234,8 +235,8 @@ def _shared(study: Study, cell: Cell) -> tuple:
     return "images", cell.id
 
 
-def _add_jobs(layout: Layout, params: Params, key: str, grid: list[Cell], images: Images) -> list[str]:
-    """Add a study's training jobs; returns their names. Seeds are no part of a name: see `seed_blocks`."""
+def _add_jobs(layout: Layout, params: Params, key: str, grid: list[Cell], images: Images, split: str) -> list[str]:
+    """Add a study's training jobs on a split; returns their names. Seeds are no part of a name: see `seed_blocks`."""
     study = params.studies[key]
     groups: dict[tuple, list[Cell]] = {}
     for cell in grid:
@@ -251,10 +252,10 @@ def _add_jobs(layout: Layout, params: Params, key: str, grid: list[Cell], images
         settings, identity = _job_settings(params, study, members, source)
         settings["weights"] = _weights_name(weights)
         hashed = fingerprint(
-            identity, inputs, _weights_identity(weights), images.split, VERSIONS["models"], VERSIONS["training"]
+            identity, inputs, _weights_identity(weights), split, VERSIONS["models"], VERSIONS["training"]
         )
         name = f"{members[0].id if len(members) == 1 else first.model}-{hashed}"
-        layout.jobs[f"{key}/{name}"] = Step(settings, inputs | {"split": images.split})
+        layout.jobs[f"{key}/{name}"] = Step(settings, inputs | {"split": split})
         names.append(name)
     return names
 
@@ -310,7 +311,7 @@ def _add_profile(layout: Layout, params: Params, key: str, jobs: list[str], spli
     study, settings_of_jobs, features = params.studies[key], {}, {}
     for name in jobs:
         step = layout.jobs[f"{key}/{name}"]
-        settings_of_jobs[name] = step.settings | {"seeds": list(range(study.replicates))}
+        settings_of_jobs[name] = step.settings | {"seeds": list(range(study.seeds))}
         if source := step.inputs.get("features"):
             features[source] = layout.features[source].settings
             settings_of_jobs[name] |= {"feature_level": features[source]["feature_level"]}
@@ -328,7 +329,7 @@ def _add_study(layout: Layout, params: Params, key: str) -> None:
     grid = expand_grid(study, key)
     check_references(params, key, grid)
     images = _add_images(layout, params, study)
-    jobs = _add_jobs(layout, params, key, grid, images)
+    jobs, *other_jobs = (_add_jobs(layout, params, key, grid, images, split) for split in images.splits)
     stacked = [
         cell["id"]
         for name in jobs
@@ -336,14 +337,17 @@ def _add_study(layout: Layout, params: Params, key: str) -> None:
         for cell in layout.jobs[f"{key}/{name}"].settings["cells"]
     ]
     weights = {name: _weights_name(params.weights_of(key, name)) for name in study.model_names}
-    layout.manifests[key] = study_manifest(params, key, grid, jobs, stacked, weights, images.label)
+    other_splits = [
+        OtherSplit(split=split, jobs=names) for split, names in zip(images.splits[1:], other_jobs, strict=True)
+    ]
+    layout.manifests[key] = study_manifest(params, key, grid, jobs, other_splits, stacked, weights, images.label)
     layout.inputs_of[key] = {"inventory": images.inventory, "near_duplicates": images.near_duplicates}
-    layout.inputs_of[key] |= {"split": images.split, "tensors": images.tensors}
+    layout.inputs_of[key] |= {"split": images.splits[0], "tensors": images.tensors}
     for cell in grid:
         if file := _add_weights(layout, _initial_weights(params, key, cell.training)):
             layout.inputs_of[key][f"weights_{cell.training.model}"] = file["weights"]
     layout.one_job_per[key] = study.one_job_per
-    _add_profile(layout, params, key, jobs, images.split)
+    _add_profile(layout, params, key, layout.manifests[key].all_jobs, images.splits[0])
 
 
 def lay_out(params: Params) -> Layout:

@@ -5,6 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from medgrid.config.base import Settings
 from medgrid.config.claims import Claim, Criterion
 from medgrid.config.dataset import Image, Split
@@ -16,6 +18,9 @@ from medgrid.utils.files import atomic_write
 
 # fields that change pages, but no table
 PAGE_ONLY = {"title", "document"}
+# Seeds of a split begin at a multiple of this, the largest number of replicates. No two splits train with the same
+# seeds, so that a lucky initialisation is not part of every split; and more seeds or splits keep those that exist.
+SEEDS_PER_SPLIT = 1000
 
 
 class Submission(Settings):
@@ -23,6 +28,13 @@ class Submission(Settings):
 
     ids: str  # regular expression for image paths, with a group named id
     columns: tuple[str, str]
+
+
+class OtherSplit(Settings):
+    """A split besides the first: its name (a CSV next to that of the first) and the training jobs on it."""
+
+    split: str
+    jobs: list[str]
 
 
 class StudyManifest(Settings):
@@ -48,7 +60,7 @@ class StudyManifest(Settings):
     classes: list[str]
     image: Image
     select: str  # what picks the best epoch: validation_loss or validation_accuracy
-    replicates: int  # seeds 0, 1, ..., replicates - 1
+    replicates: int  # trainings of each cell on each split; on the first: seeds 0, 1, ..., replicates - 1
     explanations: Explanations
     published: list[Published]
     criterion: Criterion
@@ -60,7 +72,31 @@ class StudyManifest(Settings):
     competition: str | None
     submission: Submission | None
     show_images: bool
-    jobs: list[str]  # folders below `results/<study>/jobs/`
+    jobs: list[str]  # folders below `results/<study>/jobs/`, of the first split
+    other_splits: list[OtherSplit] = Field([])  # besides the first; not in a hash if there are none
+
+    @property
+    def jobs_of_splits(self) -> list[list[str]]:
+        """Training jobs of each split, the first split first."""
+        return [self.jobs, *(other.jobs for other in self.other_splits)]
+
+    @property
+    def all_jobs(self) -> list[str]:
+        """Training jobs of all splits."""
+        return [job for jobs in self.jobs_of_splits for job in jobs]
+
+    def seeds_of_split(self, number: int) -> range:
+        """Seeds of the trainings on a split, counted from 0."""
+        return range(number * SEEDS_PER_SPLIT, number * SEEDS_PER_SPLIT + self.replicates)
+
+    @cached_property
+    def split_of_job(self) -> dict[str, int]:
+        """Number of the split of each training job, from 0."""
+        return {job: number for number, jobs in enumerate(self.jobs_of_splits) for job in jobs}
+
+    def seeds_of(self, job: str) -> range:
+        """Seeds of a training job."""
+        return self.seeds_of_split(self.split_of_job[job])
 
     @cached_property
     def tables_name(self) -> str:
@@ -98,6 +134,7 @@ def write_manifest(manifest: StudyManifest, target: str) -> None:
 
 def prune(manifest: StudyManifest, folder: str) -> None:
     """Remove the training jobs in `folder` that the manifest does not name."""
+    named = set(manifest.all_jobs)
     for job in Path(folder).glob("*/"):
-        if job.name not in manifest.jobs:
+        if job.name not in named:
             shutil.rmtree(job)

@@ -2,7 +2,7 @@
 
 from medgrid.config import Params
 from medgrid.grid.cells import Cell
-from medgrid.grid.manifest import StudyManifest, Submission
+from medgrid.grid.manifest import OtherSplit, StudyManifest, Submission
 
 
 def study_manifest(
@@ -10,6 +10,7 @@ def study_manifest(
     key: str,
     grid: list[Cell],
     jobs: list[str],
+    other_splits: list[OtherSplit],
     stacked: list[str],
     weights: dict[str, str],
     label: str,
@@ -34,7 +35,7 @@ def study_manifest(
         classes=dataset.classes,
         image=study.image,
         select=study.select,
-        replicates=study.replicates,
+        replicates=study.seeds,
         explanations=study.explanations,
         published=study.published,
         criterion=study.criterion,
@@ -47,6 +48,7 @@ def study_manifest(
         submission=_submission(params, key),
         show_images=dataset.show_images or synthetic,  # synthetic images belong to nobody
         jobs=jobs,
+        other_splits=other_splits,
     )
 
 

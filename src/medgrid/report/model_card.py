@@ -179,7 +179,8 @@ class Card:
     def metric_rows(self, table: str, intervals: pd.DataFrame | None = None) -> list[tuple[str, ...]]:
         """Name, mean and interval over seeds of the metrics of one of the card's tables.
 
-        `intervals`: a row for each metric with its interval over seeds and images, which is then added.
+        `intervals`: a row for each metric with its interval over seeds and images, or of the mean of all splits over
+        splits, which is then added.
         """
         rows = []
         for metric in METRICS.values():
@@ -196,9 +197,10 @@ class Card:
     def performance(self) -> dict[str, Any]:
         intervals = self.study.table("intervals")
         intervals = intervals[intervals["cell"] == self.cell].set_index("metric")
+        splits = self.study.manifest.other_splits
         return {
             "metrics": self.metric_rows("performance", intervals),
-            "interval_headings": ["95 % over seeds", "over seeds and images"],
+            "interval_headings": ["95 % over seeds", f"over {'splits' if splits else 'seeds and images'}"],
         }
 
     def groups(self) -> dict[str, Any]:

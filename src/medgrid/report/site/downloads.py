@@ -19,13 +19,17 @@ TITLES = {
     "networks": "networks: parameters and layers",
     "claims": "verdicts on the claims, and the comparisons behind them",
     "intervals": "every cell: 95 % intervals over seeds, over test images, over both",
+    "splits": "every cell: means, 95 % intervals and standard deviations over random splits",
     "comparisons": "pairs of settings and of cells, on the same images and seeds",
     "interactions": "pairs of settings: whether the effect of one depends on the other",
     "simple_effects": "the effect of one setting at each value of another",
     "batch_sizes": "batch sizes at equal numbers of epochs, and at equal numbers of steps",
+    "improvement": "pairs of settings: the probability that one is better",
+    "expected_best": "settings: expected result of the best of k cells",
+    "time_to_target": "every cell: epochs and seconds until a target validation accuracy",
 }
 ROWS = 300  # of an excerpt; the file has all
-FILTERED = ("compared", "metric", "verdict", "setting", "view")  # columns of an excerpt that get a filter
+FILTERED = ("compared", "axis", "metric", "verdict", "setting", "view")  # columns of an excerpt that get a filter
 
 
 def copy_tables(folder: Path, target: Path) -> list[dict[str, Any]]:

@@ -22,19 +22,23 @@ from medgrid.report.site.summary import write_summaries
 from medgrid.utils.files import atomic_folder
 
 # tables that the page shows as they are
-EXCERPTS = ("comparisons", "interactions", "simple_effects", "batch_sizes")
+EXCERPTS = (
+    "comparisons", "interactions", "simple_effects", "batch_sizes", "expected_best", "improvement", "time_to_target",
+)  # fmt: skip
 
 
 def _results(study: LabelledResults) -> dict[str, Any]:
     """Values of the template that come from the study's tables."""
     header, rows = sections.networks(study)
+    splits = len(study.manifest.jobs_of_splits)
     return {
         "claims": claims(study.folder),
         "metric_headings": [sections.heading(metric) for metric in sections.shown_metrics(study)],
         "rows": sections.cell_rows(study),
         "axes": sections.axis_columns(study),
         "published": sections.published(study),
-        "excerpts": {name: excerpt(study, name) for name in EXCERPTS},
+        "excerpts": {name: excerpt(study, name) for name in (*EXCERPTS, *["splits"] * (splits > 1))},
+        "splits": splits,
         "network_header": header,
         "networks": rows,
         "diagrams": sections.diagrams(study.folder),

@@ -55,6 +55,8 @@ def settings_text(manifest: StudyManifest) -> str:
     settings = {name: dumped[name] for name in StudyManifest.model_fields if name in SETTINGS}
     settings["models"] = {name: _without_defaults(model) for name, model in manifest.models.items()}
     settings["seeds"] = list(range(manifest.replicates))
+    if manifest.other_splits:
+        settings["splits"] = len(manifest.jobs_of_splits)
     settings["fixed"] = {
         name: value for name, value in first.items() if all(training[name] == value for training in others)
     }

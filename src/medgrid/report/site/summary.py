@@ -20,7 +20,8 @@ def summary(study: LabelledResults, images: dict[str, Any]) -> dict[str, Any]:
     """
     manifest, best = study.manifest, study.best_cell()
     values = {name: getattr(manifest, name) for name in COPIED}
-    values |= {"cells": len(study.cells), "replicates": int(study.best["replicates"].max())}
+    replicates = int(study.best["replicates"].max()) * len(manifest.jobs_of_splits)
+    values |= {"cells": len(study.cells), "replicates": replicates}
     values |= {"select": manifest.select.replace("_", " "), "best": None}
     if best is not None:
         mean, low, high = in_percent(study.best_row(best))
