@@ -22,8 +22,8 @@ VERSIONS = {
     "training": 3,
     "evaluation": 7,
     "explanations": 1,
-    "report": 6,
-    "audit": 2,
+    "report": 7,
+    "audit": 3,
 }
 
 
