@@ -28,6 +28,7 @@ from medgrid.utils.errors import MedgridError
 ROOT = Path(__file__).parent.parent
 SCANS = ["glioma", "meningioma", "pituitary"]  # classes whose file numbers follow scans
 BLOCKS = (10, 20, 40)
+SHUFFLED = 20  # times that file names are shuffled, as a control
 
 
 class Images(NamedTuple):
@@ -37,11 +38,16 @@ class Images(NamedTuple):
     thumbnails: np.ndarray  # uint8 [N, SIZE, SIZE]
     pairs: pd.DataFrame  # see `find_pairs`
 
-    def shuffled(self) -> "Images":
+    def shuffled(self, seed: int = 0) -> "Images":
         """The same images with file names shuffled within each folder."""
-        paths, rng = self.table["path"], np.random.default_rng(0)
+        paths, rng = self.table["path"], np.random.default_rng([1, seed])
         folders = paths.str.rpartition("/")[0]
         return self._replace(table=self.table.assign(path=paths.groupby(folders).transform(rng.permutation)))
+
+    def one_of_each_patient(self) -> "Images":
+        """The first image of each group. Without pairs: the X-rays have a single one, of one patient."""
+        rows = np.flatnonzero(~self.table.duplicated("group"))
+        return Images(self.table.iloc[rows].reset_index(drop=True), self.thumbnails[rows], self.pairs[:0])
 
 
 def read(params: Params, key: str, mirror: str) -> Images:
@@ -61,6 +67,19 @@ def print_file_order(title: str, images: Images) -> None:
     for name, row in {**order["classes"], "all": order}.items():
         shares = f"{100 * row['observed']:.1f} | {100 * row['shuffled']:.1f} | {row['p']:.3f}"
         print(f"| {title} | {name} | {row['images']} | {shares} |", flush=True)
+
+
+def print_control(title: str, images: Images) -> None:
+    """Means over shuffled names, of all classes, and how often they are called significant (nominal: 5 %)."""
+    small = shrink(images.thumbnails)
+    orders = [file_order(images.shuffled(seed).table, small, images.pairs) for seed in range(SHUFFLED)]
+    observed, shuffled = (100 * np.mean([order[name] for order in orders]) for name in ("observed", "shuffled"))
+    significant = sum(order["p"] <= 0.05 for order in orders)
+    print(
+        f"| {title}, names shuffled | all | {orders[0]['images']} | {observed:.1f} | {shuffled:.1f} "
+        f"| p <= 0.05: {significant} of {SHUFFLED} |",
+        flush=True,
+    )
 
 
 def accuracy(images: Images, small: np.ndarray, table: pd.DataFrame) -> float:
@@ -150,7 +169,8 @@ def main() -> None:
     print("| archive | class | images | close number, % | if shuffled, % | p |")
     for title, images in (("brain tumour", tumours), ("X-rays", rays)):
         print_file_order(title, images)
-        print_file_order(f"{title}, names shuffled", images.shuffled())
+        print_control(title, images)
+    print_file_order("X-rays, one image of each patient", rays.one_of_each_patient())
     print("| series | clusters | largest | lookup, % | range | test images |")
     print_choices(tumours, settings, options.splits)
     print("position of test images and of their nearest training images, rank correlation:")
