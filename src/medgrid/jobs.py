@@ -40,13 +40,13 @@ DEVICE = ("device", "threads", "slots")
 
 JOBS = {
     "fetch": Job("medgrid.data.fetch:fetch", ("target",), ("mirror", "folder"), writes_results=False),
-    "inventory": Job("medgrid.data.inventory:write_inventory", ("archive", "target"), ("threads",)),
+    "inventory": Job("medgrid.data.inventory:write_inventory", ("archive", "target"), ("groups", "threads")),
     "near_duplicates": Job(
         "medgrid.data.near_duplicates:write_near_duplicates",
         ("archive", "inventory", "target", "thumbnails"),
         ("threads",),
     ),
-    "split": Job("medgrid.data.split:write_split", ("inventory", "near_duplicates", "target")),
+    "split": Job("medgrid.data.split:write_split", ("inventory", "near_duplicates", "thumbnails", "target")),
     "tensors": Job("medgrid.data.tensors:write_tensors", ("archive", "inventory", "target"), ("threads",)),
     "weights": Job("medgrid.models.weights:fetch_weights", ("target",), ("mirror",), writes_results=False),
     "features": Job("medgrid.models.features:write_features", ("tensors", "target", "stamp"), ("weights", *DEVICE)),

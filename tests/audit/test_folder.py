@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 import zipfile
@@ -118,6 +119,14 @@ def test_faults_fail_an_audit_with_one_line(folder, audit):
         ("near_duplicate", "test/ill/again.jpg", "train/ill/p1_3.png"),
     }
     assert audit(folder, "--fail-on", "").returncode == 0
+
+
+def test_the_summary_has_the_file_order_if_numbers_tell_anything(folder, audit, monkeypatch):
+    assert "file order" not in audit(folder).stderr
+    monkeypatch.setattr("medgrid.audit.file_order.MIN_IMAGES", 2)
+    assert re.search(
+        r"file order: for \d+\.\d% of images, the most similar .* at most 5 positions away", audit(folder).stderr
+    )
 
 
 def test_groups_in_both_splits_are_detected(folder, audit):

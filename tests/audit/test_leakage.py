@@ -13,7 +13,9 @@ from medgrid.data.nearest_thumbnail import shrink
 from medgrid.data.split import write_split
 from medgrid.grid.manifest import StudyManifest
 
-SIZES = {"test": 0.3, "validation": 0.2, "use": None, "balanced": False, "seed": 1}
+SIZES = {
+    "by": None, "test": 0.3, "validation": 0.2, "use": None, "balanced": False, "seed": 1, "series": None,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def leakage_of(protocol: str, inventory: Path, near_duplicates: tuple[Path, Path
     """The split of a study and its leakage."""
     pairs, thumbnails = map(str, near_duplicates)
     split, target = folder / f"{protocol}.csv", folder / f"{protocol}.json"
-    write_split(SIZES | {"protocol": protocol} | sizes, str(inventory), pairs, str(split))
+    write_split(SIZES | {"protocol": protocol} | sizes, str(inventory), pairs, thumbnails, str(split))
     manifest = StudyManifest.model_construct(study="phantoms", protocol=protocol)
     write_leakage(manifest, str(inventory), pairs, thumbnails, str(split), str(target))
     return pd.read_csv(split), json.loads(target.read_text())

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -233,6 +234,67 @@ def test_tables_that_cannot_be_used(patches, tmp_path, table, changes, message):
     patches["labels.csv"] = patches["labels.csv"] if table is None else table
     with pytest.raises(MedgridError, match=message):
         inventory_of(patches, tmp_path, labels=COMPETITION["labels"] | changes)
+
+
+def group_table(patches: dict[str, bytes], columns: str = "patch,slide") -> bytes:
+    """A table with the slides of both labelled images, as spreadsheets write it."""
+    ids = [Path(name).stem for name in patches if name.startswith("train/")]
+    return f"\ufeff{columns}\r\n{ids[0]},slide 1\r\n{ids[1]},slide 2\r\nother,slide 2\r\n".encode()
+
+
+SLIDES = {"file": "slides.csv", "id": "patch", "group": "slide"}
+
+
+def test_groups_come_from_a_table_in_the_archive_or_on_this_machine(patches, tmp_path):
+    table = group_table(patches)
+    inside = inventory_of(patches | {"slides.csv": table}, tmp_path, group=SLIDES)
+    own = tmp_path / "moved.csv"
+    own.write_bytes(table)
+    settings = COMPETITION | {"group": SLIDES | {"sha256": hashlib.sha256(table).hexdigest()}}
+    archive = zipped(tmp_path / "b.zip", patches)
+    write_inventory(settings, archive, str(tmp_path / "b.csv"), groups=str(own))
+    outside = pd.read_csv(tmp_path / "b.csv", keep_default_na=False)
+    for inventory in (inside, outside):
+        assert inventory.set_index("label")["group"].to_dict() == {"tumour": "slide 1", "normal": "slide 2", "": ""}
+
+
+def test_without_an_id_groups_are_found_by_path(tmp_path):
+    files = {f"{label}/{i}.tif": encoded(rgb(i), "TIFF") for i, label in enumerate(["normal", "tumour"])}
+    files["slides.csv"] = b"id,group\nnormal/0.tif,p\ntumour/1.tif,q\n"
+    settings = {"images": r"^(?P<label>\w+)/\d.tif$", "labels": None, "unlabelled": None, "ids": None}
+    settings["group"] = {"file": "slides.csv"}
+    assert inventory_of(files, tmp_path, **settings)["group"].tolist() == ["p", "q"]
+    files["slides.csv"] = b"id,group\nnormal/0.tif,p\ntumour/1.tif,\n"
+    with pytest.raises(MedgridError, match=r"slides.csv has no group for 1 of 2 images, such as tumour/1.tif"):
+        inventory_of(files, tmp_path, **settings)
+
+
+@pytest.mark.parametrize(
+    ("table", "changes", "message"),
+    [
+        (b"patch,slide\na,1\na,2\n", {}, "datasets.patches.group: slides.csv gives a two groups, 1 and 2"),
+        (b"patch,case\n", {}, r"group.group: slides.csv has no column slide \(its columns: patch, case\)"),
+        (b"id,slide\n", {}, r"group.id: slides.csv has no column patch \(its columns: id, slide\)"),
+        (b"patch,slide\na,1\n", {}, r"slides.csv has no group for 2 of 4 images, such as train/\w+.tif \(id '"),
+        (b"", {"file": "other.csv"}, r"datasets.patches.group.file: the archive has no other.csv"),
+        (b"", {"sha256": "0" * 64}, r"datasets.patches.group.file: .*nowhere.csv does not exist"),
+    ],
+)
+def test_group_tables_that_cannot_be_used(patches, tmp_path, table, changes, message):
+    archive = zipped(tmp_path / "a.zip", patches | {"slides.csv": table})
+    settings = COMPETITION | {"group": SLIDES | changes}
+    with pytest.raises(MedgridError, match=message):
+        write_inventory(settings, archive, str(tmp_path / "a.csv"), groups=str(tmp_path / "nowhere.csv"))
+
+
+def test_a_changed_group_table_is_refused(patches, tmp_path):
+    (tmp_path / "own.csv").write_bytes(group_table(patches))
+    settings = COMPETITION | {"group": SLIDES | {"sha256": "0" * 64}}
+    digest = hashlib.sha256(group_table(patches)).hexdigest()
+    with pytest.raises(MedgridError, match=rf"datasets.patches.group.sha256: .* its digest is\s+{digest}"):
+        write_inventory(
+            settings, zipped(tmp_path / "a.zip", patches), str(tmp_path / "a.csv"), groups=str(tmp_path / "own.csv")
+        )
 
 
 def test_unlabelled_images_alone_are_not_enough(patches, tmp_path):

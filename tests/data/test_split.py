@@ -9,7 +9,10 @@ from medgrid.data.clusters import cluster_ids_with_groups
 from medgrid.data.split import most_frequent_labels
 from medgrid.utils.errors import MedgridError
 
-SETTINGS = {"protocol": "clean", "test": 0.3, "validation": 0.2, "use": None, "balanced": False, "seed": 42}
+SETTINGS = {
+    "protocol": "clean", "by": None, "test": 0.3, "validation": 0.2, "use": None, "balanced": False, "seed": 42,
+    "series": None,
+}  # fmt: skip
 
 
 def copies(images: pd.DataFrame) -> pd.DataFrame:
@@ -29,7 +32,7 @@ def assign(images: pd.DataFrame, settings: dict, near_duplicates: list[tuple[int
 def write_split(settings: dict, inventory: str, target: str) -> None:
     table = pd.read_csv(inventory, keep_default_na=False, dtype=str).query("error == ''").reset_index(drop=True)
     copies(table).to_csv(f"{target}.near_duplicates", index=False)
-    split.write_split(settings, inventory, f"{target}.near_duplicates", target)
+    split.write_split(settings, inventory, f"{target}.near_duplicates", "no thumbnails", target)
 
 
 @pytest.fixture
@@ -200,6 +203,68 @@ def test_the_label_of_a_cluster_is_its_most_frequent_one():
     table = pd.DataFrame({"cluster": rng.integers(0, 30, 200), "label": rng.choice(list("abc"), 200)})
     expected = table.groupby("cluster")["label"].agg(lambda labels: labels.mode().iloc[0])
     assert most_frequent_labels(table)["label"].to_dict() == expected.to_dict()
+
+
+BY_ARCHIVE = SETTINGS | {"by": "archive", "test": None}
+
+
+def of_archive() -> pd.DataFrame:
+    """400 images: 80 in Testing, 8 in val, 312 in Training. 32 of Testing have a copy among the others."""
+    table = many(400).assign(original_split=["Testing"] * 80 + ["val"] * 8 + ["Training"] * 312)
+    table.loc[86:117, "pixels_sha256"] = table.loc[:31, "pixels_sha256"].to_numpy()
+    return table
+
+
+@pytest.mark.parametrize(("protocol", "left_out"), [("clean", 32), ("published", 0)])
+@pytest.mark.parametrize(("validation", "count"), [(0.2, 80), (100, 100)])
+def test_the_archive_s_own_test_images_are_the_test_part(capsys, protocol, left_out, validation, count):
+    table = assign(of_archive(), BY_ARCHIVE | {"protocol": protocol, "validation": validation})
+    assert table.index[table["part"] == "test"].tolist() == list(range(80))
+    assert table["part"].value_counts()["validation"] == count
+    # the few images of val are among the others
+    assert set(table.loc[80:84, "part"]) <= {"train", "validation"}
+    assert len(table) == 400 - left_out
+    assert set(range(86, 118)).isdisjoint(table.index) == (protocol == "clean")
+    said = "32 training images share a cluster with a test image and are not used"
+    assert (said in capsys.readouterr().out) == (protocol == "clean")
+    assert (table["near_duplicate"] == "yes").any() == (protocol == "published")
+    shares = table.groupby("part")["label"].value_counts(normalize=True).unstack()
+    assert ((shares.loc["validation"] - shares.loc["train"]).abs() < 0.02).all()
+
+
+def test_groups_and_series_are_kept_where_the_archive_splits():
+    images = of_archive().assign(group=[f"p{i // 5}" if i > 120 else "" for i in range(400)])
+    images.loc[399, "group"] = "in both"
+    images.loc[0, "group"] = "in both"
+    series = np.arange(400)
+    series[[1, 398]] = 0
+    table = split.assign(images, BY_ARCHIVE, copies(images), series)
+    assert not {395, 398, 399} & set(table.index)  # 398 is in the series of a test image, and 395 in its group
+    assert (table.groupby("cluster")["part"].nunique() == 1).all()
+
+
+def test_the_archive_s_test_images_may_validate_too():
+    table = assign(of_archive(), BY_ARCHIVE | {"validation": "test"})
+    assert table["part"].value_counts().to_dict() == {"train": 288, "test": 80, "validation": 80}
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        ([""], r"needs images whose own split starts with 'test', and others \(its splits: none\)"),
+        (["train", "val"], r"\(its splits: train, val\)"),
+        (["test"], r"\(its splits: test\)"),
+    ],
+)
+def test_an_archive_without_a_split(splits, message):
+    images = many(40).assign(original_split=[splits[i % len(splits)] for i in range(40)])
+    with pytest.raises(MedgridError, match=message):
+        assign(images, BY_ARCHIVE)
+
+
+def test_validation_images_that_leave_none_of_the_archive_s_for_training():
+    with pytest.raises(MedgridError, match="300 validation images leave none of 288 for training"):
+        assign(of_archive(), BY_ARCHIVE | {"validation": 300})
 
 
 @pytest.mark.parametrize("protocol", ["clean", "published"])

@@ -371,11 +371,36 @@ def test_studies_share_what_they_have_in_common(params):
     layout = lay_out(load(params))
     assert len(layout.archives) == 5  # four data sets, one of them also re-encoded
     assert len(layout.inventories) == 5
-    # one study has a split of its own on a data set that two share, and one has nine other splits
-    assert len(layout.splits) == 6 + 9
+    # two studies have a split of their own on a data set that others share, and one has nine other splits
+    assert len(layout.splits) == 7 + 9
     assert len(layout.tensors) == 6
     of_lr_batch = [step for step in layout.features.values() if step.settings["feature_level"] == "output"]
     assert len(of_lr_batch) == 5  # two genuine backbones, two stand-ins, MobileNetV2
+
+
+def test_a_changed_group_table_or_series_changes_the_split(params):
+    key = "histopathologic_cancer"
+
+    def names(**changes) -> tuple[str, str]:
+        changed = copy.deepcopy(params)
+        changed["datasets"][key] |= changes
+        inputs = lay_out(load(changed)).inputs_of["histopathology_batch"]
+        return inputs["inventory"], inputs["split"]
+
+    table = {"file": "slides.csv", "sha256": "1" * 64}
+    plain, grouped, series = names(), names(group=table), names(series="chains")
+    assert names(group=table | {"file": "moved/slides.csv"}) == grouped
+    assert len({plain, grouped, names(group=table | {"sha256": "2" * 64}), names(group={"file": "slides.csv"})}) == 4
+    # series change the split alone
+    assert series[0] == plain[0]
+    assert len({plain[1], series[1], names(series={"blocks": 20})[1]}) == 3
+
+
+def test_synthetic_images_are_not_in_the_user_s_table(params):
+    changed = copy.deepcopy(params) | {"source": "synthetic"}
+    changed["datasets"]["chest_xray"]["group"] = {"file": "slides.csv"}
+    layout = lay_out(load(changed))
+    assert layout.inventories[layout.inputs_of["pneumonia_loss"]["inventory"]].settings["group"] is None
 
 
 def test_fingerprints_do_not_depend_on_the_order_of_keys():

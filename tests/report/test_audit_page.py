@@ -25,6 +25,7 @@ def images(archive, inventory, tmp_path_factory) -> tuple[str, str, str]:
 def write_page(images: tuple[str, str, str], folder: Path, show_images: bool) -> str:
     """Write audit.json, pairs.csv and index.html into `folder`; returns the page."""
     settings = {"data": READING["dataset"], "license": "CC0", "synthetic": True, "show_images": show_images}
+    settings["series"] = None
     audit, pairs, page = (str(folder / name) for name in ("audit.json", "pairs.csv", "index.html"))
     write_findings(settings, *images, audit, pairs)
     write_audit_page({}, audit, pairs, *images, page)
@@ -81,11 +82,26 @@ def test_the_page_of_a_site_has_the_findings_next_to_it(images, tmp_path):
     results, site = tmp_path / "results", tmp_path / "report/audits/phantoms"
     site.mkdir(parents=True)
     settings = {"data": "phantoms", "license": "", "synthetic": True, "show_images": False}
+    settings["series"] = "chains"
     audit, pairs = results / "audit.json", results / "pairs.csv"
     write_audit(settings, *images, str(audit), str(pairs), str(site / "index.html"))
     for file in (audit, pairs):
         assert (site / file.name).read_bytes() == file.read_bytes()
     assert (tmp_path / "report/assets").is_dir()
+
+
+def test_the_page_shows_file_order_where_stems_are_large_enough(images, tmp_path, monkeypatch):
+    assert "File order" not in Page(write_page(images, tmp_path, show_images=False)).texts
+    assert json.loads((tmp_path / "audit.json").read_text())["file_order"] is None
+    monkeypatch.setattr("medgrid.audit.file_order.MIN_IMAGES", 8)
+    page = Page(write_page(images, tmp_path, show_images=False))
+    order = json.loads((tmp_path / "audit.json").read_text())["file_order"]
+    assert f"{100 * order['observed']:.1f} %" in page.texts
+    start = page.texts.index("Close number, %")
+    for name, row in {**order["classes"], "all": order}.items():
+        place = page.texts.index(name, start)
+        shares = [f"{100 * row['observed']:.1f}", f"{100 * row['shuffled']:.1f}", f"{row['p']:.3f}"]
+        assert page.texts[place + 1 : place + 5] == [str(row["images"]), *shares]
 
 
 def test_findings_equal_counts_by_brute_force(images, tmp_path):

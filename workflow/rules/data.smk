@@ -49,6 +49,12 @@ def inventory_inputs(w):
     return made_from("inventory", [inventory(w.name)], files)
 
 
+def group_table(w):
+    """The user's own table of groups, or an empty text; a table inside the archive is no file."""
+    group = PARAMS.datasets[LAYOUT.inventories[w.name].settings["dataset"]].group
+    return group.file if getattr(group, "sha256", None) else ""
+
+
 rule inventory:
     input:
         unpack(inventory_inputs),
@@ -59,10 +65,14 @@ rule inventory:
     benchmark:
         f"{DATA}/benchmarks/inventory/{{name}}.tsv"
     threads: CORES
+    resources:
+        # not under params, as the folder of `fetch`
+        groups=group_table,
     params:
         settings=f"{STEPS}/inventory/{{name}}.json",
     shell:
-        "medgrid job inventory {params.settings:q} {input.archive:q} {output:q} --threads {threads} > {log:q} 2>&1"
+        "medgrid job inventory {params.settings:q} {input.archive:q} {output:q} --groups={resources.groups:q}"
+        " --threads {threads} > {log:q} 2>&1"
 
 
 def images_of(step):
@@ -93,8 +103,7 @@ rule near_duplicates:
 
 def split_inputs(w):
     names = LAYOUT.splits[w.name].inputs
-    pairs = near_duplicates(names["near_duplicates"])["near_duplicates"]
-    files = {"inventory": inventory(names["inventory"]), "near_duplicates": pairs}
+    files = {"inventory": inventory(names["inventory"])} | near_duplicates(names["near_duplicates"])
     return made_from("split", [split(w.name)], files)
 
 
@@ -110,8 +119,8 @@ rule split:
     params:
         settings=f"{STEPS}/split/{{name}}.json",
     shell:
-        "medgrid job split {params.settings:q} {input.inventory:q} {input.near_duplicates:q} {output:q}"
-        " > {log:q} 2>&1"
+        "medgrid job split {params.settings:q} {input.inventory:q} {input.near_duplicates:q} {input.thumbnails:q}"
+        " {output:q} > {log:q} 2>&1"
 
 
 def tensors_inputs(w):

@@ -1,1 +1,4 @@
-"""Findings about a data set: copies, conflicting labels, leakage, shortcuts. Training does not depend on them."""
+"""Findings about a data set: copies, conflicting labels, leakage, file order, shortcuts.
+
+Training does not depend on them.
+"""

@@ -1,4 +1,4 @@
-"""Findings about a data set's images: copies, near-duplicates, conflicting labels, leakage and shortcuts."""
+"""Findings about a data set's images: copies, conflicting labels, leakage, file order and shortcuts."""
 
 import json
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from medgrid.audit.file_order import file_order
 from medgrid.audit.leakage import leakage, original_splits
 from medgrid.audit.shortcuts import shortcuts
 from medgrid.data.clusters import (
@@ -18,22 +19,32 @@ from medgrid.data.clusters import (
     read_images,
 )
 from medgrid.data.nearest_thumbnail import shrink
+from medgrid.data.series import series_ids
 from medgrid.utils.files import atomic_write
 
 
-def audit(images: pd.DataFrame, thumbnails: np.ndarray, pairs: pd.DataFrame) -> dict[str, Any]:
+def audit(
+    images: pd.DataFrame,
+    thumbnails: np.ndarray,
+    pairs: pd.DataFrame,
+    series: str | dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Findings as JSON types.
 
-    `images`: rows of an inventory that decode; `thumbnails`: uint8 [N, SIZE, SIZE]; `pairs`: see `find_pairs`.
+    `images`: rows of an inventory that decode; `thumbnails`: uint8 [N, SIZE, SIZE]; `pairs`: see `find_pairs`;
+    `series`: the data set's setting (see `medgrid.data.series`), or None.
 
     - images, classes, original_splits: counts
     - pairs: counts by kind; file, pixels, near_duplicate: clusters of these pairs (see `_repeated`)
-    - groups: see `_grouped`; clusters: number and largest size of those that near-duplicates and groups connect
+    - groups: see `_grouped`
+    - clusters: number and largest size of those that near-duplicates, groups and series connect
+    - file_order: see `medgrid.audit.file_order`; None where names have no numbers
     - shortcuts, chance: balanced accuracies, 0..1 (see `medgrid.audit.shortcuts`)
     - splits: leakage of each of the archive's own splits (see `medgrid.audit.leakage`)
     """
     labelled = images[images["label"] != ""]
-    clusters, small = cluster_ids_with_groups(images, pairs), shrink(thumbnails)
+    joined = series_ids(images, thumbnails, pairs, series) if series else None
+    clusters, small = cluster_ids_with_groups(images, pairs, joined), shrink(thumbnails)
     return {
         "images": len(images),
         "classes": labelled["label"].value_counts().sort_index().to_dict(),
@@ -44,6 +55,7 @@ def audit(images: pd.DataFrame, thumbnails: np.ndarray, pairs: pd.DataFrame) -> 
         "near_duplicate": _repeated(images, pairs, NEAR_DUPLICATES),
         "groups": _grouped(images),
         "clusters": {"clusters": len(set(clusters)), "largest": int(np.bincount(clusters).max())},
+        "file_order": file_order(images, small, pairs),
         "chance": 1 / labelled["label"].nunique() if len(labelled) else None,
         "shortcuts": shortcuts(labelled.assign(cluster=clusters[labelled.index]), small[labelled.index]),
         "splits": [
@@ -96,14 +108,15 @@ def write_findings(
 ) -> None:
     """Write the JSON `target` and the CSV `pairs`.
 
-    The JSON has the findings (see `audit`); `settings`, which the page uses (data, license, synthetic, show_images);
-    unreadable, a count of images; and search, the numbers of candidate pairs and the thresholds of near-duplicates.
+    The JSON has the findings (see `audit`); `settings` (data, license, synthetic, show_images, series), of which the
+    page uses all; unreadable, a count of images; and search, the numbers of candidate pairs and the thresholds of
+    near-duplicates.
     The CSV: kind, first_path, second_path, labels and splits of both, correlation, detail (see `find_pairs`).
     """
     images, table = read_images(inventory), pd.read_csv(near_duplicates)
     unreadable = len(pd.read_csv(inventory, usecols=["path"])) - len(images)
     with np.load(thumbnails) as arrays:
-        findings = audit(images, arrays["thumbnails"], table)
+        findings = audit(images, arrays["thumbnails"], table, settings["series"])
         search: dict[str, float] = {name: int(arrays[name]) for name in ("candidates", "candidates_dropped")}
     search |= zip(("correlation", "detail"), NEAR_DUPLICATE_CORRELATIONS, strict=True)
     content = {"settings": settings, "unreadable": unreadable} | findings | {"search": search}

@@ -51,7 +51,8 @@ def audit_folder(source: str, out: Path, group: str, threads: int, write_page: C
         )
         _write_inventory(source, group, Path(inventory), threads)
         write_near_duplicates({}, source, inventory, near_duplicates, thumbnails, threads)
-        settings = {"data": Path(source).resolve().name, "license": "", "synthetic": False, "show_images": True}
+        name = Path(source).resolve().name
+        settings = {"data": name, "license": "", "synthetic": False, "show_images": True, "series": None}
         write_findings(settings, inventory, near_duplicates, thumbnails, str(audit), str(pairs))
         write_page({}, str(audit), str(pairs), inventory, near_duplicates, thumbnails, str(page))
     return json.loads(audit.read_text(encoding="utf-8"))
@@ -158,6 +159,12 @@ def print_summary(findings: dict[str, Any]) -> None:
         lines.append(
             f"strongest shortcut: {best} predicts the class with a balanced accuracy of {accuracies[best]:.1%} "
             f"(chance: {findings['chance']:.1%})"
+        )
+    if order := findings["file_order"]:
+        lines.append(
+            f"file order: for {order['observed']:.1%} of images, the most similar image of the same class has a file "
+            f"number at most {order['close']} positions away (in shuffled order: {order['shuffled']:.1%}; "
+            f"p = {order['p']:.3f})"
         )
     for line in lines:
         print(f"medgrid: {line}", file=sys.stderr)

@@ -71,8 +71,31 @@ class LabelTable(Settings):
     values: dict[str, str] = Field({}, description="class of each value of this column; by default, the value")
 
 
+class GroupTable(Settings):
+    """A CSV that names the group (patient, slide) of each image."""
+
+    file: str = Field(description="path on this machine if `sha256` is set, otherwise a file inside the archive")
+    sha256: Sha256 | None = Field(None, description="digest of a file on this machine, as sha256sum prints it")
+    id: str = Field(
+        "id", description="column with the text that the group `id` of `images` matches, or, without one, the path"
+    )
+    group: str = Field("group", description="column with the group")
+
+
+class Blocks(Settings):
+    """Series of a fixed length, for comparison with chains."""
+
+    blocks: PositiveInt = Field(description="number of consecutive images of a file-name stem in one series")
+    classes: list[str] | None = Field(
+        None, description="classes whose file numbers follow scans, as the audit shows; all by default"
+    )
+
+
+Series = Literal["chains"] | Blocks | None
+
+
 class Dataset(Settings):
-    """Images with labels and, if known, groups (patients, series)."""
+    """Images with labels and, if known, groups (patients, slides) and series."""
 
     title: str
     kaggle: Kaggle | None = None
@@ -95,8 +118,13 @@ class Dataset(Settings):
         None,
         description="regular expression for images without a label, which are only predicted, as in competitions",
     )
-    group: Annotated[str, regex_with("group")] | None = Field(
-        None, description="regular expression whose group `group` is the patient or series of a path"
+    group: Annotated[str, regex_with("group")] | GroupTable | None = Field(
+        None, description="regular expression whose group `group` is the patient or slide of a path, or a table"
+    )
+    series: Series = Field(
+        None,
+        description="where file numbers follow scans, keep consecutive images together under the clean protocol. "
+        "chains: as long as they look alike; blocks: a fixed number of images",
     )
     max_undecodable: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="share of images that may fail to decode before the run stops"
@@ -118,6 +146,8 @@ class Dataset(Settings):
         needed = "id" if self.labels else "label"
         if needed not in re.compile(self.images).groupindex:
             raise ValueError(f"images needs the named group (?P<{needed}>…)")
+        if isinstance(self.series, Blocks) and (unknown := set(self.series.classes or ()) - set(self.classes)):
+            raise ValueError(f"series.classes: there is no class '{min(unknown)}'")
         if self.ids and "id" not in re.compile(self.images).groupindex:
             raise ValueError("ids: images needs the named group (?P<id>…)")
         return self
@@ -126,7 +156,12 @@ class Dataset(Settings):
 class Split(Settings):
     """Sizes of the test and validation parts, as numbers or shares of images; all others are for training."""
 
-    test: Amount
+    by: Literal["archive"] | None = Field(
+        None,
+        description="archive: test on the images whose original split (group `split` of the data set's `images`) "
+        "starts with test, instead of drawing them; validation images are drawn from all others",
+    )
+    test: Amount | None = Field(None, description="not with `by`")
     validation: Amount | Literal["test"] = Field(
         description="`test`: the test images are also used for validation, a flaw of some studies"
     )
@@ -136,6 +171,8 @@ class Split(Settings):
 
     @model_validator(mode="after")
     def _leaves_some(self):
+        if (self.test is None) != (self.by == "archive"):
+            raise ValueError("set either test or by: archive, which determines the test images")
         shares = [amount for amount in (self.test, self.validation) if isinstance(amount, float)]
         if sum(shares) >= 1:
             raise ValueError("test and validation leave no images for training")

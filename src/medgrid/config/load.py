@@ -18,7 +18,8 @@ from medgrid.utils.errors import MedgridError
 def _key_path(location: tuple) -> str:
     # pydantic puts names of a union's branches and of validators into the location: only keys and indices are kept
     parts = [part for part in location if isinstance(part, int) or re.fullmatch(r"[\w.-]+", part)]
-    branches = {"int", "float", "str", "Weights", "Splits", "constrained-int", "constrained-float", "constrained-str"}
+    branches = {"int", "float", "str", "Weights", "GroupTable", "Blocks", "Splits"}
+    branches |= {"constrained-int", "constrained-float", "constrained-str"}
     text = ""
     for part in parts:
         if isinstance(part, int):

@@ -1,6 +1,7 @@
 """Settings of studies, and the whole of `params.yaml`."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
@@ -138,6 +139,8 @@ class Study(Settings):
     def _each_setting_once(self):
         if not self.axis_names:
             raise ValueError("axes is empty: add at least one setting, with one or more values")
+        if len(self.splits) > 1 and self.split_settings.by == "archive":
+            raise ValueError("replicates.splits: the archive has one split of its own (split.by); set one of them")
         for name, field in Training.model_fields.items():
             fixed, axis = getattr(self.constants, name), getattr(self.axes, name)
             if fixed is None and axis is None and field.is_required():
@@ -233,6 +236,12 @@ class Params(Settings):
                 raise ValueError(f"studies.{key}.dataset: there is no data set '{study.dataset}'")
             if self.source == "synthetic" and key in self.run and self.datasets[study.dataset].synthetic is None:
                 raise ValueError(f"datasets.{study.dataset}: source is synthetic, but it has no synthetic block")
+            by_archive = [s for s in (study.split, study.as_published.split) if s and s.by == "archive"]
+            if by_archive and "split" not in re.compile(self.datasets[study.dataset].images).groupindex:
+                raise ValueError(
+                    f"studies.{key}.split.by: datasets.{study.dataset}.images has no group (?P<split>…), so the "
+                    "archive's own split is not known"
+                )
             classes = self.datasets[study.dataset].classes
             for value in study.published_values("class"):
                 if value not in classes:

@@ -24,24 +24,32 @@ def read_images(inventory: str) -> pd.DataFrame:
 def cluster_ids(size: int, pairs: pd.DataFrame, kinds: list[str]) -> np.ndarray:
     """Cluster of each of `size` images, int [size]: pairs of these kinds connect images, also by way of others."""
     ends = pairs.loc[pairs["kind"].isin(kinds), ["first", "second"]].to_numpy(int)
-    return _components(ends[:, 0], ends[:, 1], size)
+    return components(ends[:, 0], ends[:, 1], size)
 
 
-def cluster_ids_with_groups(images: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
-    """Cluster of each image, int [N], connected by near-duplicates and groups (patients, series).
+def cluster_ids_with_groups(
+    images: pd.DataFrame, pairs: pd.DataFrame, series: np.ndarray | None = None
+) -> np.ndarray:
+    """Cluster of each image, int [N], connected by near-duplicates, groups (patients) and, if given, series.
 
+    `series`: int [N], see `medgrid.data.series`.
     Connections are transitive: if a copy of one patient's image has another patient's name, all images of both
     patients form one cluster.
     """
     # an image without a group is a group of its own; paths are unique
     groups = pd.factorize(images["group"].where(images["group"] != "", images["path"]))[0]
-    near_duplicates = cluster_ids(len(images), pairs, NEAR_DUPLICATES)
-    # a graph whose nodes are clusters of near-duplicates and groups, and whose edges are images
-    groups = groups + near_duplicates.max() + 1
-    return pd.factorize(_components(near_duplicates, groups, groups.max() + 1)[near_duplicates])[0]
+    clusters = _united(cluster_ids(len(images), pairs, NEAR_DUPLICATES), groups)
+    return clusters if series is None else _united(clusters, series)
 
 
-def _components(starts: np.ndarray, ends: np.ndarray, nodes: int) -> np.ndarray:
+def _united(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The finest clusters, int [N], that contain both the clusters `one` and `other`, int [N] each."""
+    # a graph whose nodes are the clusters of both, and whose edges are images
+    other = other + one.max() + 1
+    return pd.factorize(components(one, other, other.max() + 1)[one])[0]
+
+
+def components(starts: np.ndarray, ends: np.ndarray, nodes: int) -> np.ndarray:
     """Connected component of each node of a graph with edges from `starts` to `ends`."""
     graph = coo_matrix((np.ones(len(starts)), (starts, ends)), shape=(nodes, nodes))
     return connected_components(graph, directed=False)[1]

@@ -15,10 +15,10 @@ import numpy as np
 import PIL.Image
 from tqdm import tqdm
 
-from medgrid.config import LabelTable
+from medgrid.config import GroupTable, LabelTable
 from medgrid.data import UNLABELLED
 from medgrid.data.archive import read_in_worker, workers
-from medgrid.data.label_table import read_label_table
+from medgrid.data.label_table import read_group_table, read_label_table
 from medgrid.data.tensors import to_8_bit
 from medgrid.utils.errors import MedgridError
 from medgrid.utils.files import atomic_write
@@ -32,7 +32,7 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".we
 LITTER = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|\._|Thumbs\.db$)")
 
 
-def write_inventory(settings: dict[str, Any], archive: str, target: str, threads: int = 0) -> None:
+def write_inventory(settings: dict[str, Any], archive: str, target: str, threads: int = 0, groups: str = "") -> None:
     """List every image of `archive` in the CSV `target`, in order of path.
 
     Columns: path, id (group `id` of the patterns, may be empty), label (empty: without a label), original_split (the
@@ -41,15 +41,21 @@ def write_inventory(settings: dict[str, Any], archive: str, target: str, threads
     id_matches (whether the id is the digest of the RGB pixels: yes or no; empty without `settings["ids"]`), error
     (why a file does not decode, else empty).
 
-    Raises MedgridError when no image matches, a label is unknown or missing, the table of labels cannot be read or
-    lacks an image, or more than `settings["max_undecodable"]` (share) of the images do not decode.
+    `groups`: path of the user's own table of groups, if `settings["group"]` has a digest.
+    Raises MedgridError when no image matches, a label is unknown or missing, a table of labels or groups cannot be
+    read or lacks an image, or more than `settings["max_undecodable"]` (share) of the images do not decode.
     """
     key = f"datasets.{settings['dataset']}"
     with zipfile.ZipFile(archive) as opened:
         paths = sorted(info.filename for info in opened.infolist() if not info.is_dir())
         labels = LabelTable.model_validate(settings["labels"]) if settings["labels"] else None
         table = read_label_table(opened, labels, f"{key}.labels") if labels else None
+        group_of = None
+        if isinstance(settings["group"], dict):
+            group_of = read_group_table(opened, GroupTable.model_validate(settings["group"]), groups, f"{key}.group")
     selected = _select([path for path in paths if not LITTER.search(path)], settings, table, key)
+    if group_of is not None:
+        _add_groups(selected, group_of, settings, f"{key}.group")
     _check_labels({columns["label"] for columns in selected.values()} - {""}, settings["classes"], key)
     rows = []
     for row, digest in describe(archive, list(selected), settings["ids"], threads):
@@ -122,7 +128,9 @@ def _select(
     Raises MedgridError when no path matches or an image has no label.
     """
     images = re.compile(settings["images"])
-    unlabelled, group = (re.compile(settings[name]) if settings[name] else None for name in ("unlabelled", "group"))
+    unlabelled, group = (
+        re.compile(settings[name]) if isinstance(settings[name], str) else None for name in ("unlabelled", "group")
+    )
     selected, without_label = {}, []
     for path in paths:
         if match := images.search(path):
@@ -146,6 +154,25 @@ def _select(
         )
     _report_unused(paths, selected, table, settings)
     return selected
+
+
+def _add_groups(selected: dict[str, dict], groups: dict[str, str], settings: dict[str, Any], key: str) -> None:
+    """Set column group of each path from a table; raise MedgridError unless it has all images with a label.
+
+    `groups`: by id, or by path if the pattern `images` has no group `id`.
+    """
+    by_id = "id" in re.compile(settings["images"]).groupindex
+    missing = []
+    for path, columns in selected.items():
+        columns["group"] = groups.get(columns["id"] if by_id else path, "")
+        if columns["label"] and not columns["group"]:
+            missing.append(path)
+    if missing:
+        what = f"id '{selected[missing[0]]['id']}'" if by_id else "by path"
+        raise MedgridError(
+            f"{key}: {settings['group']['file']} has no group for {len(missing)} of {len(selected)} images, such as "
+            f"{missing[0]} ({what})"
+        )
 
 
 def _labelled_columns(match: re.Match, table: dict[str, str] | None, key: str) -> dict[str, Any]:

@@ -19,11 +19,22 @@ def shrink(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def nearest(small: np.ndarray, train: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """For each row number in `test` the one in `train` at the least Euclidean distance; `small`: see `shrink`."""
+    """For each row number in `test` another one in `train` at the least Euclidean distance; `small`: see `shrink`.
+
+    Rows of `test` may also be in `train`: an image is not its own neighbour.
+    """
     references = small[train]
     half_norm = np.square(references).sum(1) / 2
-    blocks = [test[start : start + BLOCK] for start in range(0, len(test), BLOCK)]
-    return train[np.concatenate([(small[block] @ references.T - half_norm).argmax(1) for block in blocks])]
+    place = np.full(len(small), -1)
+    place[train] = np.arange(len(train))
+    neighbours = []
+    for start in range(0, len(test), BLOCK):
+        block = test[start : start + BLOCK]
+        similarity = small[block] @ references.T - half_norm
+        own = np.flatnonzero(place[block] >= 0)
+        similarity[own, place[block[own]]] = -np.inf
+        neighbours.append(similarity.argmax(1))
+    return train[np.concatenate(neighbours)]
 
 
 def sample(rows: np.ndarray, size: int) -> np.ndarray:

@@ -8,30 +8,36 @@ from sklearn.model_selection import train_test_split
 
 from medgrid.data import HELD_OUT, PARTS, UNLABELLED
 from medgrid.data.clusters import NEAR_DUPLICATES, cluster_ids, cluster_ids_with_groups, read_images
+from medgrid.data.series import series_ids
 from medgrid.utils.errors import MedgridError
 from medgrid.utils.files import atomic_write
 
 COLUMNS = ["row", "path", "label", "part", "cluster", "near_duplicate"]
 
 
-def assign(images: pd.DataFrame, settings: dict[str, Any], pairs: pd.DataFrame) -> pd.DataFrame:
+def assign(
+    images: pd.DataFrame, settings: dict[str, Any], pairs: pd.DataFrame, series: np.ndarray | None = None
+) -> pd.DataFrame:
     """Images of an inventory with columns `cluster`, `part` and `near_duplicate`, in their order, with their index.
 
+    `series`: int [N], see `medgrid.data.series`; they are part of the clusters.
     near_duplicate: of validation and test images, whether part train has a copy or near-duplicate (yes or no).
 
     protocol published: single images are assigned, stratified by label, as the studies did.
     protocol clean: whole clusters are assigned, stratified by their most frequent label, so that no test image has a
     copy or near-duplicate in part train. The sizes of parts then differ from the settings by a few images.
 
+    by archive: the archive's own test images are the test part, and validation images are drawn from all others.
+    Under protocol clean, those of these others that share a cluster with a test image are not used.
     use, balanced: images that are not used have no row. Under both protocols, they are drawn one by one before parts
     are assigned; they still connect other images to clusters. Clusters differ in size, so under protocol clean the
     classes of each part are equal up to a few images.
     validation test: each test image has a second row, as a validation image.
     Images with an empty label are in part `unlabelled` and never train.
 
-    Raises MedgridError when there are too few images for the settings.
+    Raises MedgridError when there are too few images for the settings, or the archive has no test images.
     """
-    images = images.assign(cluster=cluster_ids_with_groups(images, pairs))
+    images = images.assign(cluster=cluster_ids_with_groups(images, pairs, series))
     labelled = _assign_parts(images[images["label"] != ""], settings)
     tables = [labelled, images[images["label"] == ""].assign(part=UNLABELLED)]
     if settings["validation"] == "test":
@@ -53,12 +59,47 @@ def _assign_parts(images: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFram
             images = images.sort_index()
         if settings["balanced"]:
             images = _balance(images, settings["seed"])
-        if settings["protocol"] == "published":
-            return images.assign(part=_part_of(images, settings, len(images)))
-        part = _part_of(most_frequent_labels(images), settings, len(images))
-        return images.assign(part=images["cluster"].map(part))
+        if settings["by"] == "archive":
+            return _assign_by_archive(images, settings)
+        units = images if settings["protocol"] == "published" else most_frequent_labels(images)
+        return _spread(images, _part_of(units, settings, len(images)), settings)
     except ValueError as error:  # of scikit-learn
-        raise MedgridError(f"split: {error} Change the study's split: test, validation or use.") from None
+        raise MedgridError(
+            f"split: {error} Change the study's split (test, validation or use), or, if clusters are too large, the "
+            "data set's series."
+        ) from None
+
+
+def _spread(images: pd.DataFrame, part: pd.Series, settings: dict[str, Any]) -> pd.DataFrame:
+    """Images with column `part`, from the part of each image (protocol published) or cluster (clean)."""
+    return images.assign(part=part if settings["protocol"] == "published" else images["cluster"].map(part))
+
+
+def _assign_by_archive(images: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
+    """Images with column `part`: the archive's own test images, and training and validation from all others.
+
+    Raises MedgridError when the archive has no test images, or no others.
+    """
+    is_test = images["original_split"].str.lower().str.startswith("test")
+    if is_test.all() or not is_test.any():
+        names = ", ".join(sorted(set(images["original_split"]) - {""})) or "none"
+        raise MedgridError(
+            f"split.by: the archive needs images whose own split starts with 'test', and others (its splits: {names})"
+        )
+    test, others = images[is_test], images[~is_test]
+    if settings["protocol"] == "clean":
+        others = others[~others["cluster"].isin(test["cluster"])]
+        left_out = len(images) - len(test) - len(others)
+        print(f"medgrid: split: {left_out} training images share a cluster with a test image and are not used")
+    units = others if settings["protocol"] == "published" else most_frequent_labels(others)
+    tables = {"train": units}
+    if settings["validation"] != "test":
+        validation = settings["validation"]
+        size = validation if isinstance(validation, int) else validation * len(images)
+        if size >= len(others):
+            raise MedgridError(f"split: {size:g} validation images leave none of {len(others)} for training")
+        tables["train"], tables["validation"] = _draw(units, size / len(others), settings["seed"])
+    return pd.concat([_spread(others, _parts(tables), settings), test.assign(part="test")]).sort_index()
 
 
 def _balance(images: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -86,16 +127,22 @@ def _part_of(units: pd.DataFrame, settings: dict[str, Any], images: int) -> pd.S
         held_out += f" and {settings['validation']} validation" if has_validation else ""
         raise MedgridError(f"split: {held_out} images leave none of {images} for training")
     seed = settings["seed"]
-    train_units, test_units = train_test_split(
-        units, test_size=round(test * len(units)), stratify=units["label"], random_state=seed
-    )
-    tables = {"test": test_units}
+    tables = {}
+    tables["train"], tables["test"] = _draw(units, test, seed)
     if has_validation:
-        validation_size = round(validation * len(train_units))
-        train_units, tables["validation"] = train_test_split(
-            train_units, test_size=validation_size, stratify=train_units["label"], random_state=seed
-        )
-    tables["train"] = train_units
+        tables["train"], tables["validation"] = _draw(tables["train"], validation, seed)
+    return _parts(tables)
+
+
+def _draw(units: pd.DataFrame, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The units that are not drawn, and a share of them (0..1) that is, stratified by label."""
+    size = round(share * len(units))
+    others, drawn = train_test_split(units, test_size=size, stratify=units["label"], random_state=seed)
+    return others, drawn
+
+
+def _parts(tables: dict[str, pd.DataFrame]) -> pd.Series:
+    """Part of each unit, from the units of each part."""
     return pd.concat([pd.Series(part, index=table.index) for part, table in tables.items()])
 
 
@@ -106,14 +153,18 @@ def most_frequent_labels(images: pd.DataFrame) -> pd.DataFrame:
     return counts.drop_duplicates("cluster").set_index("cluster")[["label"]]
 
 
-def write_split(settings: dict[str, Any], inventory: str, near_duplicates: str, target: str) -> None:
+def write_split(settings: dict[str, Any], inventory: str, near_duplicates: str, thumbnails: str, target: str) -> None:
     """Write the CSV `target`: row (of the tensors), path, label, part, cluster, near_duplicate (see `assign`).
 
     Images that do not decode or are left out have no row in the CSV; test images that are validation images too have
-    two. `row` counts all images that decode. Raises MedgridError when there are too few images for the settings.
+    two. `row` counts all images that decode. `thumbnails`: the .npz of `write_near_duplicates`, for series.
+    Raises MedgridError when there are too few images for the settings, or the archive has no test images.
     """
-    images = read_images(inventory)
-    table = assign(images, settings, pd.read_csv(near_duplicates)).rename_axis("row").reset_index()
+    images, pairs, series = read_images(inventory), pd.read_csv(near_duplicates), None
+    if settings["series"]:
+        with np.load(thumbnails) as arrays:
+            series = series_ids(images, arrays["thumbnails"], pairs, settings["series"])
+    table = assign(images, settings, pairs, series).rename_axis("row").reset_index()
     _require_every_class(table, images["label"])
     print(_describe(table, len(images)))
     with atomic_write(target) as temporary:

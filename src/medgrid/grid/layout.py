@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from medgrid.config import Dataset, Model, Params, Study, Training, Weights
+from medgrid.config import GroupTable, Model, Params, Study, Training, Weights
 from medgrid.grid.cells import Cell, check_references, expand_grid
 from medgrid.grid.manifest import OtherSplit, StudyManifest
 from medgrid.grid.study_manifest import study_manifest
@@ -146,9 +146,14 @@ def _add_archive(layout: Layout, params: Params, key: str) -> tuple[str, str]:
     return name, label
 
 
-def _add_inventory(layout: Layout, dataset: Dataset, key: str, prefix: str, archive: str) -> str:
+def _add_inventory(layout: Layout, params: Params, key: str, prefix: str, archive: str) -> str:
+    dataset = params.datasets[key]
+    if params.source == "synthetic" and isinstance(dataset.group, GroupTable):
+        dataset = dataset.model_copy(update={"group": None})  # the table names the real images
     names = {"images", "group", "classes", "labels", "ids", "unlabelled"}
-    identity = dataset.model_dump(mode="json", include=names, exclude_defaults=True)
+    # a table on this machine is what its digest says, and may move
+    moving = {"group": {"file"}} if isinstance(dataset.group, GroupTable) and dataset.group.sha256 else None
+    identity = dataset.model_dump(mode="json", include=names, exclude=moving, exclude_defaults=True)
     settings = dataset.model_dump(mode="json", include=names | {"max_undecodable"}) | {"dataset": key}
     inventory = f"{prefix}-{fingerprint(archive, identity, VERSIONS['data'])}"
     layout.inventories[inventory] = Step(settings, {"archive": archive})
@@ -159,17 +164,19 @@ def _add_images(layout: Layout, params: Params, study: Study) -> Images:
     """Add everything that is made from a study's images before a network sees them."""
     prefix = f"{study.dataset}-synthetic" if params.source == "synthetic" else study.dataset
     archive, label = _add_archive(layout, params, study.dataset)
-    inventory = _add_inventory(layout, params.datasets[study.dataset], study.dataset, prefix, archive)
+    inventory = _add_inventory(layout, params, study.dataset, prefix, archive)
     images = {"inventory": inventory, "archive": archive}
 
     near_duplicates = f"{prefix}-{fingerprint(inventory, VERSIONS['near_duplicates'])}"
     layout.near_duplicates[near_duplicates] = Step({}, images)
 
+    series = params.datasets[study.dataset].model_dump(mode="json", include={"series"})
     splits = []
     for parts in study.splits:
-        identity = fingerprint(inventory, near_duplicates, study.protocol, non_default(parts), VERSIONS["split"])
-        splits.append(f"{prefix}-{study.protocol}-{identity}")
-        settings = {"protocol": study.protocol, **parts.model_dump(mode="json")}
+        identity = [inventory, near_duplicates, study.protocol, non_default(parts), VERSIONS["split"]]
+        identity += [series] if series["series"] else []
+        splits.append(f"{prefix}-{study.protocol}-{fingerprint(*identity)}")
+        settings = {"protocol": study.protocol, **parts.model_dump(mode="json"), **series}
         layout.splits[splits[-1]] = Step(settings, {"inventory": inventory, "near_duplicates": near_duplicates})
 
     tensors = f"{prefix}-{study.image.size}px-{fingerprint(inventory, non_default(study.image), VERSIONS['data'])}"
@@ -185,6 +192,7 @@ def _add_audit(layout: Layout, params: Params, key: str, inputs: dict[str, str],
         "license": dataset.license,
         "synthetic": synthetic,
         "show_images": dataset.show_images or synthetic,
+        **dataset.model_dump(mode="json", include={"series"}),
     }
     # the folder of an audit has a fixed name, so its content says what it was made from
     name = fingerprint(settings, inputs, VERSIONS["audit"])
@@ -292,7 +300,7 @@ def _expected_images(params: Params, study: Study) -> dict[str, int] | None:
         count, unlabelled = dataset.synthetic.images, dataset.synthetic.unlabelled
     else:
         count, unlabelled = dataset.count, dataset.count_unlabelled
-    if count is None:
+    if count is None or split.test is None:
         return None
 
     def amount(wanted: float, of: int) -> int:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from medgrid.config.base import Settings
 from medgrid.config.claims import Claim, Criterion
-from medgrid.config.dataset import Image, Split
+from medgrid.config.dataset import Image, Series, Split
 from medgrid.config.study import Explanations, Published
 from medgrid.config.training import Model, Training
 from medgrid.grid.versions import VERSIONS, fingerprint
@@ -51,6 +51,7 @@ class StudyManifest(Settings):
     archive_sha256: str | None  # declared content digest; None for synthetic images, or where none is declared
     protocol: str
     split: Split
+    series: Series = None  # of the data set: what the clean protocol keeps together besides clusters and groups
     axes: list[str]  # settings that vary, in the order of `Training`
     cells: list[dict[str, Any]]  # of each cell: id, and its value on each axis
     trainings: dict[str, Training]  # by cell

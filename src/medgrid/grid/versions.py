@@ -23,7 +23,7 @@ VERSIONS = {
     "evaluation": 8,
     "explanations": 1,
     "report": 7,
-    "audit": 2,
+    "audit": 3,
 }
 
 

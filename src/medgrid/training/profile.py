@@ -72,7 +72,10 @@ def count_images(split: str, declared: dict[str, int] | None) -> dict[str, int]:
             counted = Counter(row["part"] for row in csv.DictReader(file))
         return {part: counted[part] for part in (*PARTS, UNLABELLED)}
     if declared is None:
-        raise MedgridError("the number of images is not known yet; set `count` of the data set")
+        raise MedgridError(
+            "the number of images in each part is not known yet; set `count` of the data set, or, if the archive "
+            "splits it, run the rule `split` first"
+        )
     return declared
 
 

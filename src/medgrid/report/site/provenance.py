@@ -20,8 +20,8 @@ PACKAGES = (
     "opencv-python-headless", "scikit-image", "matplotlib", "altair", "snakemake",
 )  # fmt: skip
 SETTINGS = {
-    "study", "title", "document", "dataset", "data", "license", "synthetic", "classes", "protocol", "split", "image",
-    "select", "models", "weights", "explanations",
+    "study", "title", "document", "dataset", "data", "license", "synthetic", "classes", "protocol", "split", "series",
+    "image", "select", "models", "weights", "explanations",
 }  # fmt: skip
 
 
