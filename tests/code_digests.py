@@ -19,7 +19,7 @@ COVERED = {
         "data/alignment.py", "data/candidates.py", "data/clusters.py", "data/near_duplicates.py",
         "data/thumbnails.py",
     ],
-    "split": ["data/split.py"],
+    "split": ["data/split.py", "data/nearest_thumbnail.py"],
     "models": ["models", "architectures"],
     "training": ["training", "config/training.py", "config/optimizers.py", "grid/cells.py"],
     "evaluation": ["evaluation", "config/metrics.py", "config/claims.py"],

@@ -46,7 +46,7 @@ JOBS = {
         ("archive", "inventory", "target", "thumbnails"),
         ("threads",),
     ),
-    "split": Job("medgrid.data.split:write_split", ("inventory", "near_duplicates", "target")),
+    "split": Job("medgrid.data.split:write_split", ("inventory", "near_duplicates", "thumbnails", "target")),
     "tensors": Job("medgrid.data.tensors:write_tensors", ("archive", "inventory", "target"), ("threads",)),
     "weights": Job("medgrid.models.weights:fetch_weights", ("target",), ("mirror",), writes_results=False),
     "features": Job("medgrid.models.features:write_features", ("tensors", "target", "stamp"), ("weights", *DEVICE)),
@@ -57,9 +57,7 @@ JOBS = {
         ("features", "stamp", "tensors", "weights", *DEVICE),
     ),
     "evaluate": Job("medgrid.evaluation.evaluate:write_results", ("folder", "split")),
-    "leakage": Job(
-        "medgrid.audit.leakage:write_leakage", ("inventory", "near_duplicates", "thumbnails", "split", "target")
-    ),
+    "leakage": Job("medgrid.audit.leakage:write_leakage", ("inventory", "near_duplicates", "split", "target")),
     "submissions": Job("medgrid.evaluation.submissions:write_submissions", ("folder",)),
     "figures": Job("medgrid.report.figures.write:write_figures", ("folder", "split", "tensors")),
     "explain": Job(

@@ -93,8 +93,7 @@ rule near_duplicates:
 
 def split_inputs(w):
     names = LAYOUT.splits[w.name].inputs
-    pairs = near_duplicates(names["near_duplicates"])["near_duplicates"]
-    files = {"inventory": inventory(names["inventory"]), "near_duplicates": pairs}
+    files = {"inventory": inventory(names["inventory"])} | near_duplicates(names["near_duplicates"])
     return made_from("split", [split(w.name)], files)
 
 
@@ -110,8 +109,8 @@ rule split:
     params:
         settings=f"{STEPS}/split/{{name}}.json",
     shell:
-        "medgrid job split {params.settings:q} {input.inventory:q} {input.near_duplicates:q} {output:q}"
-        " > {log:q} 2>&1"
+        "medgrid job split {params.settings:q} {input.inventory:q} {input.near_duplicates:q} {input.thumbnails:q}"
+        " {output:q} > {log:q} 2>&1"
 
 
 def tensors_inputs(w):

@@ -17,7 +17,7 @@ from medgrid.data.clusters import (
     cluster_ids_with_groups,
     read_images,
 )
-from medgrid.data.nearest_thumbnail import shrink
+from medgrid.data.nearest_thumbnail import nearest, shrink
 from medgrid.utils.files import atomic_write
 
 
@@ -34,6 +34,7 @@ def audit(images: pd.DataFrame, thumbnails: np.ndarray, pairs: pd.DataFrame) -> 
     """
     labelled = images[images["label"] != ""]
     clusters, small = cluster_ids_with_groups(images, pairs), shrink(thumbnails)
+    labels = images["label"].to_numpy()
     return {
         "images": len(images),
         "classes": labelled["label"].value_counts().sort_index().to_dict(),
@@ -47,7 +48,8 @@ def audit(images: pd.DataFrame, thumbnails: np.ndarray, pairs: pd.DataFrame) -> 
         "chance": 1 / labelled["label"].nunique() if len(labelled) else None,
         "shortcuts": shortcuts(labelled.assign(cluster=clusters[labelled.index]), small[labelled.index]),
         "splits": [
-            names | leakage(images, small, pairs, train, test) for names, train, test in original_splits(images)
+            names | leakage(images, pairs, train, test, labels[nearest(small, train, test)])
+            for names, train, test in original_splits(images)
         ],
     }
 

@@ -88,6 +88,8 @@ def _shared(predictions: Predictions, split: Path) -> dict[str, np.ndarray]:
         "test_near_duplicates": (test["near_duplicate"] == "yes").to_numpy(),
         "training_images": np.array((parts["part"] == "train").sum()),
     }
+    if "lookup" in test:
+        arrays["test_lookup"] = _encode("\n".join(test["lookup"]))
     for part in HELD_OUT:
         arrays[f"{part}_images"] = _encode("\n".join(predictions.images[part]))
         arrays[f"{part}_labels"] = np.asarray(predictions.labels[part], np.int16)
@@ -171,9 +173,9 @@ class CompactPredictions:
         )
 
     def split(self) -> pd.DataFrame:
-        """The part of the split that the evaluation reads: path, part, cluster and near_duplicate of test images.
+        """The part of the split that the evaluation reads: path, part and other columns of test images.
 
-        Training images have a row each, without a path.
+        Training images have a row each, without a path. Files of earlier versions have no column `lookup`.
         """
         test = pd.DataFrame(
             {
@@ -183,6 +185,8 @@ class CompactPredictions:
                 "near_duplicate": np.where(self._array("test_near_duplicates"), "yes", "no"),
             }
         )
+        if "test_lookup" in self._arrays:
+            test["lookup"] = _lines(self._array("test_lookup"))
         training = pd.DataFrame({"part": ["train"] * int(self._array("training_images"))})
         return pd.concat([test, training], ignore_index=True)
 

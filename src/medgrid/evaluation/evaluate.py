@@ -10,6 +10,7 @@ from medgrid.evaluation.compact import FILE as COMPACT
 from medgrid.evaluation.compact import write_compact
 from medgrid.evaluation.comparisons import comparisons, intervals
 from medgrid.evaluation.interactions import interactions, simple_effects
+from medgrid.evaluation.lookup import lookup
 from medgrid.evaluation.published import Tables, published
 from medgrid.evaluation.replicates import replicate_tables
 from medgrid.evaluation.results import StudyResults, read_table
@@ -29,8 +30,8 @@ def write_results(manifest: StudyManifest, folder: str, split: str) -> None:
     From the training jobs in `folder`, its networks/networks.csv, and the CSV `split` of the study's split.
 
     Tables: `replicates`, `per_class` and `confusion` (`medgrid.evaluation.replicates`), `cells` and `curves`
-    (`tables`), `published`, `intervals` and `comparisons` (`comparisons`), `interactions` and `simple_effects`
-    (`interactions`), `batch_sizes`. `claims.json` has the verdicts on the study's claims (`verdicts`).
+    (`tables`), `published`, `intervals` and `comparisons` (`comparisons`), `lookup`, `interactions` and
+    `simple_effects` (`interactions`), `batch_sizes`. `claims.json` has the verdicts on the claims (`verdicts`).
     """
     results = StudyResults(manifest, Path(folder), Path(split))
     networks = pd.read_csv(Path(folder) / "networks" / "networks.csv")
@@ -46,7 +47,7 @@ def write_results(manifest: StudyManifest, folder: str, split: str) -> None:
         cells = read_table(target / "cells.csv")
         best = cells[cells["checkpoint"] == "best"].set_index("cell")
         _write(comparisons(results, best_cell(validation_scores(best, manifest.select))), target / "comparisons.csv")
-        for function in (intervals, interactions, simple_effects, batch_sizes):
+        for function in (intervals, lookup, interactions, simple_effects, batch_sizes):
             _write(function(results), target / f"{function.__name__}.csv")
         text = json.dumps(verdicts(results), indent=1, ensure_ascii=False)
         (target / "claims.json").write_text(text + "\n", encoding="utf-8")

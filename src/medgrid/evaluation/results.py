@@ -70,7 +70,8 @@ class StudyResults:
     Lists and tables by cell follow `cells`, the order of the grid. Only the seeds 0 to `manifest.replicates` - 1 are
     read; a folder may hold more. Files are read on first access.
 
-    `split` is the CSV of the study's split. Only `clusters`, `deduplicated` and `training_images` need it.
+    `split` is the CSV of the study's split. Only `clusters`, `deduplicated`, `lookup` and
+    `training_images` need it.
     """
 
     def __init__(self, manifest: StudyManifest, folder: Path, split: Path | None = None):
@@ -274,6 +275,17 @@ class StudyResults:
     def deduplicated(self) -> np.ndarray:
         """Which of the test images have no near-duplicate in the training part, bool [test images]."""
         return (self._test_rows["near_duplicate"] == "no").to_numpy()
+
+    @cached_property
+    def lookup(self) -> np.ndarray | None:
+        """Class number that the nearest-thumbnail lookup predicts for each test image, int [test images].
+
+        None where the split has none: `predictions.npz` of earlier versions.
+        """
+        if "lookup" not in self._test_rows:
+            return None
+        numbers = {name: number for number, name in enumerate(self.manifest.classes)}
+        return self._test_rows["lookup"].map(numbers).to_numpy(int)
 
     @cached_property
     def training_images(self) -> int:

@@ -19,6 +19,7 @@ TITLES = {
     "networks": "networks: parameters and layers",
     "claims": "verdicts on the claims, and the comparisons behind them",
     "intervals": "every cell: 95 % intervals over seeds, over test images, over both",
+    "lookup": "every cell against the nearest-thumbnail lookup, on the same images",
     "comparisons": "pairs of settings and of cells, on the same images and seeds",
     "interactions": "pairs of settings: whether the effect of one depends on the other",
     "simple_effects": "the effect of one setting at each value of another",

@@ -22,7 +22,7 @@ from medgrid.report.site.summary import write_summaries
 from medgrid.utils.files import atomic_folder
 
 # tables that the page shows as they are
-EXCERPTS = ("comparisons", "interactions", "simple_effects", "batch_sizes")
+EXCERPTS = ("lookup", "comparisons", "interactions", "simple_effects", "batch_sizes")
 
 
 def _results(study: LabelledResults) -> dict[str, Any]:
