@@ -3,9 +3,11 @@
     python benchmarks/contact_sheets.py sheets ARCHIVE.zip --out DIR
     python benchmarks/contact_sheets.py precision JUDGED.csv
 
-`sheets` writes DIR/accepted-01.png, ..., DIR/rejected-01.png, ... and DIR/pairs.csv, whose column `judgement` is to be
-filled in: `same` picture, `slice` (a neighbouring slice of one scan), or `other`. `precision` prints the share of
-pairs on each side that show the same picture, with its 95 % interval (Wilson).
+`sheets` writes DIR/accepted-01.png, ..., DIR/rejected-01.png, ... (pairs as they are), the same for pairs of which
+one image is mirrored or turned (turned-accepted, turned-rejected), random-01.png, ... (of all accepted pairs), and
+DIR/pairs.csv, whose column `judgement` is to be filled in: `same` picture, `mirrored` (the same picture, mirrored or
+turned, but shown as it is), `slice` (a neighbouring slice of one scan), or `other`. `precision` prints the share of
+pairs of each sample that show the same picture, with its 95 % interval (Wilson).
 """
 
 import argparse
@@ -19,87 +21,97 @@ import PIL.Image
 from PIL import ImageDraw
 from statsmodels.stats.proportion import proportion_confint
 
-from medgrid.data.alignment import correlations
-from medgrid.data.candidates import find_candidates, signatures
-from medgrid.data.clusters import NEAR_DUPLICATE_CORRELATIONS
+from medgrid.data.clusters import margin
 from medgrid.data.inventory import IMAGE_SUFFIXES, LITTER, describe
+from medgrid.data.near_duplicates import align_candidates
+from medgrid.data.orientations import TURNED, UPRIGHT
 from medgrid.data.tensors import to_8_bit
 from medgrid.data.thumbnails import make_thumbnails
 
 SIDE, CAPTION, COLUMNS, ROWS = 190, 14, 4, 5  # px of an image and of its caption; pairs of a sheet
-SAME = "same"
+SAME = ("same", "mirrored")
+ORIENTATIONS = {orientation.name: orientation for orientation in (UPRIGHT, *TURNED)}
 
 
 def measured_pairs(archive: str) -> pd.DataFrame:
-    """Candidate pairs of a zip, each picture once: first and second (paths), correlation, detail, distance.
-
-    distance: from the thresholds, as a share of the way to 1; of the correlation that is nearer to failing. Negative
-    for pairs that are not near-duplicates.
-    """
+    """Candidate pairs of a zip, without exact copies: first and second (paths), orientation, correlation, detail."""
     with zipfile.ZipFile(archive) as opened:
         names = sorted(name for name in opened.namelist() if Path(name).suffix.lower() in IMAGE_SUFFIXES)
     rows = [row for row, _ in describe(archive, [name for name in names if not LITTER.search(name)])]
     images = pd.DataFrame(rows).query("error == ''").drop_duplicates("pixels_sha256")
     thumbnails, _ = make_thumbnails(archive, list(images["path"]))
-    pairs = find_candidates(signatures(thumbnails)).pairs
-    values, paths = correlations(thumbnails, pairs), images["path"].to_numpy()
-    limits = np.array(NEAR_DUPLICATE_CORRELATIONS)
-    distance = ((values - limits) / (1 - limits)).min(1)
-    columns = {"first": paths[pairs[:, 0]], "second": paths[pairs[:, 1]]}
-    return pd.DataFrame(columns | {"correlation": values[:, 0], "detail": values[:, 1], "distance": distance})
+    pairs, paths = align_candidates(thumbnails)[0], images["path"].to_numpy()
+    return pairs.assign(first=paths[pairs["first"]], second=paths[pairs["second"]])
 
 
-def nearest_to_the_thresholds(pairs: pd.DataFrame, count: int) -> pd.DataFrame:
-    """At most `count` accepted and `count` rejected pairs, nearest first, without a picture that is shown already.
+def samples(pairs: pd.DataFrame, count: int) -> pd.DataFrame:
+    """At most `count` pairs of each sample, nearest to the thresholds first, and of all accepted ones at random."""
+    distance = margin(pairs)
+    pairs = pairs.assign(distance=distance.abs())
+    accepted, upright = distance >= 0, pairs["orientation"] == UPRIGHT.name
+    tables = {
+        "accepted": pairs[accepted & upright].sort_values("distance"),
+        "rejected": pairs[~accepted & upright].sort_values("distance"),
+        "turned-accepted": pairs[accepted & ~upright].sort_values("distance"),
+        "turned-rejected": pairs[~accepted & ~upright].sort_values("distance"),
+        "random": pairs[accepted].sample(frac=1, random_state=0),
+    }
+    chosen = [_first_of_each_picture(table, count).assign(sample=name) for name, table in tables.items()]
+    table = pd.concat(chosen, ignore_index=True).assign(judgement="")
+    table["number"] = table.groupby("sample").cumcount() + 1
+    return table[["sample", "number", "first", "second", "orientation", "correlation", "detail", "judgement"]]
 
-    Many pairs of one cluster would be judged alike, so each image is in one pair of a side only.
-    """
-    sides = []
-    for side, of_side in (("accepted", pairs["distance"] >= 0), ("rejected", pairs["distance"] < 0)):
-        shown, rows = set(), []
-        for row in pairs[of_side].assign(size=pairs["distance"].abs()).sort_values("size").to_dict("records"):
-            if len(rows) < count and not shown & {row["first"], row["second"]}:
-                shown |= {row["first"], row["second"]}
-                rows.append({"side": side, "number": len(rows) + 1} | row)
-        sides.append(pd.DataFrame(rows))
-    return pd.concat(sides, ignore_index=True).drop(columns=["size", "distance"]).assign(judgement="")
+
+def _first_of_each_picture(pairs: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The first `count` pairs without an image that is shown already: pairs of one cluster would be judged alike."""
+    shown, rows = set(), []
+    for row in pairs.to_dict("records"):
+        if len(rows) < count and not shown & {row["first"], row["second"]}:
+            shown |= {row["first"], row["second"]}
+            rows.append(row)
+    return pd.DataFrame(rows, columns=pairs.columns)
 
 
 def draw_sheet(archive: zipfile.ZipFile, pairs: pd.DataFrame) -> PIL.Image.Image:
-    """A sheet of at most COLUMNS * ROWS pairs: both images, squeezed to squares, below number and correlations."""
+    """A sheet of at most COLUMNS * ROWS pairs: both images as squares, the first turned to the second."""
     cell = 2 * SIDE + 8, SIDE + CAPTION
     sheet = PIL.Image.new("L", (COLUMNS * cell[0], ROWS * cell[1]), 255)
     pen = ImageDraw.Draw(sheet)
     for place, row in enumerate(pairs.to_dict("records")):
         left, top = place % COLUMNS * cell[0], place // COLUMNS * cell[1]
         text = f"{row['number']}: {row['correlation']:.4f} {row['detail']:.4f} {Path(row['first']).parent.name}"
+        text += f" {row['orientation']}"
         pen.text((left, top), text, 0)
-        for i, name in enumerate((row["first"], row["second"])):
-            with PIL.Image.open(io.BytesIO(archive.read(name))) as image:
-                sheet.paste(to_8_bit(image, "grey").resize((SIDE, SIDE)), (left + i * SIDE, top + CAPTION))
+        for i, orientation in enumerate((ORIENTATIONS[row["orientation"]], UPRIGHT)):
+            with PIL.Image.open(io.BytesIO(archive.read(row[("first", "second")[i]]))) as image:
+                pixels = np.asarray(to_8_bit(image, "grey").resize((SIDE, SIDE)))
+            turned = PIL.Image.fromarray(np.ascontiguousarray(orientation.of_images(pixels[None])[0]))
+            sheet.paste(turned, (left + i * SIDE, top + CAPTION))
     return sheet
 
 
 def write_sheets(archive: str, out: Path, count: int) -> None:
     """Write the sheets and pairs.csv into `out`."""
-    chosen = nearest_to_the_thresholds(measured_pairs(archive), count)
+    chosen = samples(measured_pairs(archive), count)
     out.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(archive) as opened:
-        for side, pairs in chosen.groupby("side"):
+        for name, pairs in chosen.groupby("sample"):
             for start in range(0, len(pairs), COLUMNS * ROWS):
                 sheet = draw_sheet(opened, pairs.iloc[start : start + COLUMNS * ROWS])
-                sheet.save(out / f"{side}-{start // (COLUMNS * ROWS) + 1:02d}.png")
+                sheet.save(out / f"{name}-{start // (COLUMNS * ROWS) + 1:02d}.png")
     chosen.to_csv(out / "pairs.csv", index=False, float_format="%.4f")
 
 
 def print_precision(judged: str) -> None:
-    """Print a Markdown table of the judgements of each side."""
-    print("| side | pairs | same | % (95 %) | other judgements |\n|---|---:|---:|---:|---|")
-    for side, pairs in pd.read_csv(judged).groupby("side"):
-        same, size = (pairs["judgement"] == SAME).sum(), len(pairs)
+    """Print a Markdown table of the judgements of each sample."""
+    print("| sample | pairs | same | % (95 %) | other judgements |\n|---|---:|---:|---:|---|")
+    table = pd.read_csv(judged, keep_default_na=False)
+    for name, pairs in table[table["judgement"] != ""].groupby("sample", sort=False):
+        same, size = pairs["judgement"].isin(SAME).sum(), len(pairs)
         low, high = proportion_confint(same, size, method="wilson")
-        others = pairs.loc[pairs["judgement"] != SAME, "judgement"].value_counts().to_dict()
-        print(f"| {side} | {size} | {same} | {100 * same / size:.0f} ({100 * low:.0f} to {100 * high:.0f}) | {others} |")
+        others = pairs.loc[~pairs["judgement"].isin(SAME), "judgement"].value_counts().to_dict()
+        share = f"{100 * same / size:.0f} ({100 * low:.0f} to {100 * high:.0f})"
+        print(f"| {name} | {size} | {same} | {share} | {others} |")
 
 
 def main() -> None:
@@ -108,7 +120,7 @@ def main() -> None:
     sheets = commands.add_parser("sheets")
     sheets.add_argument("archive")
     sheets.add_argument("--out", type=Path, required=True)
-    sheets.add_argument("--count", type=int, default=100, help="pairs on each side of the thresholds")
+    sheets.add_argument("--count", type=int, default=100, help="pairs of each sample")
     commands.add_parser("precision").add_argument("judged")
     arguments = parser.parse_args()
     if arguments.command == "sheets":

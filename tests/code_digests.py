@@ -17,7 +17,7 @@ COVERED = {
     ],
     "near_duplicates": [
         "data/alignment.py", "data/candidates.py", "data/clusters.py", "data/near_duplicates.py",
-        "data/thumbnails.py",
+        "data/orientations.py", "data/thumbnails.py",
     ],
     "split": ["data/split.py", "data/nearest_thumbnail.py"],
     "models": ["models", "architectures"],

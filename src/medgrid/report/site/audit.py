@@ -65,7 +65,7 @@ def write_audit_page(
         "audit.html",
         findings=findings,
         rows={title: findings[kind] for kind, title in CLUSTERS.items()},
-        galleries=galleries(read_images(inventory), pd.read_csv(near_duplicates), images),
+        galleries=galleries(read_images(inventory), pd.read_csv(near_duplicates, keep_default_na=False), images),
         **settings,
     )
     for file in map(Path, (audit, pairs)):
@@ -115,7 +115,7 @@ def _entry(pair: pd.Series, images: pd.DataFrame, thumbnails: np.ndarray | None)
     rows = np.array([pair["first"], pair["second"]])
     is_copy = pair["kind"] in ("file", "pixels")
     return {
-        "kind": KINDS[pair["kind"]],
+        "kind": ", ".join(filter(None, (KINDS[pair["kind"]], pair["orientation"]))),
         "paths": images["path"].iloc[rows].tolist(),
         "correlation": None if is_copy else f"{pair['correlation']:.3f}",
         "detail": f"{pair['detail']:.3f}",
