@@ -24,13 +24,12 @@ from statsmodels.stats.proportion import proportion_confint
 from medgrid.data.clusters import margin
 from medgrid.data.inventory import IMAGE_SUFFIXES, LITTER, describe
 from medgrid.data.near_duplicates import align_candidates
-from medgrid.data.orientations import TURNED, UPRIGHT
+from medgrid.data.orientations import BY_NAME, UPRIGHT
 from medgrid.data.tensors import to_8_bit
 from medgrid.data.thumbnails import make_thumbnails
 
 SIDE, CAPTION, COLUMNS, ROWS = 190, 14, 4, 5  # px of an image and of its caption; pairs of a sheet
 SAME = ("same", "mirrored")
-ORIENTATIONS = {orientation.name: orientation for orientation in (UPRIGHT, *TURNED)}
 
 
 def measured_pairs(archive: str) -> pd.DataFrame:
@@ -82,7 +81,7 @@ def draw_sheet(archive: zipfile.ZipFile, pairs: pd.DataFrame) -> PIL.Image.Image
         text = f"{row['number']}: {row['correlation']:.4f} {row['detail']:.4f} {Path(row['first']).parent.name}"
         text += f" {row['orientation']}"
         pen.text((left, top), text, 0)
-        for i, orientation in enumerate((ORIENTATIONS[row["orientation"]], UPRIGHT)):
+        for i, orientation in enumerate((BY_NAME[row["orientation"]], UPRIGHT)):
             with PIL.Image.open(io.BytesIO(archive.read(row[("first", "second")[i]]))) as image:
                 pixels = np.asarray(to_8_bit(image, "grey").resize((SIDE, SIDE)))
             turned = PIL.Image.fromarray(np.ascontiguousarray(orientation.of_images(pixels[None])[0]))

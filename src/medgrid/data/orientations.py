@@ -41,3 +41,4 @@ class Orientation(NamedTuple):
 
 UPRIGHT = Orientation(False, 0)
 TURNED = tuple(Orientation(mirrored, turns) for mirrored in (False, True) for turns in range(4) if mirrored or turns)
+BY_NAME = {orientation.name: orientation for orientation in (UPRIGHT, *TURNED)}
