@@ -5,9 +5,8 @@
 
 `sheets` writes DIR/accepted-01.png, ..., DIR/rejected-01.png, ... (pairs as they are), the same for pairs of which
 one image is mirrored or turned (turned-accepted, turned-rejected), random-01.png, ... (of all accepted pairs), and
-DIR/pairs.csv, whose column `judgement` is to be filled in: `same` picture, `mirrored` (the same picture, mirrored or
-turned, but shown as it is), `slice` (a neighbouring slice of one scan), or `other`. `precision` prints the share of
-pairs of each sample that show the same picture, with its 95 % interval (Wilson).
+DIR/pairs.csv, whose column `judgement` is to be filled in: `same` picture, `slice` (another slice of a scan) or
+`other`. `precision` prints the share of pairs of each sample that show the same picture, with its 95 % interval (Wilson).
 """
 
 import argparse
@@ -29,7 +28,7 @@ from medgrid.data.tensors import to_8_bit
 from medgrid.data.thumbnails import make_thumbnails
 
 SIDE, CAPTION, COLUMNS, ROWS = 190, 14, 4, 5  # px of an image and of its caption; pairs of a sheet
-SAME = ("same", "mirrored")
+SAME = "same"
 
 
 def measured_pairs(archive: str) -> pd.DataFrame:
@@ -106,9 +105,9 @@ def print_precision(judged: str) -> None:
     print("| sample | pairs | same | % (95 %) | other judgements |\n|---|---:|---:|---:|---|")
     table = pd.read_csv(judged, keep_default_na=False)
     for name, pairs in table[table["judgement"] != ""].groupby("sample", sort=False):
-        same, size = pairs["judgement"].isin(SAME).sum(), len(pairs)
+        same, size = (pairs["judgement"] == SAME).sum(), len(pairs)
         low, high = proportion_confint(same, size, method="wilson")
-        others = pairs.loc[~pairs["judgement"].isin(SAME), "judgement"].value_counts().to_dict()
+        others = pairs.loc[pairs["judgement"] != SAME, "judgement"].value_counts().to_dict()
         share = f"{100 * same / size:.0f} ({100 * low:.0f} to {100 * high:.0f})"
         print(f"| {name} | {size} | {same} | {share} | {others} |")
 

@@ -5,8 +5,8 @@ import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
-# least correlation of near-duplicates after alignment: of the images, and of their details. Pairs below are mostly
-# slices of one scan (benchmarks/README.md has recall and precision of other values)
+# least correlation of near-duplicates after alignment: of the images, and of their details. Pairs near these values
+# are altered copies or slices of one scan (benchmarks/README.md has recall, and precision near the thresholds)
 NEAR_DUPLICATE_CORRELATIONS = (0.985, 0.96)
 
 # kinds of pairs that make a cluster, from strict to lenient
