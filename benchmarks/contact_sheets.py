@@ -6,7 +6,7 @@
 `sheets` writes DIR/accepted-01.png, ..., DIR/rejected-01.png, ... (pairs as they are), the same for pairs of which
 one image is mirrored or turned (turned-accepted, turned-rejected), random-01.png, ... (of all accepted pairs), and
 DIR/pairs.csv, whose column `judgement` is to be filled in: `same` picture, `slice` (another slice of a scan) or
-`other`. `precision` prints the share of pairs of each sample that show the same picture, with its 95 % interval (Wilson).
+`other`. `precision` prints the share of pairs of each sample that show the same picture, with its 95 % interval.
 """
 
 import argparse
