@@ -57,9 +57,7 @@ JOBS = {
         ("features", "stamp", "tensors", "weights", *DEVICE),
     ),
     "evaluate": Job("medgrid.evaluation.evaluate:write_results", ("folder", "split")),
-    "leakage": Job(
-        "medgrid.audit.leakage:write_leakage", ("inventory", "near_duplicates", "thumbnails", "split", "target")
-    ),
+    "leakage": Job("medgrid.audit.leakage:write_leakage", ("inventory", "near_duplicates", "split", "target")),
     "submissions": Job("medgrid.evaluation.submissions:write_submissions", ("folder",)),
     "figures": Job("medgrid.report.figures.write:write_figures", ("folder", "split", "tensors")),
     "explain": Job(

@@ -22,7 +22,7 @@ SUBJECTS = 200
 @pytest.fixture(scope="module")
 def heads() -> list[bytes]:
     """One image of each of many subjects, with independent noise."""
-    rng = np.random.default_rng(11)
+    rng = np.random.default_rng(12)
     contents = []
     for subject in range(SUBJECTS):
         image = draw_head(rng, 160, subject) + rng.normal(0, 0.02, (160, 160))
@@ -51,9 +51,9 @@ def test_exact_copies_are_detected_and_nothing_else(planted):
 def test_altered_copies_are_detected_and_hardly_anything_else(planted):
     table, pairs, _ = planted
     recall, counts = benchmark.judge(table, pairs)
-    for kinds in (benchmark.KNOWN, benchmark.UNSEEN):
+    for kinds, least in ((benchmark.KNOWN, 0.95), (benchmark.UNSEEN, 0.95), (benchmark.TURNED, 0.9)):
         size, hits = recall.loc[list(kinds)].sum()
-        assert hits >= 0.95 * size
+        assert hits >= least * size
     assert counts["near pairs"] > 100
     assert counts["correct near pairs"] >= 0.99 * counts["near pairs"]
 

@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 
 from medgrid.data.alignment import correlations
-from medgrid.data.candidates import find_candidates, signatures
+from medgrid.data.candidates import find_candidates, spectra
 from medgrid.data.clusters import NEAR_DUPLICATE_CORRELATIONS
 from medgrid.data.synthetic import draw_head
 from medgrid.data.thumbnails import SIZE, thumbnail
@@ -54,7 +54,7 @@ def heads() -> list[PIL.Image.Image]:
 def test_altered_copies_are_detected_and_nothing_else(heads, kind):
     altered = [ALTERED[kind](head) for head in heads[::4]]
     images = np.stack([thumbnail(image) for image in (*heads, *altered)])
-    pairs = find_candidates(signatures(images)).pairs
+    pairs = find_candidates(spectra(images)).pairs
     near_duplicates = pairs[(correlations(images, pairs) >= NEAR_DUPLICATE_CORRELATIONS).all(1)]
     planted = {(subject, SUBJECTS + i) for i, subject in enumerate(range(0, SUBJECTS, 4))}
     assert set(map(tuple, near_duplicates)) == planted

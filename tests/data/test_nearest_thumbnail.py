@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from medgrid.data.nearest_thumbnail import MAX_QUERIES, SIDE, nearest, sample, shrink
+from medgrid.data import nearest_thumbnail
+from medgrid.data.nearest_thumbnail import MAX_QUERIES, REFERENCES, SIDE, nearest, sample, shrink
 
 
 @pytest.fixture
@@ -9,7 +10,10 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(4)
 
 
-def test_nearest_thumbnails_equal_those_of_all_distances(rng):
+@pytest.mark.parametrize("references", [7, REFERENCES])
+def test_nearest_thumbnails_equal_those_of_all_distances(rng, monkeypatch, references):
+    monkeypatch.setattr(nearest_thumbnail, "REFERENCES", references)
+    monkeypatch.setattr(nearest_thumbnail, "BLOCK", 11)
     thumbnails = rng.integers(0, 255, (60, 64, 64)).astype(np.uint8)
     train, test = np.arange(0, 60, 2), np.arange(1, 60, 2)
     small = thumbnails.reshape(60, SIDE, 4, SIDE, 4).mean((2, 4))

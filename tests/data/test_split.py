@@ -6,6 +6,7 @@ import pytest
 
 from medgrid.data import split
 from medgrid.data.clusters import cluster_ids_with_groups
+from medgrid.data.nearest_thumbnail import SIDE
 from medgrid.data.split import most_frequent_labels
 from medgrid.utils.errors import MedgridError
 
@@ -32,7 +33,9 @@ def assign(images: pd.DataFrame, settings: dict, near_duplicates: list[tuple[int
 def write_split(settings: dict, inventory: str, target: str) -> None:
     table = pd.read_csv(inventory, keep_default_na=False, dtype=str).query("error == ''").reset_index(drop=True)
     copies(table).to_csv(f"{target}.near_duplicates", index=False)
-    split.write_split(settings, inventory, f"{target}.near_duplicates", "no thumbnails", target)
+    thumbnails = np.random.default_rng(0).integers(0, 255, (len(table), SIDE, SIDE), np.uint8)
+    np.savez(f"{target}.npz", thumbnails=thumbnails)
+    split.write_split(settings, inventory, f"{target}.near_duplicates", f"{target}.npz", target)
 
 
 @pytest.fixture
@@ -286,7 +289,8 @@ def test_patients_named_by_numbers_and_words_stay_in_one_part(tmp_path):
     table["group"] = table["group"].astype(str)
     table.loc[table.index[-1], "group"] = "x1"
     table.to_csv(tmp_path / "inventory.csv", index=False)
-    write_split(SETTINGS, str(tmp_path / "inventory.csv"), str(tmp_path / "split.csv"))
+    few = {"test": 0.01, "validation": 0.01}  # as few images as possible are looked up
+    write_split(SETTINGS | few, str(tmp_path / "inventory.csv"), str(tmp_path / "split.csv"))
     parts = pd.read_csv(tmp_path / "split.csv")["part"]
     assert parts.groupby(table["group"]).nunique().max() == 1
 
@@ -295,6 +299,20 @@ def test_classes_named_by_numbers_keep_their_names(tmp_path):
     many(80).assign(error="", label=["00", "01"] * 40).to_csv(tmp_path / "inventory.csv", index=False)
     write_split(SETTINGS, str(tmp_path / "inventory.csv"), str(tmp_path / "split.csv"))
     assert set(pd.read_csv(tmp_path / "split.csv", dtype=str)["label"]) == {"00", "01"}
+
+
+@pytest.mark.parametrize("validation", [0.2, "test"])
+def test_the_lookup_has_the_label_of_the_nearest_training_image(tmp_path, validation):
+    many(80).assign(error=["broken"] + [""] * 79).to_csv(tmp_path / "inventory.csv", index=False)
+    settings = SETTINGS | {"validation": validation, "use": 60}
+    write_split(settings, str(tmp_path / "inventory.csv"), str(tmp_path / "split.csv"))
+    table = pd.read_csv(tmp_path / "split.csv", keep_default_na=False)
+    pixels = np.load(tmp_path / "split.csv.npz")["thumbnails"].reshape(79, -1).astype(int)
+    train = table[table["part"] == "train"]
+    for row in table.to_dict("records"):
+        distance = np.square(pixels[train["row"]] - pixels[row["row"]]).sum(1)
+        assert row["lookup"] == (train["label"].iloc[distance.argmin()] if row["part"] == "test" else "")
+    assert (table["part"] == "test").sum() > 10
 
 
 def test_every_class_is_in_every_part(tmp_path):

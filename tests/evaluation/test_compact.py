@@ -65,7 +65,8 @@ def test_the_split_keeps_what_the_evaluation_reads(study, tmp_path):
     split = CompactPredictions(folder / FILE).unpack(tmp_path)
     full, part = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (folder / "images.csv", split))
     assert (part["part"] == "train").sum() == (full["part"] == "train").sum()
-    tables = [table.loc[table["part"] == "test", ["path", "cluster", "near_duplicate"]] for table in (part, full)]
+    columns = ["path", "cluster", "near_duplicate", "lookup"]
+    tables = [table.loc[table["part"] == "test", columns] for table in (part, full)]
     pd.testing.assert_frame_equal(*(table.reset_index(drop=True) for table in tables))
 
 

@@ -13,7 +13,7 @@ from medgrid.utils.errors import MedgridError
 
 AXES = {"optimizer": ["sgd", "adam"], "lr": [0.1, 0.001]}
 TABLES = (
-    "cells", "replicates", "per_class", "confusion", "curves", "published", "intervals", "comparisons",
+    "cells", "replicates", "per_class", "confusion", "curves", "published", "intervals", "comparisons", "lookup",
     "interactions", "simple_effects", "batch_sizes", "expected_best", "improvement", "time_to_target",
 )  # fmt: skip
 

@@ -1,16 +1,21 @@
 """The page of an audit has the numbers and images of the findings."""
 
+import base64
+import io
 import json
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 from conftest import READING
 
-from medgrid.audit.findings import write_findings
+from medgrid.audit.findings import LARGEST, write_findings
+from medgrid.data.clusters import read_images
 from medgrid.data.near_duplicates import write_near_duplicates
-from medgrid.report.site.audit import SHOWN, write_audit, write_audit_page
+from medgrid.report.site.audit import SHOWN, galleries, write_audit, write_audit_page
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +29,7 @@ def images(archive, inventory, tmp_path_factory) -> tuple[str, str, str]:
 
 def write_page(images: tuple[str, str, str], folder: Path, show_images: bool) -> str:
     """Write audit.json, pairs.csv and index.html into `folder`; returns the page."""
+    folder.mkdir(exist_ok=True)
     settings = {"data": READING["dataset"], "license": "CC0", "synthetic": True, "show_images": show_images}
     settings["series"] = None
     audit, pairs, page = (str(folder / name) for name in ("audit.json", "pairs.csv", "index.html"))
@@ -76,6 +82,40 @@ def test_without_permission_no_image_is_shown(images, tmp_path):
     # the paths of pairs are listed, the least similar first
     pairs = pd.read_csv(tmp_path / "pairs.csv").query("kind == 'near_duplicate'")
     assert pairs["first_path"][(pairs["correlation"] + pairs["detail"]).idxmin()] in text
+
+
+def test_a_mirrored_copy_is_shown_in_the_orientation_of_the_other_image(images, tmp_path):
+    inventory, near_duplicates, thumbnails = images
+    with np.load(thumbnails) as arrays:
+        content = dict(arrays)
+    pairs = pd.read_csv(near_duplicates, keep_default_na=False).query("kind == 'near_duplicate'")
+    first, second = pairs.iloc[0][["first", "second"]]
+    content["thumbnails"][first] = content["thumbnails"][second][:, ::-1]
+    pairs = pairs.iloc[:1].assign(orientation="mirrored")
+    (gallery,) = galleries(read_images(inventory), pairs, content["thumbnails"])[:1]
+    (entry,) = gallery["pairs"]
+    assert entry["kind"] == "near-duplicate, mirrored"
+    shown = np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(entry["source"].split(",")[1]))).convert("L"))
+    one, other = shown[:, :64].astype(float), shown[:, -64:].astype(float)
+    assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.99
+    files = [str(tmp_path / name) for name in ("pairs.csv", "thumbnails.npz")]
+    pairs.to_csv(files[0], index=False)
+    np.savez(files[1], **content)
+    text = write_page((inventory, *files), tmp_path / "page", show_images=False)
+    assert "mirrored in 1 of the 1 pairs" in " ".join(text.split())
+
+
+def test_the_largest_clusters_have_a_weakest_link(images, tmp_path):
+    text = write_page(images, tmp_path, show_images=False)
+    findings = json.loads((tmp_path / "audit.json").read_text())
+    sizes = [cluster["images"] for cluster in findings["largest_clusters"]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] == findings["near_duplicate"]["largest"]
+    assert len(sizes) == min(LARGEST, findings["near_duplicate"]["clusters"])
+    paths = set(pd.read_csv(images[0])["path"])
+    for cluster in findings["largest_clusters"]:
+        assert {cluster["first_path"], cluster["second_path"]} <= paths
+        assert cluster["first_path"] in text
 
 
 def test_the_page_of_a_site_has_the_findings_next_to_it(images, tmp_path):

@@ -70,5 +70,5 @@ rule leakage:
     benchmark:
         f"{DATA}/benchmarks/leakage/{{study}}.tsv"
     shell:
-        "medgrid job leakage {input.manifest:q} {input.inventory:q} {input.near_duplicates:q} {input.thumbnails:q}"
+        "medgrid job leakage {input.manifest:q} {input.inventory:q} {input.near_duplicates:q}"
         " {input.split:q} {output:q} > {log:q} 2>&1"

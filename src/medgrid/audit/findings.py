@@ -17,10 +17,14 @@ from medgrid.data.clusters import (
     cluster_ids,
     cluster_ids_with_groups,
     read_images,
+    weakest_links,
 )
-from medgrid.data.nearest_thumbnail import shrink
+from medgrid.data.nearest_thumbnail import nearest, shrink
+from medgrid.data.orientations import UPRIGHT
 from medgrid.data.series import series_ids
 from medgrid.utils.files import atomic_write
+
+LARGEST = 10  # clusters whose weakest links are reported
 
 
 def audit(
@@ -36,6 +40,9 @@ def audit(
 
     - images, classes, original_splits: counts
     - pairs: counts by kind; file, pixels, near_duplicate: clusters of these pairs (see `_repeated`)
+    - turned_pairs: near-duplicates by orientation, such as mirrored, without those that are upright
+    - largest_clusters: the LARGEST clusters of near-duplicates: numbers of images and labels, and the weakest link of
+      each (see `weakest_links`): paths, kind, orientation, correlation and detail of a pair
     - groups: see `_grouped`
     - clusters: number and largest size of those that near-duplicates, groups and series connect
     - file_order: see `medgrid.audit.file_order`; None where names have no numbers
@@ -45,6 +52,7 @@ def audit(
     labelled = images[images["label"] != ""]
     joined = series_ids(images, thumbnails, pairs, series) if series else None
     clusters, small = cluster_ids_with_groups(images, pairs, joined), shrink(thumbnails)
+    labels = images["label"].to_numpy()
     return {
         "images": len(images),
         "classes": labelled["label"].value_counts().sort_index().to_dict(),
@@ -53,13 +61,16 @@ def audit(
         "file": _repeated(images, pairs, SAME_FILE),
         "pixels": _repeated(images, pairs, SAME_PIXELS),
         "near_duplicate": _repeated(images, pairs, NEAR_DUPLICATES),
+        "turned_pairs": _turned(pairs),
+        "largest_clusters": _largest_clusters(images, pairs),
         "groups": _grouped(images),
         "clusters": {"clusters": len(set(clusters)), "largest": int(np.bincount(clusters).max())},
         "file_order": file_order(images, small, pairs),
         "chance": 1 / labelled["label"].nunique() if len(labelled) else None,
         "shortcuts": shortcuts(labelled.assign(cluster=clusters[labelled.index]), small[labelled.index]),
         "splits": [
-            names | leakage(images, small, pairs, train, test) for names, train, test in original_splits(images)
+            names | leakage(images, pairs, train, test, labels[nearest(small, train, test)])
+            for names, train, test in original_splits(images)
         ],
     }
 
@@ -82,6 +93,22 @@ def _repeated(images: pd.DataFrame, pairs: pd.DataFrame, kinds: list[str]) -> di
         "conflicting": _with_several(repeated[repeated["label"] != ""], "cluster", "label"),
         "across_splits": _with_several(repeated[repeated["original_split"] != ""], "cluster", "original_split"),
     }
+
+
+def _turned(pairs: pd.DataFrame) -> dict[str, int]:
+    """Near-duplicates by orientation, without those that are upright."""
+    turned = pairs.loc[(pairs["kind"] == "near_duplicate") & (pairs["orientation"] != UPRIGHT.name), "orientation"]
+    return turned.value_counts().sort_index().to_dict()
+
+
+def _largest_clusters(images: pd.DataFrame, pairs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Sizes and weakest links of the LARGEST clusters of near-duplicates, largest first."""
+    table = images[["label"]].assign(cluster=cluster_ids(len(images), pairs, NEAR_DUPLICATES))
+    sizes = table.groupby("cluster")["label"].agg(images="size", labels="nunique")
+    links = _describe_pairs(images, weakest_links(len(images), pairs))
+    links = links[["first_path", "second_path", "kind", "orientation", "correlation", "detail"]]
+    largest = sizes.join(links, how="inner").sort_values("images", ascending=False, kind="stable")
+    return largest.head(LARGEST).round(4).to_dict("records")
 
 
 def _grouped(images: pd.DataFrame) -> dict[str, int]:
@@ -111,9 +138,9 @@ def write_findings(
     The JSON has the findings (see `audit`); `settings` (data, license, synthetic, show_images, series), of which the
     page uses all; unreadable, a count of images; and search, the numbers of candidate pairs and the thresholds of
     near-duplicates.
-    The CSV: kind, first_path, second_path, labels and splits of both, correlation, detail (see `find_pairs`).
+    The CSV: kind, orientation, paths, labels and splits of both, correlation, detail (see `find_pairs`).
     """
-    images, table = read_images(inventory), pd.read_csv(near_duplicates)
+    images, table = read_images(inventory), pd.read_csv(near_duplicates, keep_default_na=False)
     unreadable = len(pd.read_csv(inventory, usecols=["path"])) - len(images)
     with np.load(thumbnails) as arrays:
         findings = audit(images, arrays["thumbnails"], table, settings["series"])
@@ -128,8 +155,8 @@ def write_findings(
 
 def _describe_pairs(images: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     """Pairs with paths, labels and original splits instead of row numbers."""
-    columns: dict[str, Any] = {"kind": pairs["kind"]}
+    columns: dict[str, Any] = {"kind": pairs["kind"], "orientation": pairs["orientation"]}
     for column, name in (("path", "path"), ("label", "label"), ("original_split", "split")):
         for side in ("first", "second"):
             columns[f"{side}_{name}"] = images[column].to_numpy()[pairs[side]]
-    return pd.DataFrame(columns).assign(correlation=pairs["correlation"], detail=pairs["detail"])
+    return pd.DataFrame(columns, pairs.index).assign(correlation=pairs["correlation"], detail=pairs["detail"])

@@ -9,24 +9,23 @@ import pandas as pd
 
 from medgrid.data import UNLABELLED
 from medgrid.data.clusters import NEAR_DUPLICATES, SAME_PIXELS, cluster_ids, read_images
-from medgrid.data.nearest_thumbnail import MAX_QUERIES, nearest, sample, shrink
 from medgrid.grid.manifest import StudyManifest
 from medgrid.utils.files import atomic_write
 
 
 def leakage(
-    images: pd.DataFrame, small: np.ndarray, pairs: pd.DataFrame, train: np.ndarray, test: np.ndarray
+    images: pd.DataFrame, pairs: pd.DataFrame, train: np.ndarray, test: np.ndarray, lookup: np.ndarray
 ) -> dict[str, Any]:
     """Leakage from rows `train` into rows `test` of `images`.
 
-    `images`: columns label and group; `small`: their thumbnails (see `shrink`); `pairs`: see `find_pairs`.
+    `images`: columns label and group; `pairs`: see `find_pairs`; `lookup` [test]: for each test image, the label of
+    the training image with the nearest thumbnail.
 
     - train_images, test_images: counts
     - copies_in_training, near_duplicates_in_training, groups_in_training: counts of test images for which part
       train has a copy (equal pixels), a near-duplicate (or copy), or another image of the group
-    - asked: test images whose nearest training image was computed, a random sample of at most MAX_QUERIES
-    - nearest: share of these (0..1) that have the label of the training image with the nearest thumbnail
-    - nearest_deduplicated: the same of those without near-duplicates in training; None without such images
+    - lookup: share of the test images (0..1) whose label the lookup predicts
+    - lookup_deduplicated: the same of those without near-duplicates in training; None without such images
     """
     counts = {"train_images": len(train), "test_images": len(test)}
     in_training = {}
@@ -36,14 +35,11 @@ def leakage(
         counts[f"{name}_in_training"] = int(in_training[name].sum())
     groups = images["group"].to_numpy()
     counts["groups_in_training"] = int((np.isin(groups[test], groups[train]) & (groups[test] != "")).sum())
-    queries = sample(np.arange(len(test)), MAX_QUERIES)
-    labels = images["label"].to_numpy()
-    correct = labels[nearest(small, train, test[queries])] == labels[test[queries]]
-    deduplicated = correct[~in_training["near_duplicates"][queries]]
+    correct = images["label"].to_numpy()[test] == lookup
+    deduplicated = correct[~in_training["near_duplicates"]]
     return counts | {
-        "asked": len(queries),
-        "nearest": float(correct.mean()),
-        "nearest_deduplicated": float(deduplicated.mean()) if len(deduplicated) else None,
+        "lookup": float(correct.mean()),
+        "lookup_deduplicated": float(deduplicated.mean()) if len(deduplicated) else None,
     }
 
 
@@ -64,18 +60,15 @@ def original_splits(images: pd.DataFrame) -> Iterator[tuple[dict[str, str], np.n
         yield {"train": train, "test": name}, rows[train], rows[name]
 
 
-def write_leakage(
-    manifest: StudyManifest, inventory: str, near_duplicates: str, thumbnails: str, split: str, target: str
-) -> None:
+def write_leakage(manifest: StudyManifest, inventory: str, near_duplicates: str, split: str, target: str) -> None:
     """Write the JSON `target`: leakage between parts train and test of a study's split (see `leakage`).
 
     It also has the study's name and protocol. `split`: the CSV of the study, whose parts are read as they are.
     """
-    images, table = read_images(inventory), pd.read_csv(split)
+    images, table = read_images(inventory), pd.read_csv(split, keep_default_na=False, dtype={"lookup": str})
     train, test = (table.loc[table["part"] == part, "row"].to_numpy() for part in ("train", "test"))
-    with np.load(thumbnails) as arrays:
-        small = shrink(arrays["thumbnails"])
-    values = leakage(images, small, pd.read_csv(near_duplicates), train, test)
+    lookup = table.loc[table["part"] == "test", "lookup"].to_numpy()
+    values = leakage(images, pd.read_csv(near_duplicates), train, test, lookup)
     content = {"study": manifest.study, "protocol": manifest.protocol} | values
     with atomic_write(target) as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

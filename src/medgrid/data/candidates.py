@@ -10,12 +10,16 @@ import scipy.fft
 import torch
 from tqdm import tqdm
 
+from medgrid.data.orientations import UPRIGHT, Orientation
+
 FREQUENCIES = 8  # of the cosine transform, in each direction
 BLOCK = 4096  # images per product of matrices
 COMPARE_ALL_UP_TO = 100  # images; statistics of so few do not show what all images of a data set share
 MIN_COSINE = 0.75  # of the signatures of a candidate pair; see benchmarks/README.md
 MAX_CANDIDATES_PER_IMAGE = 64  # with later images: those with the highest cosines
-MAX_CANDIDATES = 1_000_000  # of a data set: those with the highest cosines; aligning them takes some minutes
+# of a data set, upright and of the other orientations together: those with the highest cosines; aligning a million
+# takes some minutes
+MAX_CANDIDATES = 1_000_000
 
 
 class Candidates(NamedTuple):
@@ -25,38 +29,58 @@ class Candidates(NamedTuple):
     dropped: int  # pairs beyond MAX_CANDIDATES_PER_IMAGE or MAX_CANDIDATES
 
 
-def signatures(thumbnails: np.ndarray) -> torch.Tensor:
-    """Unit vectors, float32 [N, FREQUENCIES**2 - 1], of thumbnails, uint8 [N, H, W].
+def spectra(thumbnails: np.ndarray) -> np.ndarray:
+    """Low frequencies, float32 [N, FREQUENCIES, FREQUENCIES], of thumbnails, uint8 [N, H, H].
 
-    Brightness and contrast of each image are removed. Each frequency is then standardised over the data set, so that
-    structures common to all images (a head on black, ribs) do not make pairs similar.
+    Brightness and contrast of each image are removed.
     """
-    vectors = np.empty((len(thumbnails), FREQUENCIES**2 - 1), np.float32)
+    values = np.empty((len(thumbnails), FREQUENCIES, FREQUENCIES), np.float32)
     for start in range(0, len(thumbnails), BLOCK):
         images = thumbnails[start : start + BLOCK].astype(np.float32)
         images -= images.mean((1, 2), keepdims=True)
         images /= images.std((1, 2), keepdims=True) + 1
         low = scipy.fft.dctn(images, axes=(1, 2), norm="ortho", workers=-1)[:, :FREQUENCIES, :FREQUENCIES]
-        vectors[start : start + BLOCK] = low.reshape(len(images), -1)[:, 1:]
-    vectors -= vectors.mean(0)
-    vectors /= vectors.std(0) + 1e-6
+        values[start : start + BLOCK] = low
+    return values
+
+
+def signatures(low: np.ndarray, orientation: Orientation = UPRIGHT) -> torch.Tensor:
+    """Unit vectors, float32 [N, FREQUENCIES**2 - 1], of images in an orientation; `low`: see `spectra`.
+
+    Each frequency is standardised over the data set, in the images' own orientation, so that structures common to all
+    images (a head on black, ribs) do not make pairs similar.
+    """
+    mean, spread = (statistic.reshape(-1)[1:] for statistic in (low.mean(0), low.std(0)))
+    vectors = orientation.of_spectra(low).reshape(len(low), -1)[:, 1:] - mean
+    vectors /= spread + 1e-6
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-6
     return torch.from_numpy(vectors)
 
 
 def find_candidates(
-    signatures: torch.Tensor, min_cosine: float = MIN_COSINE, max_pairs: int = MAX_CANDIDATES
+    low: np.ndarray,
+    orientation: Orientation = UPRIGHT,
+    min_cosine: float = MIN_COSINE,
+    max_pairs: int = MAX_CANDIDATES,
 ) -> Candidates:
-    """Pairs of signatures, float32 [N, D], with a cosine of at least `min_cosine`; all pairs if N is small.
+    """Pairs of images of which the first, in an orientation, is similar to the second; `low`: see `spectra`.
 
-    "Small" means at most COMPARE_ALL_UP_TO. If an image has more than MAX_CANDIDATES_PER_IMAGE pairs, or if there are
-    more than `max_pairs` in all, only those with the highest cosines are returned, which include near-duplicates.
+    Their signatures have a cosine of at least `min_cosine`; of few images (COMPARE_ALL_UP_TO), all upright pairs are
+    returned. If an image has more than MAX_CANDIDATES_PER_IMAGE pairs, or if there are more than `max_pairs` in all,
+    only those with the highest cosines are returned, which include near-duplicates.
     """
-    if len(signatures) <= COMPARE_ALL_UP_TO:
-        return Candidates(np.stack(np.triu_indices(len(signatures), 1), 1), 0)
+    if orientation == UPRIGHT and len(low) <= COMPARE_ALL_UP_TO:
+        return Candidates(np.stack(np.triu_indices(len(low), 1), 1), 0)
+    upright = signatures(low)
+    sides = [(upright, upright)]
+    if orientation != UPRIGHT:
+        # All heads that lie on their side are alike beside upright ones. So either image is turned to the other, and
+        # the lower cosine counts
+        sides = [(signatures(low, orientation), upright), (upright, signatures(low, orientation.inverse))]
     pair_blocks, cosine_blocks, dropped = [torch.empty((0, 2), dtype=torch.int64)], [torch.empty(0)], 0
-    for start in tqdm(range(0, len(signatures), BLOCK), desc="compare", unit="block", mininterval=1):
-        pairs, cosines, dropped_here = _pairs_of_block(signatures, start, min_cosine)
+    label = f"compare {orientation.name}".strip()
+    for start in tqdm(range(0, len(low), BLOCK), desc=label, unit="block", mininterval=1):
+        pairs, cosines, dropped_here = _pairs_of_block(sides, start, min_cosine)
         pair_blocks.append(pairs)
         cosine_blocks.append(cosines)
         dropped += dropped_here
@@ -68,13 +92,19 @@ def find_candidates(
 
 
 def _pairs_of_block(
-    signatures: torch.Tensor, start: int, min_cosine: float
+    sides: list[tuple[torch.Tensor, torch.Tensor]], start: int, min_cosine: float
 ) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """Candidates of the BLOCK images from `start` with themselves and all later ones: pairs, cosines, dropped."""
-    rows = signatures[start : start + BLOCK]
+    """Candidates of the BLOCK images from `start` with themselves and all later ones: pairs, cosines, dropped.
+
+    `sides`: signatures of first and of second images; the lowest cosine counts.
+    """
+    size, rows = len(sides[0][0]), slice(start, start + BLOCK)
     pairs, cosines, count = torch.empty((0, 2), dtype=torch.int64), torch.empty(0), 0
-    for other in range(start, len(signatures), BLOCK):
-        products = rows @ signatures[other : other + BLOCK].T
+    for other in range(start, size, BLOCK):
+        columns = slice(other, other + BLOCK)
+        products, *others = (first[rows] @ second[columns].T for first, second in sides)
+        for each in others:
+            torch.minimum(products, each, out=products)
         if other == start:
             products = products.triu(1)
         first, second = (products >= min_cosine).nonzero(as_tuple=True)
@@ -82,7 +112,7 @@ def _pairs_of_block(
         pairs = torch.cat([pairs, torch.stack([first + start, second + other], 1)])
         cosines = torch.cat([cosines, products[first, second]])
         # pairs are dropped as they come, or a data set of blank images would fill the memory
-        if len(pairs) > MAX_CANDIDATES_PER_IMAGE * len(rows):
+        if len(pairs) > MAX_CANDIDATES_PER_IMAGE * BLOCK:
             closest = _closest(pairs, cosines)
             pairs, cosines = pairs[closest], cosines[closest]
     closest = _closest(pairs, cosines)

@@ -3,15 +3,26 @@
 import numpy as np
 import pandas as pd
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
-# least correlation of near-duplicates after alignment: of the images, and of their details. Pairs below are mostly
-# slices of one scan (benchmarks/README.md has recall and precision of other values)
+# least correlation of near-duplicates after alignment: of the images, and of their details. Pairs near these values
+# are altered copies or slices of one scan (benchmarks/README.md has recall, and precision near the thresholds)
 NEAR_DUPLICATE_CORRELATIONS = (0.985, 0.96)
+
 # kinds of pairs that make a cluster, from strict to lenient
 SAME_FILE = ["file"]
 SAME_PIXELS = ["file", "pixels"]
 NEAR_DUPLICATES = ["file", "pixels", "near_duplicate"]
+
+
+def margin(pairs: pd.DataFrame) -> pd.Series:
+    """How far pairs are above the thresholds of near-duplicates: 1 for copies, 0 at a threshold, negative below.
+
+    Of the columns `correlation` and `detail`, the lower counts, each as a share of the way from its threshold to 1.
+    """
+    least, least_detail = NEAR_DUPLICATE_CORRELATIONS
+    shares = [(pairs["correlation"] - least) / (1 - least), (pairs["detail"] - least_detail) / (1 - least_detail)]
+    return pd.concat(shares, axis=1).min(axis=1)
 
 
 def read_images(inventory: str) -> pd.DataFrame:
@@ -25,6 +36,23 @@ def cluster_ids(size: int, pairs: pd.DataFrame, kinds: list[str]) -> np.ndarray:
     """Cluster of each of `size` images, int [size]: pairs of these kinds connect images, also by way of others."""
     ends = pairs.loc[pairs["kind"].isin(kinds), ["first", "second"]].to_numpy(int)
     return components(ends[:, 0], ends[:, 1], size)
+
+
+def weakest_links(size: int, pairs: pd.DataFrame) -> pd.DataFrame:
+    """The pair by which each cluster of near-duplicates among `size` images hangs together, by cluster id.
+
+    Without the pairs of a lower margin, the cluster stays whole; without this one and those, it falls apart (the edge
+    of the lowest margin in the maximum spanning tree). Columns: those of `find_pairs`.
+    """
+    edges = pairs[pairs["kind"].isin(NEAR_DUPLICATES)]
+    edges = edges.assign(margin=margin(edges))
+    # a graph has no edges of weight 0; margins are between 0 and 1
+    ends = edges["first"], edges["second"]
+    tree = minimum_spanning_tree(coo_matrix((2 - edges["margin"], ends), shape=(size, size)).tocsr()).tocoo()
+    in_tree = edges[np.isin(edges["first"] * size + edges["second"], tree.row.astype(int) * size + tree.col)]
+    clusters = cluster_ids(size, pairs, NEAR_DUPLICATES)[in_tree["first"]]
+    weakest = in_tree.assign(cluster=clusters).sort_values("margin", kind="stable").drop_duplicates("cluster")
+    return weakest.drop(columns="margin").set_index("cluster")
 
 
 def cluster_ids_with_groups(

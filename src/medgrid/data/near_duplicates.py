@@ -7,12 +7,14 @@ import pandas as pd
 import torch
 
 from medgrid.data.alignment import correlations
-from medgrid.data.candidates import find_candidates, signatures
-from medgrid.data.clusters import NEAR_DUPLICATE_CORRELATIONS, read_images
+from medgrid.data.candidates import MAX_CANDIDATES, find_candidates, spectra
+from medgrid.data.clusters import margin, read_images
+from medgrid.data.orientations import TURNED, UPRIGHT, Orientation
 from medgrid.data.thumbnails import make_thumbnails
 from medgrid.utils.files import atomic_write
 from medgrid.utils.threads import usable_threads
 
+COLUMNS = ["first", "second", "kind", "orientation", "correlation", "detail"]
 REJECTED = 100  # the closest pairs that are not near-duplicates; kept for inspection
 
 
@@ -20,29 +22,60 @@ def find_pairs(images: pd.DataFrame, thumbnails: np.ndarray) -> tuple[pd.DataFra
     """Pairs of copies and near-duplicates, and the numbers of `candidates` and of `candidates_dropped`.
 
     `images`: columns file_sha256 and pixels_sha256; `thumbnails`: uint8 [N, H, W].
-    Columns of the pairs: first, second (row numbers), kind, correlation, detail (in -1..1).
+    Columns of the pairs: first, second (row numbers), kind, orientation, correlation, detail (in -1..1).
     kind: file (the same bytes), pixels (the same decoded pixels, mode and size), near_duplicate (at least
     NEAR_DUPLICATE_CORRELATIONS) or rejected (the closest pairs below that). A copy is in one pair, with the first
     image of its kind; only these first images are compared for near-duplicates.
+    orientation: of the first image when it is most similar to the second, such as "mirrored, turned 90"; usually "".
     """
     same_file = _pairs_with_first(images["file_sha256"])
     same_pixels = _pairs_with_first(images["pixels_sha256"])
     # a copy of a file is in a pair already
     same_pixels = same_pixels[~np.isin(same_pixels[:, 1], same_file[:, 1])]
     unique = np.flatnonzero(~images.duplicated("pixels_sha256"))
-    candidates = find_candidates(signatures(thumbnails[unique]))
-    values = correlations(thumbnails[unique], candidates.pairs)
-    is_near_duplicate = np.all(values >= NEAR_DUPLICATE_CORRELATIONS, 1)
-    order = np.argsort(-values.sum(1), kind="stable")
-    rejected = order[~is_near_duplicate[order]][:REJECTED]
+    aligned, counts = align_candidates(thumbnails[unique])
+    aligned[["first", "second"]] = unique[aligned[["first", "second"]].to_numpy()]
+    is_near_duplicate = margin(aligned) >= 0
+    rejected = aligned[~is_near_duplicate]
+    closest = (rejected["correlation"] + rejected["detail"]).sort_values(ascending=False, kind="stable").index
     tables = [
-        _table("file", same_file),
-        _table("pixels", same_pixels),
-        _table("near_duplicate", unique[candidates.pairs[is_near_duplicate]], values[is_near_duplicate]),
-        _table("rejected", unique[candidates.pairs[rejected]], values[rejected]),
+        _copies("file", same_file),
+        _copies("pixels", same_pixels),
+        aligned[is_near_duplicate].assign(kind="near_duplicate"),
+        rejected.loc[closest[:REJECTED]].assign(kind="rejected"),
     ]
-    counts = {"candidates": len(candidates.pairs), "candidates_dropped": candidates.dropped}
-    return pd.concat(tables, ignore_index=True), counts
+    return pd.concat(tables, ignore_index=True)[COLUMNS], counts
+
+
+def align_candidates(thumbnails: np.ndarray) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Candidate pairs in all orientations, aligned, and their counts; `thumbnails`: uint8 [N, H, H].
+
+    Columns: first, second, orientation, correlation, detail (see `find_pairs`). A pair has one row, that of the
+    orientation with the highest margin.
+    """
+    low, tables, dropped = spectra(thumbnails), [], 0
+    for orientation in (UPRIGHT, *TURNED):
+        limit = MAX_CANDIDATES if orientation == UPRIGHT else MAX_CANDIDATES // len(TURNED)
+        candidates = find_candidates(low, orientation, max_pairs=limit)
+        values = _correlations(thumbnails, candidates.pairs, orientation)
+        columns = {"first": candidates.pairs[:, 0], "second": candidates.pairs[:, 1]}
+        columns |= {"orientation": orientation.name, "correlation": values[:, 0], "detail": values[:, 1]}
+        tables.append(pd.DataFrame(columns))
+        dropped += candidates.dropped
+    table = pd.concat(tables, ignore_index=True)
+    counts = {"candidates": len(table), "candidates_dropped": dropped}
+    order = margin(table).sort_values(ascending=False, kind="stable").index
+    table = table.loc[order].drop_duplicates(["first", "second"])
+    return table.sort_values(["first", "second"], ignore_index=True), counts
+
+
+def _correlations(thumbnails: np.ndarray, pairs: np.ndarray, orientation: Orientation) -> np.ndarray:
+    """See `correlations`; the first image of each pair is in an orientation."""
+    if orientation == UPRIGHT:
+        return correlations(thumbnails, pairs)
+    (first, one), (second, other) = (np.unique(side, return_inverse=True) for side in pairs.T)
+    both = np.concatenate([orientation.of_images(thumbnails[first]), thumbnails[second]])
+    return correlations(both, np.stack([one, other + len(first)], 1))
 
 
 def _pairs_with_first(values: pd.Series) -> np.ndarray:
@@ -55,11 +88,10 @@ def _pairs_with_first(values: pd.Series) -> np.ndarray:
     return np.stack([first[codes[later]], later], 1)
 
 
-def _table(kind: str, pairs: np.ndarray, values: np.ndarray | None = None) -> pd.DataFrame:
-    """Rows of `find_pairs`; copies have no `values` and correlate perfectly."""
-    correlation, detail = (1.0, 1.0) if values is None else values.T
-    columns = {"first": pairs[:, 0], "second": pairs[:, 1], "kind": kind}
-    return pd.DataFrame(columns | {"correlation": correlation, "detail": detail})
+def _copies(kind: str, pairs: np.ndarray) -> pd.DataFrame:
+    """Rows of `find_pairs` for copies, which correlate perfectly."""
+    columns = {"first": pairs[:, 0], "second": pairs[:, 1], "kind": kind, "orientation": UPRIGHT.name}
+    return pd.DataFrame(columns | {"correlation": 1.0, "detail": 1.0})
 
 
 def write_near_duplicates(

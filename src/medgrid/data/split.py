@@ -8,11 +8,12 @@ from sklearn.model_selection import train_test_split
 
 from medgrid.data import HELD_OUT, PARTS, UNLABELLED
 from medgrid.data.clusters import NEAR_DUPLICATES, cluster_ids, cluster_ids_with_groups, read_images
+from medgrid.data.nearest_thumbnail import lookup_labels
 from medgrid.data.series import series_ids
 from medgrid.utils.errors import MedgridError
 from medgrid.utils.files import atomic_write
 
-COLUMNS = ["row", "path", "label", "part", "cluster", "near_duplicate"]
+COLUMNS = ["row", "path", "label", "part", "cluster", "near_duplicate", "lookup"]
 
 
 def assign(
@@ -156,6 +157,8 @@ def most_frequent_labels(images: pd.DataFrame) -> pd.DataFrame:
 def write_split(settings: dict[str, Any], inventory: str, near_duplicates: str, thumbnails: str, target: str) -> None:
     """Write the CSV `target`: row (of the tensors), path, label, part, cluster, near_duplicate (see `assign`).
 
+    Column `lookup`: of test images, the label of the training image with the nearest thumbnail (`lookup_labels`).
+
     Images that do not decode or are left out have no row in the CSV; test images that are validation images too have
     two. `row` counts all images that decode. `thumbnails`: the .npz of `write_near_duplicates`, for series.
     Raises MedgridError when there are too few images for the settings, or the archive has no test images.
@@ -167,6 +170,7 @@ def write_split(settings: dict[str, Any], inventory: str, near_duplicates: str, 
     table = assign(images, settings, pairs, series).rename_axis("row").reset_index()
     _require_every_class(table, images["label"])
     print(_describe(table, len(images)))
+    table["lookup"] = lookup_labels(table, thumbnails)
     with atomic_write(target) as temporary:
         table[COLUMNS].to_csv(temporary, index=False)
 

@@ -90,6 +90,8 @@ def _shared(predictions: Predictions, split: Path, several: bool) -> dict[str, n
         "test_near_duplicates": (test["near_duplicate"] == "yes").to_numpy(),
         "training_images": np.array((parts["part"] == "train").sum()),
     }
+    if "lookup" in test:
+        arrays["test_lookup"] = _encode("\n".join(test["lookup"]))
     for part in HELD_OUT:
         arrays[f"{part}_images"] = _encode("\n".join(predictions.images[part]))
         arrays[f"{part}_labels"] = np.asarray(predictions.labels[part], np.int16)
@@ -192,9 +194,10 @@ class CompactPredictions:
         )
 
     def split(self) -> pd.DataFrame:
-        """The part of the split that the evaluation reads: path, part, cluster and near_duplicate of test images.
+        """The part of the split that the evaluation reads: path, part and other columns of test images.
 
         Training images have a row each, without a path; of several splits, validation images too, with clusters.
+        Files of earlier versions have no column `lookup`.
         """
         test = pd.DataFrame(
             {
@@ -204,6 +207,8 @@ class CompactPredictions:
                 "near_duplicate": np.where(self._array("test_near_duplicates"), "yes", "no"),
             }
         )
+        if f"{self._prefix}test_lookup" in self._arrays.files:
+            test["lookup"] = _lines(self._array("test_lookup"))
         if self._prefix or self.others:
             clusters = {part: self._array(f"{part}_clusters") for part in OTHER_PARTS}
             others = [pd.DataFrame({"part": part, "cluster": ids.astype(str)}) for part, ids in clusters.items()]

@@ -14,6 +14,7 @@ from medgrid.evaluation.comparisons import comparisons, intervals
 from medgrid.evaluation.expected_best import expected_best
 from medgrid.evaluation.improvement import improvement
 from medgrid.evaluation.interactions import interactions, simple_effects
+from medgrid.evaluation.lookup import lookup
 from medgrid.evaluation.published import Tables, published
 from medgrid.evaluation.replicates import replicate_tables
 from medgrid.evaluation.resampling import ResampledResults, read_results, split_table
@@ -36,9 +37,9 @@ def write_results(manifest: StudyManifest, folder: str, split: str) -> None:
     From the training jobs in `folder`, its networks/networks.csv, and the CSV `split` of the study's split.
 
     Tables: `replicates`, `per_class` and `confusion` (`medgrid.evaluation.replicates`), `cells` and `curves`
-    (`tables`), `published`, `intervals` and `comparisons` (`comparisons`), `interactions` and `simple_effects`
-    (`interactions`), `batch_sizes`, `expected_best`, `improvement`, `time_to_target`. `claims.json` has the verdicts
-    on the study's claims (`verdicts`).
+    (`tables`), `published`, `intervals` and `comparisons` (`comparisons`), `lookup`, `interactions` and
+    `simple_effects` (`interactions`), `batch_sizes`, `expected_best`, `improvement`, `time_to_target`. `claims.json`
+    has the verdicts on the study's claims (`verdicts`).
 
     Of a study with several splits, `split` is the CSV of the first; the others are next to it. `splits`
     (`resampling`), `intervals`, `comparisons`, `expected_best`, `improvement`, `time_to_target` and the verdicts are
@@ -64,7 +65,7 @@ def write_results(manifest: StudyManifest, folder: str, split: str) -> None:
         _write(comparisons(all_splits, chosen), target / "comparisons.csv")
         for function in (intervals, expected_best, improvement, time_to_target):
             _write(function(all_splits), target / f"{function.__name__}.csv")
-        for function in (interactions, simple_effects, batch_sizes):
+        for function in (lookup, interactions, simple_effects, batch_sizes):
             _write(function(results), target / f"{function.__name__}.csv")
         if isinstance(all_splits, ResampledResults):
             _write(split_table(all_splits), target / "splits.csv")

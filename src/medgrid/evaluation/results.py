@@ -73,8 +73,9 @@ class StudyResults:
     Lists and tables by cell follow `cells`, the order of the grid. Only `seeds`, which the manifest names, are read;
     a folder may hold more. Files are read on first access.
 
-    `split` is the CSV of the study's split. Only `clusters`, `deduplicated`, `training_images` and `split_sizes` need
-    it. Of a study with several splits, these are the results of one: that with this `number`, counted from 0.
+    `split` is the CSV of the study's split. Only `clusters`, `deduplicated`, `lookup`, `training_images` and
+    `split_sizes` need it. Of a study with several splits, these are the results of one: that with this `number`,
+    counted from 0.
     """
 
     def __init__(self, manifest: StudyManifest, folder: Path, split: Path | None = None, number: int = 0):
@@ -327,6 +328,17 @@ class StudyResults:
         if self.manifest.protocol == "published":
             return len(tested), len(others)
         return tested.nunique(), others.nunique()
+
+    @cached_property
+    def lookup(self) -> np.ndarray | None:
+        """Class number that the nearest-thumbnail lookup predicts for each test image, int [test images].
+
+        None where the split has none: `predictions.npz` of earlier versions.
+        """
+        if "lookup" not in self._test_rows:
+            return None
+        numbers = {name: number for number, name in enumerate(self.manifest.classes)}
+        return self._test_rows["lookup"].map(numbers).to_numpy(int)
 
     @cached_property
     def training_images(self) -> int:

@@ -16,8 +16,8 @@ from pydantic import BaseModel
 # tests/code_digests.py lists the files that each version covers
 VERSIONS = {
     "data": 2,
-    "near_duplicates": 1,
-    "split": 1,
+    "near_duplicates": 2,
+    "split": 2,
     "models": 3,
     "training": 3,
     "evaluation": 8,

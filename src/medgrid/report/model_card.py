@@ -129,7 +129,7 @@ class Card:
             "replicates": int(self.best["replicates"]), "temperature": self.best["temperature_mean"],
             "balanced_accuracy": self.best["test_recall_macro_mean"], "images": self.test_count,
             "deduplicated": int(self.best["test_images_deduplicated"]), "image_interval": self.image_interval(),
-            "groups": self.groups(), "calibration": self.metric_rows("calibration"),
+            "groups": self.groups(), "lookup": self.lookup(), "calibration": self.metric_rows("calibration"),
             **self.network(), **self.epochs(), **self.selection(), **self.performance(), **self.cost(),
         }  # fmt: skip
 
@@ -193,6 +193,20 @@ class Card:
                 row += (span(both["both_low"], both["both_high"], metric.name),)
             rows.append(row)
         return rows
+
+    def lookup(self) -> str:
+        """The comparison with the nearest-thumbnail lookup, as a sentence; empty without one."""
+        rows = self.study.table("lookup")
+        rows = rows[rows["cell"] == self.cell]
+        if rows.empty:
+            return ""
+        row = rows.iloc[0]
+        side, ends = ("below", ["high", "low"]) if row["difference"] < 0 else ("above", ["low", "high"])
+        points = 100 * row[["difference", *ends]].astype(float) * (-1 if side == "below" else 1)
+        value, low, high = (f"{number:.1f}" for number in points)
+        bounds = "" if pd.isna(row["low"]) else f" ({low} to {high}, over seeds and test images)"
+        metric, verdict = METRICS[row["metric"]].label, row["verdict"]
+        return f"The network's {metric} is {value} points {side} the lookup{bounds}: {verdict}."
 
     def performance(self) -> dict[str, Any]:
         intervals = self.study.table("intervals")

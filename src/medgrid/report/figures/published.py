@@ -6,7 +6,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 
-from medgrid.config.metrics import METRICS, SIZES, Metric
+from medgrid.config.metrics import COMPARED, METRICS, SIZES, Metric
+from medgrid.evaluation.lookup import OF_LABELS, lookup_values
 from medgrid.report.figures import style
 from medgrid.report.figures.registry import Drawn, Figure
 from medgrid.report.labelled_results import LabelledResults
@@ -51,6 +52,8 @@ def published(study: LabelledResults, source: str) -> Drawn:
         1, len(metrics), figsize=(width, 1.5 + 0.25 * len(labels)), sharey=True, squeeze=False, layout="constrained"
     )
     for axes, metric in zip(grid[0], metrics, strict=True):
+        if metric in COMPARED and METRICS[metric].function in OF_LABELS:
+            style.draw_lookup(axes, lookup_values(study, metric))
         _draw_metric(axes, table[table["metric"] == metric], METRICS[metric], labels)
     grid[0, 0].set_yticks(range(len(labels)), labels, fontsize=8)
     grid[0, 0].set_ylim(len(labels) - 0.5, -0.5)
@@ -72,7 +75,7 @@ def _variants(study: LabelledResults) -> dict[str, tuple]:
 FIGURE = Figure(
     name="published",
     caption="Published values next to our mean over seeds and its 95 % interval. The interval is for the mean. "
-    "Most published numbers come from a single run, which varies more.",
+    "Most published numbers come from a single run, which varies more. Dotted line: the nearest-thumbnail lookup.",
     draw=published,
     variants=_variants,
     heading="comparisons with published values",

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
+from medgrid.evaluation.lookup import lookup_values
 from medgrid.report.figures import style
 from medgrid.report.figures.registry import Drawn, Figure
 from medgrid.report.labelled_results import LabelledResults
@@ -17,11 +18,14 @@ def _draw_column(axes: plt.Axes, study: LabelledResults, shown: pd.DataFrame, st
     replicates = study.best_replicates.groupby("cell")["test_accuracy"]
     single = {str(cell): 100 * values.to_numpy() for cell, values in replicates}
     colours = style.colours(study.models)
+    verdicts = study.table("lookup").set_index("cell")["verdict"]
     for y, cell in enumerate(shown["cell"]):
         mean, low, high = style.in_percent(study.best_row(cell))
         axes.plot(single[cell], np.full(len(single[cell]), y), "|", color="0.4", ms=step * 27, alpha=0.8)
         colour = colours[study.settings_of(cell).get("model")]
-        axes.errorbar(mean, y, xerr=style.error_bar(mean, low, high), fmt="o", color=colour, capsize=3, ms=4)
+        fill = colour if verdicts.get(cell, "above") == "above" else "white"
+        bar = style.error_bar(mean, low, high)
+        axes.errorbar(mean, y, xerr=bar, fmt="o", color=colour, markerfacecolor=fill, capsize=3, ms=4)
 
 
 def ranking(study: LabelledResults) -> Drawn:
@@ -34,9 +38,11 @@ def ranking(study: LabelledResults) -> Drawn:
         1, columns, figsize=((7 if columns == 1 else 5.4 * columns), 1 + step * height), sharex=True, squeeze=False,
         layout="constrained",
     )  # fmt: skip
+    baseline = lookup_values(study, "test_accuracy")
     for column, axes in enumerate(grid[0]):
         shown = best.iloc[column * height : (column + 1) * height]
         _draw_column(axes, study, shown, step)
+        style.draw_lookup(axes, baseline)
         axes.set_yticks(range(len(shown)), [study.label(cell) for cell in shown.index], fontsize=size)
         axes.set_ylim(height - 0.5, -0.5)
         axes.set_xlabel("test accuracy in %")
@@ -50,7 +56,8 @@ def ranking(study: LabelledResults) -> Drawn:
 FIGURE = Figure(
     name="ranking",
     caption="Every cell of the grid by mean test accuracy. The interval covers the randomness of training (seeds), "
-    "not the sampling of test images.",
+    "not the sampling of test images. Dotted line: the nearest-thumbnail lookup; a hollow point is not significantly "
+    "above it (lookup.csv, over seeds and test images).",
     draw=ranking,
     section="results",
     position=1,

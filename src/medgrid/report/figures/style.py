@@ -53,6 +53,12 @@ def limit_view(axes: plt.Axes, axis: Literal["x", "y"], lowest: float, highest: 
     axes.set(**{f"{axis}lim": (max(low, lowest - margin), min(high, highest + margin))})
 
 
+def draw_lookup(axes: plt.Axes, values: np.ndarray | None) -> None:
+    """A dotted line at the nearest-thumbnail lookup, in per cent of `lookup_values`; none without a lookup."""
+    if values is not None:
+        axes.axvline(100 * values.mean(), color="0.35", linestyle=":", linewidth=1.4, zorder=1)
+
+
 def in_percent(row: pd.Series, metric: str = "test_accuracy") -> tuple[float, float, float]:
     """Mean and 95 % interval of a share in a row of cells.csv, in per cent."""
     return 100 * row[f"{metric}_mean"], 100 * row[f"{metric}_low"], 100 * row[f"{metric}_high"]

@@ -13,6 +13,7 @@ import PIL.Image
 
 from medgrid.audit.findings import write_findings
 from medgrid.data.clusters import read_images
+from medgrid.data.orientations import BY_NAME
 from medgrid.report.site.assets import write_assets
 from medgrid.report.site.render import render
 from medgrid.utils.files import atomic_write
@@ -65,7 +66,7 @@ def write_audit_page(
         "audit.html",
         findings=findings,
         rows={title: findings[kind] for kind, title in CLUSTERS.items()},
-        galleries=galleries(read_images(inventory), pd.read_csv(near_duplicates), images),
+        galleries=galleries(read_images(inventory), pd.read_csv(near_duplicates, keep_default_na=False), images),
         **settings,
     )
     for file in map(Path, (audit, pairs)):
@@ -111,15 +112,19 @@ def _headings(images: pd.DataFrame, pairs: pd.DataFrame) -> dict[str, pd.Series]
 
 
 def _entry(pair: pd.Series, images: pd.DataFrame, thumbnails: np.ndarray | None) -> dict[str, Any]:
-    """What the page shows of a pair; `source`: both images, as a data URI."""
+    """What the page shows of a pair; `source`: both images, the first in the pair's orientation, as a data URI."""
     rows = np.array([pair["first"], pair["second"]])
+    source = None
+    if thumbnails is not None:
+        (first,) = BY_NAME[pair["orientation"]].of_images(thumbnails[rows[:1]])
+        source = _side_by_side(first, thumbnails[rows[1]])
     is_copy = pair["kind"] in ("file", "pixels")
     return {
-        "kind": KINDS[pair["kind"]],
+        "kind": ", ".join(filter(None, (KINDS[pair["kind"]], pair["orientation"]))),
         "paths": images["path"].iloc[rows].tolist(),
         "correlation": None if is_copy else f"{pair['correlation']:.3f}",
         "detail": f"{pair['detail']:.3f}",
-        "source": None if thumbnails is None else _side_by_side(*thumbnails[rows]),
+        "source": source,
     }
 
 

@@ -20,6 +20,7 @@ TITLES = {
     "claims": "verdicts on the claims, and the comparisons behind them",
     "intervals": "every cell: 95 % intervals over seeds, over test images, over both",
     "splits": "every cell: means, 95 % intervals and standard deviations over random splits",
+    "lookup": "every cell against the nearest-thumbnail lookup, on the same images",
     "comparisons": "pairs of settings and of cells, on the same images and seeds",
     "interactions": "pairs of settings: whether the effect of one depends on the other",
     "simple_effects": "the effect of one setting at each value of another",

@@ -23,7 +23,8 @@ from medgrid.utils.files import atomic_folder
 
 # tables that the page shows as they are
 EXCERPTS = (
-    "comparisons", "interactions", "simple_effects", "batch_sizes", "expected_best", "improvement", "time_to_target",
+    "lookup", "comparisons", "interactions", "simple_effects", "batch_sizes", "expected_best", "improvement",
+    "time_to_target",
 )  # fmt: skip
 
 
