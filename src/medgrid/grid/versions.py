@@ -20,9 +20,9 @@ VERSIONS = {
     "split": 1,
     "models": 3,
     "training": 3,
-    "evaluation": 7,
+    "evaluation": 8,
     "explanations": 1,
-    "report": 6,
+    "report": 7,
     "audit": 2,
 }
 
