@@ -14,8 +14,8 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 LEVEL = (1 - CONFIDENCE) / 2  # of each one-sided test: what lies outside an interval on one side
-# Test clusters unlike the others, below which the spread over images is unreliable, and how many pseudo-observations
-# are then added
+# Clusters of test images in which a number differs from its mean, below which the spread over images is unreliable,
+# and how many pseudo-observations are added (compare Agresti and Coull 1998)
 FEW_CLUSTERS, PSEUDO_OBSERVATIONS = 5, 4
 DIGITS = 12  # decimals; smaller differences are rounding errors
 
@@ -108,9 +108,10 @@ def estimate(values: np.ndarray, clusters: np.ndarray | None = None) -> Estimate
     is for these test images only. Seeds with NaN are left out. Errors over both come from a two-way analysis of
     variance with random effects: seeds, images, and their interaction. Without `clusters`, images are independent.
 
-    Two cells that agree on each of a few images need not agree on all others. When fewer than FEW_CLUSTERS clusters
-    differ from the others, the error over images includes PSEUDO_OBSERVATIONS pseudo-observations (as Agresti and
-    Coull 1998 add four to a proportion).
+    Two cells that agree on each of a few images need not agree on all others, and if they differ on few images, the
+    scatter over images is uncertain. Therefore, the variance over images includes PSEUDO_OBSERVATIONS
+    pseudo-observations besides the clusters that it effectively comes from: of 0 and 1 where these are fewer than
+    FEW_CLUSTERS, otherwise of their own size.
     """
     values = values[np.isfinite(values).all(axis=tuple(range(1, values.ndim)))]
     seeds = len(values)
@@ -133,15 +134,19 @@ def _image_errors(values: np.ndarray, by_seed: np.ndarray, clusters: np.ndarray)
     residuals = values - by_seed[:, None]
     sums = np.stack([np.bincount(indices, weights=row, minlength=count) for row in residuals])
     correction = count / (count - 1) if count > 1 else np.nan
-    image_error = np.sqrt(correction * np.square(sums.sum(0)).sum()) / size
-    means = np.bincount(indices, weights=values.mean(0), minlength=count) / np.bincount(indices)
-    if np.count_nonzero(np.abs(means - np.median(means)) > 10**-DIGITS) < FEW_CLUSTERS:
-        image_error = np.hypot(image_error, np.sqrt(PSEUDO_OBSERVATIONS) / count)
+    squares = np.square(sums.sum(0))
+    variance = correction * squares.sum() / size**2
+    # as many equal deviations would have this kurtosis
+    effective = squares.sum() ** 2 / np.square(squares).sum() if variance > 10 ** -(2 * DIGITS) else 0.0
+    if effective < FEW_CLUSTERS:
+        variance += PSEUDO_OBSERVATIONS / count**2
+    else:
+        variance *= 1 + PSEUDO_OBSERVATIONS / effective
     interaction = sums - sums.mean(0)
     shared_error = (
         np.sqrt(correction * seeds / (seeds - 1) * np.square(interaction).sum()) / size if seeds > 1 else np.nan
     )
-    return image_error, shared_error, count
+    return np.sqrt(variance), shared_error, count
 
 
 def _rounded(value: float) -> float:
