@@ -76,6 +76,16 @@ def test_other_accuracies_stand_for_that_of_the_test_set_but_other_metrics_do_no
     assert set(summary(small(metrics=["test_f1_macro"])).values()) == {"not printed"}
 
 
+def test_few_networks_in_order_stay_open():
+    """Four networks are in any order with a probability of 1/24."""
+    models = ["resnet18", "resnet34", "resnet50", "resnet101"]
+    claims = {"sizes": {"text": "x", "source": "x", "tests": [{"kind": "correlated"}]}}
+    rows = [[model, (i + 1) / 10, 1000 * i] for i, model in enumerate(models)]
+    published = [{"source": "x", "by": ["model"], "metrics": ["test_accuracy", "trainable"], "rows": rows}]
+    settings = factories.small({"model": models}, models=models, claims=claims, published=published)
+    assert summary(load(settings)) == {"sizes": "too few networks"}
+
+
 def test_an_unknown_study_is_named():
     with pytest.raises(MedgridError, match="there is no study 'x' in params.yaml; its studies are odd"):
         print_checks(small(), "x")

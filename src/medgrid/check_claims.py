@@ -17,9 +17,9 @@ from medgrid.config.claims import Claim, Test
 from medgrid.config.metrics import COMPARED, METRICS, SIZES
 from medgrid.config.study import Published
 from medgrid.evaluation.claim_kinds import KINDS
-from medgrid.evaluation.claims import Comparison, Judge
+from medgrid.evaluation.claims import NETWORKS, Comparison, Judge
 from medgrid.evaluation.results import StudyResults
-from medgrid.evaluation.statistics import Estimate, estimate
+from medgrid.evaluation.statistics import LEVEL, Estimate, estimate
 from medgrid.grid.cells import expand_grid
 from medgrid.grid.manifest import StudyManifest
 from medgrid.grid.study_manifest import study_manifest
@@ -30,7 +30,7 @@ from medgrid.utils.errors import MedgridError
 ACCURACIES = ("test_accuracy", "validation_accuracy", "train_accuracy")
 COMPARABLE = (*COMPARED, *ACCURACIES)
 CONTRADICTS, BELOW_MARGIN, NOT_PRINTED, AGREES = "contradicts", "below the margin", "not printed", "agrees"
-PARTLY = "agrees, as far as printed"
+PARTLY, TOO_FEW = "agrees, as far as printed", "too few networks"
 SHOWN = 3  # comparisons of one claim that agree; of more, only the one with the smallest difference
 LEGEND = """\
 # Claims of publications and their own printed numbers
@@ -40,7 +40,8 @@ A replication can at best get the numbers that a publication prints. With these,
 - a claim that *agrees* is supported, given enough replicates and test images;
 - a claim *below the margin* ends as negligible: the difference is there, but smaller than the margin of practical
   equivalence;
-- a claim that the publication's own numbers *contradict* cannot be supported.
+- a claim that the publication's own numbers *contradict* cannot be supported;
+- a correlation over *too few networks* stays open: more replicates do not make their order less likely by chance.
 
 Where only some other accuracy is printed, it stands for the one that is tested. One point is 0.01."""
 DIGITS = 9  # decimals of printed numbers and their differences; what is smaller is a rounding error
@@ -134,6 +135,8 @@ def _check(comparison: Comparison, value: float, source: int) -> Check:
     result = CONTRADICTS if excess < 0 else AGREES
     if excess >= 0 and abs(value) < hypothesis.negligible_below:
         result = BELOW_MARGIN
+    if result == AGREES and comparison.over == NETWORKS and comparison.p.support > LEVEL:
+        result = TOO_FEW
     difference = f"{100 * value:+.2f} points" if comparison.unit == "share" else f"{value:+.3g}"
     return Check(_text(comparison), result, difference, source, excess)
 
@@ -166,7 +169,7 @@ def overall(checks: list[Check]) -> str:
     results = {check.result for check in checks}
     if results == {AGREES, NOT_PRINTED}:
         return PARTLY
-    return next(each for each in (CONTRADICTS, BELOW_MARGIN, NOT_PRINTED, AGREES) if each in results)
+    return next(each for each in (CONTRADICTS, BELOW_MARGIN, TOO_FEW, NOT_PRINTED, AGREES) if each in results)
 
 
 def _shortened(checks: list[Check]) -> Iterator[Check]:
@@ -196,7 +199,7 @@ def _table(rows: list[tuple[str, ...]]) -> str:
 def _summary(results: dict[str, str]) -> str:
     """Claims by result."""
     lines = []
-    for result in (CONTRADICTS, BELOW_MARGIN, PARTLY, AGREES, NOT_PRINTED):
+    for result in (CONTRADICTS, BELOW_MARGIN, TOO_FEW, PARTLY, AGREES, NOT_PRINTED):
         if names := [name for name, each in results.items() if each == result]:
             lines.append(f"- {result}: {len(names)} ({', '.join(names)})")
     return "\n".join(lines)
