@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE :=
 STUDIES = brain_tumor_lr_batch brain_tumor_transfer histopathology_batch stroke_transfer pneumonia_loss
 DEMO = $(firstword $(STUDIES))
 
-.PHONY: help environment cpu demo demo-all test test-all lint hooks dry format lock schema bless dag clean
+.PHONY: help environment cpu demo demo-all test test-all lint hooks dry format lock schema bless check-claims dag clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -58,6 +58,9 @@ schema: .venv/ready  ## write the JSON schema of params.yaml
 
 bless: .venv/ready  ## record that changed code gives the same numbers, or that its version was raised
 	@python tests/code_digests.py
+
+check-claims: .venv/ready  ## compare the publications' claims with their own printed numbers: docs/claims_check.md
+	@medgrid check-claims > docs/claims_check.md
 
 dag: .venv/ready  ## draw the rules and their order as docs/rules.svg; needs graphviz
 	@snakemake --quiet all --forceall --rulegraph dot -- histopathology_batch stroke_transfer audit_mri_stroke \

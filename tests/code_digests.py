@@ -29,9 +29,10 @@ COVERED = {
 }  # fmt: skip
 # code that no number and no page depends on
 NOT_COVERED = {
-    "__init__.py", "__main__.py", "cli.py", "jobs.py", "status.py", "study.py", "verdicts.py", "launch", "utils",
-    "grid/__init__.py", "grid/layout.py", "grid/manifest.py", "grid/study_manifest.py", "grid/versions.py",
-    "config/__init__.py", "config/base.py", "config/load.py", "config/study.py", "data/fetch.py", "data/kaggle.py",
+    "__init__.py", "__main__.py", "check_claims.py", "cli.py", "jobs.py", "status.py", "study.py", "verdicts.py",
+    "launch", "utils", "grid/__init__.py", "grid/layout.py", "grid/manifest.py", "grid/study_manifest.py",
+    "grid/versions.py", "config/__init__.py", "config/base.py", "config/load.py", "config/study.py", "data/fetch.py",
+    "data/kaggle.py",
 }  # fmt: skip
 TEXTS = (".html", ".md", ".css", ".js", ".yaml")
 

@@ -11,10 +11,12 @@ from medgrid import cli
 
 def test_help_shows_each_command_with_an_example():
     text = medgrid("--help").stdout
-    order = ["run", "plan", "status", "open", "verdicts", "audit", "restore", "verify", "digest", "schema"]
+    order = [
+        "run", "plan", "status", "open", "verdicts", "check-claims", "audit", "restore", "verify", "digest", "schema",
+    ]  # fmt: skip
     assert list(cli.COMMANDS) == order
     for name, command in cli.COMMANDS.items():
-        assert f"  {name:<10}{command.summary}\n" in text
+        assert f"  {name:<14}{command.summary}\n" in text
         assert command.example.startswith(f"medgrid {name}")
         assert f"  {command.example}\n" in text
     assert " job" not in text  # for rules; it has help of its own

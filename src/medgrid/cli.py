@@ -121,6 +121,20 @@ def _verdicts_arguments(parser: argparse.ArgumentParser) -> None:
     _add_settings_options(parser)
 
 
+def _check_claims(options: Options) -> None:
+    from medgrid.check_claims import print_checks
+    from medgrid.launch.params import read_params
+
+    print_checks(read_params(options.workflow_profile, options.configfile), options.study)
+
+
+def _check_claims_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "study", nargs="?", default="", metavar="STUDY", help="default: one study of each publication in params.yaml"
+    )
+    _add_settings_options(parser)
+
+
 def _audit(options: Options) -> None:
     from medgrid.audit.folder import FAIL_ON, audit_folder, failures, print_summary
     from medgrid.report.site.audit import write_audit_page
@@ -216,6 +230,12 @@ COMMANDS = {
         _verdicts,
         _verdicts_arguments,
     ),
+    "check-claims": Command(
+        "compare a publication's claims with its own printed numbers",
+        "medgrid check-claims STUDY",
+        _check_claims,
+        _check_claims_arguments,
+    ),
     "audit": Command(
         "find near-duplicates, conflicting labels and shortcuts in a folder of images",
         "medgrid audit FOLDER",
@@ -244,7 +264,7 @@ def _overview() -> str:
     """The commands with an example each, for `medgrid --help`."""
     lines = ["commands:"]
     for name, command in COMMANDS.items():
-        lines += [f"  {name:<10}{command.summary}", f"  {'':<10}  {command.example}"]
+        lines += [f"  {name:<14}{command.summary}", f"  {'':<14}  {command.example}"]
     return "\n".join([*lines, "", "`medgrid COMMAND --help` shows the options of a command."])
 
 

@@ -21,9 +21,15 @@ TEXTS = {
     "gap_above": "training less validation accuracy of {left}{where} above {value}",
     "gap_below": "training less validation accuracy of {left}{where} below {value}",
     "gap_about": "training less validation accuracy of {left}{where} about {value}",
+    "loss_rises": "validation loss of {left}{where} over its minimum above {value}",
+    "loss_stays": "validation loss of {left}{where} over its minimum below {value}",
+    "overfits_sooner": "lowest validation loss of {left} before that of {right}{where}",
+    "learns_slower": "{curve} of the first {epochs} epochs lower for {left} than for {right}{where}",
     "flat": "{curve} of {left} flat after epoch {epoch}{where}",
     "faster": "{left} faster per epoch than {right}{where}",
     "slower": "{left} slower per epoch than {right}{where}",
+    "faster_by": "{left} faster per epoch than {right}{where}, by a factor of {factor}",
+    "slower_by": "{left} slower per epoch than {right}{where}, by a factor of {factor}",
     "correlated": "more {size}, better {metric}{where}: rank correlation",
 }
 
@@ -43,6 +49,8 @@ def describe(comparison: dict) -> str:
         curve=(comparison["curve"] or "").replace("_", " "),
         axis=setting_name(details.get("axis", "")),
         epoch=details.get("epoch"),
+        epochs=details.get("epochs"),
+        factor=details.get("factor"),
         size="parameters" if size == "parameters" else f"{size} parameters",
         value=f"{value:g} point{'s' * (value != 1)}",
     )

@@ -50,7 +50,12 @@ def write_job(folder, job: dict, diverged: tuple = ()) -> None:
             level = np.minimum(1, np.arange(EPOCHS) / 12)
             curve = 0.5 + 0.3 * level + rng.normal(0, noise, EPOCHS)
             train = curve + 0.1 * (cell["training"]["optimizer"] == "adam") + rng.normal(0, 0.001, EPOCHS)
-            rows += [[cell["id"], seed, e + 1, 1 - train[e], train[e], 1 - curve[e], curve[e]] for e in range(EPOCHS)]
+            epochs = np.arange(EPOCHS)
+            train_loss = (1 - train) * 0.97**epochs
+            # of Adam, validation loss rises after epoch 12
+            rise = 1 + 0.08 * (cell["training"]["optimizer"] == "adam") * np.maximum(0, epochs - 12)
+            loss = (1 - curve) * rise * 0.99**epochs
+            rows += [[cell["id"], seed, e + 1, train_loss[e], train[e], loss[e], curve[e]] for e in epochs]
     shape = len(cells), SEEDS
     failed = np.array([[int((cell["id"], seed) in diverged) for seed in range(SEEDS)] for cell in cells])
     pace = np.array([1.0 if cell["training"]["optimizer"] == "sgd" else 2.0 for cell in cells])
@@ -127,6 +132,18 @@ JUDGED = {
     "still_climbing": ([{"kind": "plateau", "settings": LOW, "after": 4, "margin": 0.02}], "contradicted"),
     "quick": ([{"kind": "fastest", "settings": SGD}], "supported"),
     "slow": ([{"kind": "slowest", "settings": SGD}], "contradicted"),
+    "twice_as_slow": ([{"kind": "slowest", "settings": ADAM, "factor": [1.5, 3]}], "supported"),
+    "three_times_as_slow": ([{"kind": "slowest", "settings": ADAM, "factor": [3, 6]}], "contradicted"),
+    "loss_rises": ([{"kind": "overfits", "settings": ADAM | LOW, "above": 1.3, "each": True}], "supported"),
+    "loss_stays": ([{"kind": "overfits", "settings": SGD | LOW, "below": 1.3, "each": True}], "supported"),
+    "loss_rises_after_all": ([{"kind": "overfits", "settings": ADAM, "below": 1.3}], "contradicted"),
+    "sooner": ([{"kind": "overfits_sooner", "settings": [ADAM, SGD], "of": LOW}], "supported"),
+    "later": ([{"kind": "overfits_sooner", "settings": [SGD, ADAM], "of": LOW}], "contradicted"),
+    "slow_learner": ([{"kind": "learns_slower", "settings": [SGD, ADAM], "curve": "train_accuracy"}], "supported"),
+    "quick_one": ([{"kind": "learns_slower", "settings": [ADAM, SGD], "curve": "train_accuracy"}], "contradicted"),
+    "best_of_some": (
+        [{"kind": "best", "settings": ADAM | {"batch_size": 32}, "of": HIGH, "without": LARGE}], "supported",
+    ),
     "both_must_hold": (
         [{"kind": "best", "settings": ADAM}, {"kind": "best", "settings": HIGH | SMALL}], "contradicted",
     ),
@@ -174,6 +191,11 @@ def test_numbers_are_those_that_were_planted(judged):
     assert comparison["unit"] == "times"
     assert comparison["low"] < 2 < comparison["high"]
     assert len(judged[1]["best_of_all"]["comparisons"]) == 11
+    (comparison,) = judged[1]["twice_as_slow"]["comparisons"]
+    assert comparison["holds"] == pytest.approx([1.5, 3])
+    assert comparison["low"] < 2 < comparison["high"]
+    of_rivals = [comparison["right"] for comparison in judged[1]["best_of_some"]["comparisons"]]
+    assert [right["batch_size"] for right in of_rivals] == [[16], [32], [16]]
 
 
 @pytest.mark.parametrize(
@@ -196,6 +218,9 @@ def test_numbers_are_those_that_were_planted(judged):
         ("settles", "validation accuracy of learning rate 0.001 flat after epoch 14"),
         ("quick", "sgd faster per epoch than adam"),
         ("slow", "sgd slower per epoch than adam"),
+        ("twice_as_slow", "adam slower per epoch than sgd, by a factor of 1.5 to 3"),
+        ("sooner", "lowest validation loss of adam before that of sgd (learning rate 0.001)"),
+        ("slow_learner", "train accuracy of the first 10 epochs lower for sgd than for adam"),
         ("of_what_is_not_there", "batch size 128 above others"),
         ("networks_of_one_size", "more trainable parameters, better test accuracy: rank correlation"),
     ],
@@ -353,6 +378,10 @@ def test_another_study_s_split_is_refused(tmp_path):
             "set exactly one of above, below and about",
         ),
         ({"kind": "best", "settings": {"lr": 0.1}, "metric": "test_f1"}, r"tests\[0\]\S*metric: "),
+        ({"kind": "best", "settings": HIGH, "rivals": [LOW], "without": SMALL}, "set rivals or without, not both"),
+        ({"kind": "overfits", "settings": {}, "above": 1.1, "below": 1.2}, "set exactly one of above and below"),
+        ({"kind": "overfits", "settings": {}, "above": 0.9}, r"tests\[0\]\S*above: "),
+        ({"kind": "slowest", "settings": SGD, "factor": [3, 2]}, "factor: the first number must be smaller"),
     ],
 )
 def test_a_claim_that_cannot_be_judged_is_refused_with_its_place(test, message):

@@ -78,7 +78,7 @@ def test_vgg16_has_the_published_parameters(folder):
 def test_every_head_has_the_published_parameters(folder, manifests):
     rows = table(folder, "brain_tumor_transfer")
     ours = rows[rows["mode"] == "head_only"].set_index("model")["trainable"]
-    for model, trainable in published(manifests, "parameter table")["trainable"].items():
+    for model, trainable in published(manifests, "Figure 11, parameter table")["trainable"].items():
         assert ours[model] == trainable
 
 
@@ -87,7 +87,7 @@ def test_every_head_has_the_published_parameters(folder, manifests):
 def test_differences_to_keras_are_explained(backbone, difference, folder, manifests):
     rows = table(folder, "brain_tumor_transfer")
     ours = rows[rows["mode"] == "head_only"].set_index("model")["frozen"]
-    assert published(manifests, "parameter table")["frozen"][backbone] - ours[backbone] == difference
+    assert published(manifests, "Figure 11, parameter table")["frozen"][backbone] - ours[backbone] == difference
     with torch.device("meta"):
         network = torchvision.models.get_model(backbone)
     network.AuxLogits = network.classifier = None  # neither belongs to the backbone
@@ -104,7 +104,7 @@ def test_differences_to_keras_are_explained(backbone, difference, folder, manife
 
 def test_layer_counts_differ_from_keras_s_only_as_explained(folder, manifests):
     ours = table(folder, "brain_tumor_transfer").drop_duplicates("model").set_index("model")[[*KINDS]]
-    keras = published(manifests, "layer-count table")[[*KINDS]]
+    keras = published(manifests, "Figure 12")[[*KINDS]]
     difference = (ours.loc[keras.index] - keras).T.to_dict()
     # in Keras, an activation within a convolution or dense layer is not a layer, but input and padding are; global
     # pooling includes flattening

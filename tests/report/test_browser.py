@@ -23,6 +23,7 @@ pytestmark = [
 
 CLAIMS = {
     "margin": 0.01,
+    "not_judged": [{"text": "Rates explain it.", "source": "discussion", "reason": "a possible cause"}],
     "judgements": 2,
     "claims": [
         CLAIM | {
@@ -263,6 +264,8 @@ def test_claims_are_reported_with_their_numbers(visit):
     assert "With 12 replicates, the verdict would be “supported” with a probability of 83 %" in third
     assert "−1.3 nats" in third  # noqa: RUF001
     assert "judged 2 times" in page.locator("section", has_text="Did the claims hold?").inner_text()
+    left_out = page.locator("h3", has_text="Not judged").locator("+ ul")
+    assert left_out.inner_text() == "Rates explain it. Asserted in: discussion. Not judged: a possible cause."
     index = visit("index.html")
     assert index.locator("#full .claims li").all_inner_texts() == [
         "✓ supported\nA rate of 0.1 is best. (on average only)",

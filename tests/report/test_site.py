@@ -27,7 +27,7 @@ def write_claims(folder, content) -> None:
 
 def test_no_claims_are_no_section(tmp_path):
     assert claims(tmp_path) is None
-    write_claims(tmp_path, {"margin": 0.01, "judgements": 1, "claims": []})
+    write_claims(tmp_path, {"margin": 0.01, "judgements": 1, "claims": [], "not_judged": []})
     assert claims(tmp_path) is None
 
 
@@ -35,9 +35,11 @@ def test_shares_are_reported_in_points(tmp_path):
     first = COMPARISON | {"estimate": 0.0123, "low": -0.004, "high": 0.02, "p_support": 0.0004}
     comparisons = [first, first | {"unit": "nats", "p_support": None, "low": None}]
     claim = CLAIM | {"decisive": [0, 1], "comparisons": comparisons}
-    write_claims(tmp_path, {"margin": 0.015, "judgements": 1, "claims": [claim]})
+    left_out = [{"text": "x", "source": "page 1", "reason": "a guess"}]
+    write_claims(tmp_path, {"margin": 0.015, "judgements": 1, "claims": [claim], "not_judged": left_out})
     shown = claims(tmp_path)
     assert shown["margin"] == "1.50 percentage points"
+    assert shown["not_judged"] == left_out
     assert shown["counts"] == {"supported": 0, "contradicted": 0, "negligible": 0, "open": 1, "not_run": 0}
     assert shown["claims"][0]["reason"].startswith("learning rate 0.1 better than learning rate 0.01: +1.23 points")
     first, second = shown["claims"][0]["comparisons"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # a type checker cannot evaluate the table of metrics
 else:
     MetricName, CurveName, SizeName = Literal[COMPARED], Literal[CURVES], Literal[SIZES[:3]]
 Margin = Annotated[float, Field(gt=0)]
+Factor = Annotated[float, Field(ge=1)]
 # settings that are numbers: others have no lowest and highest value
 Axis = Literal[
     "unfrozen", "views", "weight_decay", "momentum", "step_size", "gamma", "patience", "epochs", "batch_size", "lr"
@@ -68,6 +69,13 @@ class Best(Better, InStrata):
     kind: Literal["best", "worst"]
     settings: Extra
     rivals: list[Extra] = Field([], description="instead of all other combinations")
+    without: Extra = Field(Extra(), description="cells that are no rivals, such as those that a document did not try")
+
+    @model_validator(mode="after")
+    def _rivals_once(self):
+        if self.rivals and self.without != Extra():
+            raise ValueError("set rivals or without, not both")
+        return self
 
 
 class Order(_OfGroups, Better, InStrata):
@@ -115,7 +123,7 @@ class Chance(WithMargin, InStrata):
 
 
 class Noisier(_OfGroups, InStrata):
-    """Curves of the first group are rougher than those of the second: their slope changes more from epoch to epoch.
+    """Curves of the first group are less smooth than those of the second: their slope changes more between epochs.
 
     A smooth rise, however steep, is not rough.
     """
@@ -143,6 +151,37 @@ class GeneralizationGap(WithMargin, InStrata):
         return self
 
 
+class Overfits(InStrata):
+    """Validation loss rises by a factor after its minimum. A rise of training loss since then is subtracted."""
+
+    kind: Literal["overfits"]
+    settings: Extra
+    above: Factor | None = Field(None, description="it does, by more than this factor")
+    below: Factor | None = Field(None, description="it does not, or by less than this factor")
+
+    @model_validator(mode="after")
+    def _one_bound(self):
+        if (self.above is None) == (self.below is None):
+            raise ValueError("set exactly one of above and below")
+        return self
+
+
+class OverfitsSooner(_OfGroups, InStrata):
+    """The first group has its lowest validation loss in an earlier epoch than the second."""
+
+    kind: Literal["overfits_sooner"]
+    settings: Annotated[list[Extra], Field(min_length=2, max_length=2)]
+
+
+class LearnsSlower(_OfGroups, InStrata):
+    """Over the first epochs, curves of the first group are worse, on average, than those of the second."""
+
+    kind: Literal["learns_slower"]
+    settings: Annotated[list[Extra], Field(min_length=2, max_length=2)]
+    epochs: PositiveInt = 10
+    curve: CurveName = "validation_accuracy"
+
+
 class Plateau(WithMargin, InStrata):
     """From this epoch to the last one, the curves change by less than the margin."""
 
@@ -157,6 +196,13 @@ class Speed(InStrata):
 
     kind: Literal["fastest", "slowest"]
     settings: Extra
+    factor: tuple[Factor, Factor] | None = Field(None, description="faster (slower) by a factor between these two")
+
+    @model_validator(mode="after")
+    def _ascending(self):
+        if self.factor and self.factor[0] >= self.factor[1]:
+            raise ValueError("factor: the first number must be smaller than the second")
+        return self
 
 
 class Correlated(_Test):
@@ -180,6 +226,9 @@ Test = Annotated[
     | Chance
     | Noisier
     | GeneralizationGap
+    | Overfits
+    | OverfitsSooner
+    | LearnsSlower
     | Plateau
     | Speed
     | Correlated,
@@ -193,6 +242,14 @@ class Claim(Settings):
     text: str = Field(min_length=1, description="the claim, in a sentence")
     source: str = Field("", description='where the document says so, or "ours"')
     tests: list[Test] = Field(min_length=1)
+
+
+class NotJudged(Settings):
+    """An assertion of a document that no claim tests."""
+
+    text: str = Field(min_length=1, description="what is asserted, in a sentence")
+    source: str = Field(min_length=1, description="where the document says so")
+    reason: str = Field(min_length=1, description="why it is not tested")
 
 
 class Criterion(Settings):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from medgrid.config.base import Key, Settings, torchvision_name, unique
-from medgrid.config.claims import Claim, Criterion
+from medgrid.config.claims import Claim, Criterion, NotJudged
 from medgrid.config.dataset import Dataset, Image, Split
 from medgrid.config.metrics import MEASURED, PER_CLASS, SIZES
 from medgrid.config.training import Augmentation, Axes, Extra, Fixed, Model, Training, Weights
@@ -134,6 +134,7 @@ class Study(Settings):
     published: list[Published] = Field([], description="published numbers, listed next to ours")
     criterion: Criterion = Criterion()
     claims: dict[Key, Claim] = Field({}, description="conclusions of the publication, tested with our replicates")
+    not_judged: list[NotJudged] = Field([], description="assertions of the publication that no claim tests")
 
     @model_validator(mode="after")
     def _each_setting_once(self):

@@ -5,6 +5,7 @@ To add a kind, add the settings of its test to `medgrid.config.claims` and a fun
 """
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,7 @@ from medgrid.config import claims as tests
 from medgrid.config.metrics import METRICS
 from medgrid.evaluation.claims import NETWORKS, SEEDS_AND_IMAGES, Comparison, Judge
 from medgrid.evaluation.contrasts import cells_of, difference, linear_contrast, mean_of, rivals, select
+from medgrid.evaluation.curve_shapes import loss_rise, lowest_loss_epoch
 from medgrid.evaluation.hypotheses import Hypothesis
 from medgrid.evaluation.permutations import rank_correlation
 
@@ -43,7 +45,7 @@ def better(judge: Judge, test: tests.Better) -> Hypothesis:
 def best(judge: Judge, test: tests.Best) -> Iterator[Comparison]:
     where, chosen = select(test.of), select(test.settings)
     # of unknown rivals there is one comparison without an estimate
-    others = [select(each) for each in test.rivals] or rivals(judge.results, chosen, where)
+    others = [select(each) for each in test.rivals] or rivals(judge.results, chosen, where, select(test.without))
     for other in others if others and cells_of(judge.results, where, chosen) else [None]:
         left, right = (chosen, other) if test.kind == "best" else (other, chosen)
         contrast = None if left is None or right is None else difference(judge.results, left, right, where)
@@ -133,6 +135,40 @@ def generalization_gap(judge: Judge, test: tests.GeneralizationGap) -> Iterator[
     yield from judge.compare(comparison, contrast, test.each, judge.of_trainings(gaps))
 
 
+@evaluates("overfits")
+def overfits(judge: Judge, test: tests.Overfits) -> Iterator[Comparison]:
+    where, left = select(test.of), select(test.settings)
+    relation, kind = ("loss_rises", "above") if test.above else ("loss_stays", "below")
+    value = test.above or test.below or 1.0  # one of them is set
+    hypothesis = Hypothesis(kind, math.log(value))
+    comparison = Comparison(relation, left, None, where, hypothesis, None, "times", details={"value": value})
+    rises = judge.results.of_curves(loss_rise)
+    cells = [cell for cell in cells_of(judge.results, where, left) if rises.loc[cell].notna().any()]
+    yield from judge.compare(comparison, mean_of(judge.results, cells), test.each, judge.of_trainings(rises))
+
+
+@evaluates("overfits_sooner")
+def overfits_sooner(judge: Judge, test: tests.OverfitsSooner) -> Iterator[Comparison]:
+    where, (left, right) = select(test.of), map(select, test.settings)
+    comparison = Comparison("overfits_sooner", left, right, where, Hypothesis("above"), None, "times")
+    earliness = -judge.results.of_curves(lambda curves: np.log(lowest_loss_epoch(curves)))
+    contrast = difference(judge.results, left, right, where)
+    yield from judge.compare(comparison, contrast, test.each, judge.of_trainings(earliness))
+
+
+@evaluates("learns_slower")
+def learns_slower(judge: Judge, test: tests.LearnsSlower) -> Iterator[Comparison]:
+    where, (left, right) = select(test.of), map(select, test.settings)
+    metric = METRICS[test.curve]
+    early = metric.sign * judge.results.of_curves(lambda curves: curves[test.curve].iloc[: test.epochs].mean())
+    comparison = Comparison(
+        "learns_slower", left, right, where, Hypothesis("above"), None, metric.unit, curve=test.curve,
+        details={"epochs": test.epochs},
+    )  # fmt: skip
+    contrast = difference(judge.results, left, right, where)
+    yield from judge.compare(comparison, contrast, test.each, judge.of_trainings(-early))
+
+
 @evaluates("plateau")
 def plateau(judge: Judge, test: tests.Plateau) -> Iterator[Comparison]:
     where, left = select(test.of), select(test.settings)
@@ -160,9 +196,15 @@ def speed(judge: Judge, test: tests.Speed) -> Iterator[Comparison]:
         relation, logarithms = "faster", -logarithms
     else:
         relation = "slower"
-    others = rivals(judge.results, left, where) if cells_of(judge.results, where, left) else []
+    hypothesis = Hypothesis("above")
+    details: dict[str, str] = {}
+    if test.factor:
+        low, high = np.log(test.factor)
+        hypothesis = Hypothesis("about", (low + high) / 2, (high - low) / 2)
+        relation, details = f"{relation}_by", {"factor": "{:g} to {:g}".format(*test.factor)}
+    others = rivals(judge.results, left, where, {}) if cells_of(judge.results, where, left) else []
     for right in others or [None]:
-        comparison = Comparison(relation, left, right, where, Hypothesis("above"), None, "times")
+        comparison = Comparison(relation, left, right, where, hypothesis, None, "times", details=details)
         contrast = None if right is None else difference(judge.results, left, right, where)
         if contrast is not None and not stacked.isdisjoint(contrast.weights.index):
             contrast, comparison = None, replace(comparison, missing="time_shared")

@@ -104,13 +104,13 @@ def linear_contrast(results: StudyResults, axis: str, *selections: Selection) ->
     return Contrast(tuple(strata)) if strata else None
 
 
-def rivals(results: StudyResults, chosen: Selection, where: Selection) -> list[Selection]:
-    """Each other combination of values that cells have for the chosen settings."""
+def rivals(results: StudyResults, chosen: Selection, where: Selection, without: Selection) -> list[Selection]:
+    """Each other combination of values that cells have for the chosen settings, except cells of `without`."""
     names = list(chosen)
-    chosen_cells = set(cells_of(results, where, chosen))
+    no_rivals = set(cells_of(results, where, chosen)).union(cells_of(results, without) if without else ())
     combinations: dict[str, Selection] = {}
     for cell in cells_of(results, where):
-        if cell not in chosen_cells:
+        if cell not in no_rivals:
             values = results.settings.loc[cell][names]
             combinations.setdefault(str(list(values)), {name: [values[name]] for name in names})
     return list(combinations.values())

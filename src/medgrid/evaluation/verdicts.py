@@ -1,7 +1,8 @@
 """Verdicts on claims: supported, contradicted, negligible, open or not_run.
 
 `claims.json` holds the study, its protocol, metric and margin; `judgements`: how many times the seeds of the study
-were raised and its claims judged, at least (see `judgements`); and for each claim:
+were raised and its claims judged, at least (see `judgements`); `not_judged`: assertions that no claim tests, with
+`text`, `source` and `reason`; and for each claim:
 
 - `name`, `text`, `source`: from params.yaml.
 - `verdict`: see `judge_claim`. `on_average_only`: whether some stratum shows the opposite of a supported or
@@ -16,7 +17,8 @@ were raised and its claims judged, at least (see `judgements`); and for each cla
     - `relation`: what the claim says, see below; `left`, `right`: selections of cells (lists of values by setting; {}
       selects all cells, null stands for all other cells or, for relations with one side, nothing); `where`: a
       selection that restricts both.
-    - `metric` or `curve`: what is compared, or null; `details`: `axis`, `epoch`, `value` or `size` of some relations.
+    - `metric` or `curve`: what is compared, or null; `details`: `axis`, `epoch`, `epochs`, `value`, `factor` or
+      `size` of some relations.
     - `estimate`, `low`, `high`: value and 95 % interval, or null; `unit`: share, nats, times (a ratio) or none;
       `over`: what the interval covers, "seeds", "seeds and test images" or "splits", or "networks" for a permutation
       test, which has no interval; `replicates`: number of seeds (or splits) used.
@@ -41,8 +43,14 @@ Relations, what they say, and the kinds of claims that use them:
 - `noisier`: the slope of `curve` changes more from epoch to epoch for left than for right (noisier).
 - `gap_above`, `gap_below`, `gap_about`: training minus validation accuracy of left after the last epoch is above,
   below or about `value` (generalization_gap).
+- `loss_rises`, `loss_stays`: validation loss of left after the last epochs, over its minimum, is above or below
+  `value`; a rise of training loss since then is subtracted (overfits).
+- `overfits_sooner`: validation loss of left has its minimum in an earlier epoch than that of right; the estimate is
+  the ratio of epochs (overfits_sooner).
+- `learns_slower`: the mean of `curve` over the first `epochs` is worse for left than for right (learns_slower).
 - `flat`: `curve` of left changes by less than the margin after `epoch` (plateau).
 - `faster`, `slower`: left trains faster or slower per epoch than right (fastest, slowest).
+- `faster_by`, `slower_by`: the same, by a factor in the range `factor`.
 - `correlated`: cells with more parameters (`size`) have a better metric; the estimate is a rank correlation
   (correlated).
 """
@@ -288,4 +296,5 @@ def verdicts(results: StudyResults) -> dict[str, Any]:
         "margin": manifest.criterion.margin,
         "judgements": judgements(results),
         "claims": [_entry(name, claim, each, word) for (name, claim), each, word in entries],
+        "not_judged": [each.model_dump() for each in manifest.not_judged],
     }

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from medgrid.config.base import Settings
-from medgrid.config.claims import Claim, Criterion
+from medgrid.config.claims import Claim, Criterion, NotJudged
 from medgrid.config.dataset import Image, Series, Split
 from medgrid.config.study import Explanations, Published
 from medgrid.config.training import Model, Training
@@ -66,6 +66,7 @@ class StudyManifest(Settings):
     published: list[Published]
     criterion: Criterion
     claims: dict[str, Claim]
+    not_judged: list[NotJudged] = Field([])
     stacked: list[str]  # cells that trained together with others and so have no training time of their own
     synthetic: bool
     data: str  # the data set in words, with its source

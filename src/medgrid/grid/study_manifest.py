@@ -41,6 +41,7 @@ def study_manifest(
         published=study.published,
         criterion=study.criterion,
         claims=study.claims,
+        not_judged=study.not_judged,
         stacked=stacked,
         synthetic=synthetic,
         data=label,

@@ -21,9 +21,15 @@ RELATIONS = {
     "gap_above": ("training minus validation accuracy of ", "{left}{where} above {value}"),
     "gap_below": ("training minus validation accuracy of ", "{left}{where} below {value}"),
     "gap_about": ("training minus validation accuracy of ", "{left}{where} about {value}"),
+    "loss_rises": ("last over lowest validation loss: ", "{left}{where} above {value}"),
+    "loss_stays": ("last over lowest validation loss: ", "{left}{where} below {value}"),
+    "overfits_sooner": ("lowest validation loss in an earlier epoch: {left} before ", "{right}{where}"),
+    "learns_slower": ("mean {curve} of the first {epochs} epochs: {left} worse than ", "{right}{where}"),
     "flat": ("{curve} flat after epoch {epoch}: ", "{left}{where}"),
     "faster": ("{left} faster per epoch than ", "{right}{where}"),
     "slower": ("{left} slower per epoch than ", "{right}{where}"),
+    "faster_by": ("{left} faster per epoch, by a factor of {factor}, than ", "{right}{where}"),
+    "slower_by": ("{left} slower per epoch, by a factor of {factor}, than ", "{right}{where}"),
     "correlated": ("", "more {size}, better {metric}{where} (rank correlation)"),
 }
 MISSING = {

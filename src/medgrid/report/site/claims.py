@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from medgrid.config.claims import NotJudged
 from medgrid.evaluation.hypotheses import VERDICTS
 from medgrid.evaluation.labels import ABSENT
 from medgrid.report.claim_text import margins, opposed, reason, sentence
@@ -59,7 +60,9 @@ def _claim(claim: dict[str, Any]) -> dict[str, Any]:
 
 
 def claims(folder: Path) -> dict[str, Any] | None:
-    """Verdicts on the claims of the study in `folder`, and how many claims have which verdict; None without claims.
+    """Verdicts on the claims of the study in `folder`, how many claims have which verdict, and what is not judged.
+
+    None without claims.
 
     Raises MedgridError when tables/claims.json exists and cannot be read.
     """
@@ -70,8 +73,11 @@ def claims(folder: Path) -> dict[str, Any] | None:
         content = json.loads(file.read_text(encoding="utf-8"))
         entries = [_claim(claim) for claim in content["claims"]]
         margin = quantity(content["margin"], "share")
+        not_judged = [{name: each[name] for name in NotJudged.model_fields} for each in content["not_judged"]]
     except (KeyError, TypeError, ValueError) as error:
         raise MedgridError(f"{file}: not a file of claims ({error!r}); evaluate the study again") from None
     counts = {verdict: sum(claim["verdict"] == verdict for claim in entries) for verdict in VERDICTS}
-    content = {"margin": margin, "judgements": content["judgements"], "counts": counts, "claims": entries}
-    return content if entries else None
+    if not entries:
+        return None
+    facts = {"margin": margin, "judgements": content["judgements"], "counts": counts}
+    return facts | {"claims": entries, "not_judged": not_judged}
