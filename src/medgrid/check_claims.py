@@ -208,7 +208,7 @@ def _summary(results: dict[str, str]) -> str:
 def check_study(params: Params, name: str) -> list[str]:
     """Paragraphs about the claims of a study: a summary, the sources, and a table of comparisons."""
     study = params.studies[name]
-    manifest = study_manifest(params, name, expand_grid(study, name), [], [], {}, "")
+    manifest = study_manifest(params, name, expand_grid(study, name), [], [], [], {}, "")
     sources = [PrintedResults(manifest), *(PrintedResults(manifest, entry) for entry in manifest.published)]
     checks = {key: check_claim(claim, sources) for key, claim in study.claims.items()}
     results = {key: overall(of_claim) for key, of_claim in checks.items()}
