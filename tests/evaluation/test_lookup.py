@@ -59,11 +59,11 @@ def test_verdicts_say_on_which_side_of_the_lookup_a_cell_is(tmp_path, quality, v
     assert set(table["verdict"]) <= {verdict, "open"}
 
 
-def test_a_cell_that_predicts_what_the_lookup_predicts_is_alike(tmp_path):
+def test_a_cell_that_predicts_what_the_lookup_predicts_differs_negligibly(tmp_path):
     results = results_of(tmp_path, criterion={"margin": 0.9})
-    assert set(lookup(results)["verdict"]) == {"alike"}
+    assert set(lookup(results)["verdict"]) == {"negligible"}
     narrow = results_of(tmp_path / "narrow", criterion={"margin": 1e-6})
-    assert "alike" not in set(lookup(narrow)["verdict"])
+    assert "negligible" not in set(lookup(narrow)["verdict"])
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_metric_of_probabilities_is_replaced_by_accuracy(tmp_path, metric, com
     table = lookup(results)
     assert set(table["metric"]) == {compared}
     # the margin is that of the metric: of accuracy, one point
-    assert ("alike" in set(table["verdict"])) == (metric == compared)
+    assert ("negligible" in set(table["verdict"])) == (metric == compared)
 
 
 def test_a_diverged_training_counts_as_chance(tmp_path):

@@ -1,16 +1,14 @@
 """Tables of comparisons: each cell's intervals, pairs of settings and of cells, batch sizes."""
 
 import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from medgrid.config.metrics import COMPARED, METRICS
 from medgrid.evaluation.contrasts import difference
-from medgrid.evaluation.hypotheses import Hypothesis, PValues, verdict
+from medgrid.evaluation.hypotheses import Hypothesis, PValues, corrected_over_rows, verdict
 from medgrid.evaluation.labels import describe_level
 from medgrid.evaluation.resampling import SPLITS
 from medgrid.evaluation.results import StudyResults
@@ -101,7 +99,7 @@ def _compare(results: StudyResults, pair: Pair) -> dict:
         "p_first": p.support,
         "p_second": p.against,
         "p_negligible": p.negligible,
-        "p": min(1, 2 * min(p.support, p.against)),
+        "p": p.two_sided,
         "effect": measured.value / deviation if deviation > 0 else np.nan,
         "cells": len(pair.weights),
         "replicates": measured.seeds,
@@ -127,16 +125,8 @@ def comparisons(results: StudyResults, best: str | None) -> pd.DataFrame:
     if not rows:
         return pd.DataFrame(columns=COMPARISONS)
     table = pd.DataFrame(rows)
-    table["p_adjusted"] = multipletests(table["p"], method="holm")[1]
-    table["verdict"] = _verdicts(table["p_first"], table["p_second"], table["p_negligible"])
-    # the two sides are corrected together: half of a corrected two-sided p
-    first = np.where(table["p_first"] <= table["p_second"], table["p_adjusted"] / 2, 1)
-    second = np.where(table["p_first"] > table["p_second"], table["p_adjusted"] / 2, 1)
-    negligible = multipletests(table["p_negligible"], method="holm")[1]
-    table["verdict_adjusted"] = _verdicts(first, second, negligible)
+    p = [PValues(*each) for each in table[["p_first", "p_second", "p_negligible"]].to_numpy()]
+    table["verdict"] = [WORDS.get(word := verdict(each), word) for each in p]
+    table["p_adjusted"], corrected = corrected_over_rows(p)
+    table["verdict_adjusted"] = [WORDS.get(word := verdict(each), word) for each in corrected]
     return table[list(COMPARISONS)]
-
-
-def _verdicts(*p: Iterable[float]) -> list[str]:
-    words = [verdict(PValues(*each)) for each in zip(*p, strict=True)]
-    return [WORDS.get(word, word) for word in words]

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from medgrid.evaluation.statistics import LEVEL, Estimate
 
@@ -34,6 +35,11 @@ class PValues:
     against: float = 1.0
     negligible: float = 1.0
 
+    @property
+    def two_sided(self) -> float:
+        """p-value of any difference, of a hypothesis `above`."""
+        return min(1.0, 2 * min(self.support, self.against))
+
 
 def verdict(p: PValues) -> str:
     """supported, contradicted, negligible or open, from p-values that are corrected or not.
@@ -46,6 +52,21 @@ def verdict(p: PValues) -> str:
     if p.support <= LEVEL:
         return "supported"
     return "contradicted" if p.against <= LEVEL else "open"
+
+
+def corrected_over_rows(p: list[PValues]) -> tuple[np.ndarray, list[PValues]]:
+    """Two-sided p-values after Holm's correction over all rows of a table, and one-sided ones that agree with them.
+
+    The side that is more likely gets half of the corrected two-sided p-value. Tests of negligible differences are
+    corrected among themselves.
+    """
+    adjusted = multipletests([each.two_sided for each in p], method="holm")[1]
+    negligible = multipletests([each.negligible for each in p], method="holm")[1]
+    corrected = [
+        PValues(*((half, 1.0) if each.support <= each.against else (1.0, half)), float(third))
+        for each, half, third in zip(p, adjusted / 2, negligible, strict=True)
+    ]
+    return adjusted, corrected
 
 
 @dataclass(frozen=True)

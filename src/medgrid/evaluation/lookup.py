@@ -2,17 +2,19 @@
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from medgrid.config.claims import Criterion
 from medgrid.config.metrics import METRICS
 from medgrid.evaluation.contributions import contributions
+from medgrid.evaluation.hypotheses import Hypothesis, corrected_over_rows, verdict
 from medgrid.evaluation.results import StudyResults
-from medgrid.evaluation.statistics import CONFIDENCE, estimate
+from medgrid.evaluation.statistics import estimate
 
 COLUMNS = (
     "cell", "metric", "mean", "lookup", "difference", "low", "high", "p", "p_adjusted", "replicates", "verdict",
 )  # fmt: skip
+# verdicts on "the cell is better", as this table calls them
+WORDS = {"supported": "above", "contradicted": "below"}
 OF_LABELS = ("accuracy", "recall_macro")  # functions of metrics that need no probabilities
 
 
@@ -37,24 +39,22 @@ def lookup(results: StudyResults) -> pd.DataFrame:
 
     `mean`, `lookup`: the metric of the cell (mean over seeds) and of the lookup. `low`, `high`: 95 % interval of the
     difference over seeds and test images; the lookup is the same for all seeds. `p`: two-sided; `p_adjusted`: after
-    Holm's correction over the cells. `verdict`: "alike" (the interval lies within the margin of practical
-    equivalence), otherwise "above" or "below" (`p_adjusted` below 0.05), otherwise "open".
+    Holm's correction over the cells. `verdict`: "above", "below", "negligible" or "open", by the rule of claims
+    (`medgrid.evaluation.hypotheses.verdict`) with corrected p-values.
     """
     criterion = lookup_criterion(results)
     baseline = lookup_values(results, criterion.metric)
     if baseline is None:
         return pd.DataFrame(columns=COLUMNS)
-    rows = []
+    rows, p = [], []
     for cell, values in zip(results.cells, results.contributions(criterion.metric), strict=True):
         measured = estimate(values - baseline, results.clusters)
+        p.append(Hypothesis("above", margin=criterion.margin).p_values(measured))
         low, high = measured.interval()
         row = {"cell": cell, "metric": criterion.metric, "mean": values.mean(), "lookup": baseline.mean()}
         row |= {"difference": measured.value, "low": low, "high": high, "replicates": measured.seeds}
-        rows.append(row | {"p": min(1, 2 * min(measured.p_above(0), measured.p_below(0)))})
+        rows.append(row | {"p": p[-1].two_sided})
     table = pd.DataFrame(rows)
-    table["p_adjusted"] = multipletests(table["p"], method="holm")[1]
-    alike = (table["low"] > -criterion.margin) & (table["high"] < criterion.margin)
-    differs = table["p_adjusted"] < 1 - CONFIDENCE
-    cases = [alike, differs & (table["difference"] > 0), differs]
-    table["verdict"] = np.select(cases, ["alike", "above", "below"], "open")
+    table["p_adjusted"], corrected = corrected_over_rows(p)
+    table["verdict"] = [WORDS.get(word := verdict(each), word) for each in corrected]
     return table[list(COLUMNS)]
