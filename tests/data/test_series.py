@@ -6,7 +6,7 @@ import pytest
 
 from medgrid.data import split
 from medgrid.data.clusters import cluster_ids_with_groups
-from medgrid.data.series import MAX_FALSE_JOINS, series_ids, stems_and_positions
+from medgrid.data.series import MAX_DISTANT_JOINS, series_ids, stems_and_positions
 
 NO_PAIRS = pd.DataFrame({"first": [], "second": [], "kind": []})
 LENGTH, COUNT = 10, 40  # planted series: slices of each, number of them
@@ -62,8 +62,7 @@ def test_planted_chains_are_found(planted):
     ids = series_ids(table, thumbnails, NO_PAIRS, "chains")
     labels = table["label"].to_numpy()
     same_series, same_id = truth[:, None] == truth[None], ids[:, None] == ids[None]
-    # not all: a few neighbours in shuffled order are of one series, which raises the threshold
-    assert same_id[same_series].mean() > 0.8
+    assert same_id[same_series].mean() > 0.95
     assert same_id[labels[:, None] != labels[None]].sum() == 0  # stems are apart
     # of COUNT - 2 ends of series, hardly one is joined to the next
     assert len(set(ids)) >= COUNT - 2
@@ -74,15 +73,23 @@ def test_in_shuffled_order_there_are_no_chains(planted):
     order = np.random.default_rng(8).permutation(len(table))
     ids = series_ids(table, thumbnails[order], NO_PAIRS, "chains")
     joins = len(table) - len(set(ids))
-    assert joins <= 4 * MAX_FALSE_JOINS * len(table)  # neighbours of one series happen in shuffled order, too
+    assert joins <= 4 * MAX_DISTANT_JOINS * len(table)  # neighbours of one series happen in shuffled order, too
+
+
+def test_brightness_and_contrast_do_not_break_a_chain(planted):
+    table, thumbnails, _ = planted
+    rng = np.random.default_rng(4)
+    contrast, brightness = rng.uniform(0.5, 1, (2, len(table), 1, 1))
+    changed = (contrast * thumbnails + 60 * brightness).clip(0, 255).astype(np.uint8)
+    found = (len(set(series_ids(table, images, NO_PAIRS, "chains"))) for images in (thumbnails, changed))
+    assert np.diff(list(found)) <= 3
 
 
 def test_near_duplicates_do_not_raise_the_threshold(planted):
     """Copies are in one cluster anyway; the threshold would be that of copies."""
     table, thumbnails, truth = planted
-    one, other = np.flatnonzero(truth == 0), np.flatnonzero(truth == 1)
-    thumbnails[other] = thumbnails[one] = thumbnails[one[0]]
-    rows = np.concatenate([one, other])
+    rows = np.flatnonzero(np.isin(truth, (0, 8, 16)))
+    thumbnails[rows] = thumbnails[rows[0]]
     pairs = pd.DataFrame({"first": rows[0], "second": rows[1:], "kind": "pixels"})
     found = len(set(series_ids(table, thumbnails, pairs, "chains")))
     assert found < len(set(series_ids(table, thumbnails, NO_PAIRS, "chains")))

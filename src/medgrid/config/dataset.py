@@ -167,7 +167,6 @@ class Split(Settings):
     )
     use: Amount | None = Field(None, description="number or share of the images to use; all by default")
     balanced: bool = Field(False, description="use as many images of each class as the smallest class has")
-    series: Series = Field(None, description="instead of the data set's, for comparison")
     seed: Annotated[int, Field(ge=0)] = 42
 
     @model_validator(mode="after")

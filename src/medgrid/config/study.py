@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, PositiveInt, ValidationInfo, field_v
 
 from medgrid.config.base import Key, Settings, torchvision_name, unique
 from medgrid.config.claims import Claim, Criterion, NotJudged
-from medgrid.config.dataset import Blocks, Dataset, Image, Series, Split
+from medgrid.config.dataset import Dataset, Image, Split
 from medgrid.config.metrics import MEASURED, PER_CLASS, SIZES
 from medgrid.config.training import Augmentation, Axes, Extra, Fixed, Model, Training, Weights
 
@@ -164,10 +164,6 @@ class Study(Settings):
         """Sizes of the parts under the chosen protocol."""
         return (self.protocol == "published" and self.as_published.split) or self.split
 
-    def series(self, dataset: Dataset) -> Series:
-        """What a clean split keeps together besides clusters and groups."""
-        return self.split_settings.series or dataset.series
-
     @property
     def seeds(self) -> int:
         """Number of trainings of each cell on each split."""
@@ -248,9 +244,6 @@ class Params(Settings):
                     "archive's own split is not known"
                 )
             classes = self.datasets[study.dataset].classes
-            series = study.series(self.datasets[study.dataset])
-            if isinstance(series, Blocks) and (unknown := set(series.classes or ()) - set(classes)):
-                raise ValueError(f"studies.{key}.split.series.classes: there is no class '{min(unknown)}'")
             for value in study.published_values("class"):
                 if value not in classes:
                     raise ValueError(f"studies.{key}.published: there is no class '{value}'{_hint(value, classes)}")

@@ -50,6 +50,8 @@ def signatures(low: np.ndarray, orientation: Orientation = UPRIGHT) -> torch.Ten
     Each frequency is standardised over the data set, in the images' own orientation, so that structures common to all
     images (a head on black, ribs) do not make pairs similar.
     """
+    if low.shape[1:] != (FREQUENCIES, FREQUENCIES):
+        raise ValueError(f"signatures are made of spectra, not of arrays of shape {low.shape}")
     mean, spread = (statistic.reshape(-1)[1:] for statistic in (low.mean(0), low.std(0)))
     vectors = orientation.of_spectra(low).reshape(len(low), -1)[:, 1:] - mean
     vectors /= spread + 1e-6

@@ -10,7 +10,8 @@ import pandas as pd
 from medgrid.data.clusters import NEAR_DUPLICATES, cluster_ids, components
 
 NUMBER = re.compile(r"\d+")
-MAX_FALSE_JOINS = 0.01  # share of neighbours in shuffled order that a chain may join
+MAX_DISTANT_JOINS = 0.01  # share of images far apart in the order that would be joined, if they were neighbours
+DISTANT = 50  # positions; images that are closer may be of one patient
 SHUFFLES = 20  # orders from which the threshold of a stem is computed: it varies by a few percent of its rank
 
 
@@ -67,12 +68,13 @@ def _joins(
     """Rows of consecutive images that look alike, int [M, 2], of each stem.
 
     Images look alike if the cosine of their signatures (low frequencies, see `medgrid.data.candidates`) exceeds that
-    of all but MAX_FALSE_JOINS of the neighbours in shuffled orders of the stem. Near-duplicates do not count there:
-    they are in one cluster anyway. So no images of a very small stem are joined.
+    of all but MAX_DISTANT_JOINS of the neighbours in shuffled orders of the stem that are DISTANT in its own order.
+    Near-duplicates do not count there: they are in one cluster anyway. So no images of a small stem are joined, and
+    fewer images of one patient where a stem has so few patients that distant images are often of one, too.
     """
-    from medgrid.data.candidates import signatures  # takes seconds, because of torch
+    from medgrid.data.candidates import signatures, spectra  # takes seconds, because of torch
 
-    vectors = signatures(thumbnails).numpy()
+    vectors = signatures(spectra(thumbnails)).numpy()
     rng = np.random.default_rng(0)
 
     def cosines(rows: np.ndarray) -> np.ndarray:
@@ -86,8 +88,9 @@ def _joins(
         for _ in range(SHUFFLES):
             order = rng.permutation(rows)
             different = near_duplicates[order[:-1]] != near_duplicates[order[1:]]
-            shuffled.append(cosines(order)[different])
+            distant = np.abs(np.diff(positions[order])) > DISTANT
+            shuffled.append(cosines(order)[different & distant])
         values = np.concatenate(shuffled)
         if len(values):
-            threshold = np.quantile(values, 1 - MAX_FALSE_JOINS, method="higher")
+            threshold = np.quantile(values, 1 - MAX_DISTANT_JOINS, method="higher")
             yield np.stack([rows[:-1], rows[1:]], 1)[cosines(rows) > threshold]

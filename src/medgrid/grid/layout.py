@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from medgrid.config import Blocks, GroupTable, Model, Params, Study, Training, Weights
+from medgrid.config import GroupTable, Model, Params, Study, Training, Weights
 from medgrid.grid.cells import Cell, check_references, expand_grid
 from medgrid.grid.manifest import OtherSplit, StudyManifest
 from medgrid.grid.study_manifest import study_manifest
@@ -170,14 +170,13 @@ def _add_images(layout: Layout, params: Params, study: Study) -> Images:
     near_duplicates = f"{prefix}-{fingerprint(inventory, VERSIONS['near_duplicates'])}"
     layout.near_duplicates[near_duplicates] = Step({}, images)
 
-    series = study.series(params.datasets[study.dataset])
-    kept_together = {"series": series.model_dump(mode="json") if isinstance(series, Blocks) else series}
+    series = params.datasets[study.dataset].model_dump(mode="json", include={"series"})
     splits = []
     for parts in study.splits:
         identity = [inventory, near_duplicates, study.protocol, non_default(parts), VERSIONS["split"]]
-        identity += [kept_together] if series else []
+        identity += [series] if series["series"] else []
         splits.append(f"{prefix}-{study.protocol}-{fingerprint(*identity)}")
-        settings = {"protocol": study.protocol, **parts.model_dump(mode="json"), **kept_together}
+        settings = {"protocol": study.protocol, **parts.model_dump(mode="json"), **series}
         layout.splits[splits[-1]] = Step(settings, {"inventory": inventory, "near_duplicates": near_duplicates})
 
     tensors = f"{prefix}-{study.image.size}px-{fingerprint(inventory, non_default(study.image), VERSIONS['data'])}"

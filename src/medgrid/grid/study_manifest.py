@@ -26,7 +26,7 @@ def study_manifest(
         archive_sha256=None if synthetic else dataset.sha256,
         protocol=study.protocol,
         split=study.split_settings,
-        series=study.series(dataset),
+        series=dataset.series,
         axes=list(grid[0].axes),
         cells=[{"id": cell.id, **cell.axes} for cell in grid],
         trainings={cell.id: cell.training for cell in grid},

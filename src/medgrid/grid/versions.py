@@ -17,7 +17,7 @@ from pydantic import BaseModel
 VERSIONS = {
     "data": 2,
     "near_duplicates": 2,
-    "split": 2,
+    "split": 3,
     "models": 3,
     "training": 3,
     "evaluation": 8,
