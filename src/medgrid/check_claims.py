@@ -93,6 +93,9 @@ class PrintedResults:
         values = self.by_seed(metric).loc[list(weights.index)].to_numpy()
         return estimate(METRICS[metric].sign * (weights.to_numpy() @ values)[:, None], np.zeros(1, int))
 
+    def estimate_of_trainings(self, values: np.ndarray, _: str | None = None) -> Estimate:
+        return estimate(values)
+
     def of_curves(self, _: object) -> pd.DataFrame:
         return pd.DataFrame({0: np.nan}, self.cells)
 

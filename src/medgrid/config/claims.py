@@ -206,9 +206,10 @@ class Speed(InStrata):
 
 
 class Correlated(_Test):
-    """Networks with more parameters do better: Spearman's rank correlation over the cells is above 0.
+    """Networks with more parameters do better: Spearman's rank correlation over the models is above 0.
 
-    Tested by permuting the sizes over the networks.
+    Sizes and results of a model's cells are averaged, and the sizes are permuted over the models. With fewer than
+    five models, no order is certain.
     """
 
     kind: Literal["correlated"]

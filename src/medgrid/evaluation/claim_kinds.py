@@ -113,7 +113,10 @@ def noisier(judge: Judge, test: tests.Noisier) -> Iterator[Comparison]:
     unit = METRICS[test.curve].unit
     comparison = Comparison("noisier", left, right, where, Hypothesis("above"), None, unit, curve=test.curve)
     yield from judge.compare(
-        comparison, difference(judge.results, left, right, where), test.each, judge.of_trainings(roughness)
+        comparison,
+        difference(judge.results, left, right, where),
+        test.each,
+        judge.of_trainings(roughness, test.curve),
     )
 
 
@@ -166,7 +169,7 @@ def learns_slower(judge: Judge, test: tests.LearnsSlower) -> Iterator[Comparison
         details={"epochs": test.epochs},
     )  # fmt: skip
     contrast = difference(judge.results, left, right, where)
-    yield from judge.compare(comparison, contrast, test.each, judge.of_trainings(-early))
+    yield from judge.compare(comparison, contrast, test.each, judge.of_trainings(-early, test.curve))
 
 
 @evaluates("plateau")
@@ -183,7 +186,9 @@ def plateau(judge: Judge, test: tests.Plateau) -> Iterator[Comparison]:
     comparison = Comparison(
         "flat", left, None, where, hypothesis, None, unit, curve=test.curve, details={"epoch": test.after}
     )
-    yield from judge.compare(comparison, mean_of(judge.results, cells), test.each, judge.of_trainings(changes))
+    yield from judge.compare(
+        comparison, mean_of(judge.results, cells), test.each, judge.of_trainings(changes, test.curve)
+    )
 
 
 @evaluates("fastest", "slowest")
@@ -215,9 +220,12 @@ def speed(judge: Judge, test: tests.Speed) -> Iterator[Comparison]:
 def correlated(judge: Judge, test: tests.Correlated) -> Iterator[Comparison]:
     where, metric = select(test.of), judge.metric(test)
     cells = [cell for cell in cells_of(judge.results, where) if cell in judge.results.network_sizes.index]
-    sizes = judge.results.network_sizes.loc[cells, test.size].to_numpy(float)
-    values = METRICS[metric].sign * judge.results.by_seed(metric).loc[cells].to_numpy()
+    # cells of one architecture are no independent networks: their means are compared
+    models = judge.results.settings.loc[cells, "model"]
+    sizes = judge.results.network_sizes.loc[cells, test.size].astype(float).groupby(models).mean()
+    values = (METRICS[metric].sign * judge.results.by_seed(metric).loc[cells]).groupby(models).mean()
+    measured = rank_correlation(sizes.to_numpy(), values.loc[sizes.index].to_numpy()) if cells else None
     yield Comparison(
-        "correlated", {}, None, where, Hypothesis("above"), rank_correlation(sizes, values) if cells else None,
-        "none", NETWORKS, metric=metric, details={"size": test.size},
+        "correlated", {}, None, where, Hypothesis("above"), measured, "none", NETWORKS, metric=metric,
+        details={"size": test.size},
     )  # fmt: skip

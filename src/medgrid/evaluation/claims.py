@@ -48,11 +48,9 @@ class Comparison:
         """One-sided p-values, not corrected."""
         return self.hypothesis.p_values(self.measured) if self.measured else PValues()
 
-    def verdict(self, p_against: float | None = None) -> str:
-        """Of this comparison. `p_against`: corrected for the other comparisons of the claim."""
-        if not self.was_run:
-            return "not_run"
-        return verdict(self.p if p_against is None else replace(self.p, against=p_against))
+    def verdict(self, corrected: PValues | None = None) -> str:
+        """Of this comparison. `corrected`: p-values that are corrected for the other comparisons of the claim."""
+        return verdict(corrected or self.p) if self.was_run else "not_run"
 
     def with_margin(self, margin: float) -> "Comparison":
         """The same with another margin, if its hypothesis has one."""
@@ -71,16 +69,29 @@ class Comparison:
 
     @cached_property
     def opposed(self) -> list[bool]:
-        """For each stratum, whether it contradicts what holds on average, or holds where the average contradicts it.
+        """For each stratum, whether it shows the opposite of the average.
 
-        After Holm's correction over the strata (compare Gail and Simon 1985). A bare change of sign is noise.
+        It contradicts what holds on average, holds where the average contradicts it, or differs by more than the
+        margin where the average is negligible; after Holm's correction over the strata (compare Gail and Simon 1985).
+        A bare change of sign is noise.
         """
-        opposite = {"supported": "contradicted", "contradicted": "supported"}.get(self.verdict())
-        if opposite is None or not self.strata:
+        p_opposite = {
+            "supported": lambda p, _: p.against,
+            "contradicted": lambda p, _: p.support,
+            "negligible": lambda _, stratum: stratum.p_beyond_margin,
+        }.get(self.verdict())
+        if p_opposite is None or not self.strata:
             return [False] * len(self.strata)
-        p = [each.p.against if opposite == "contradicted" else each.p.support for each in self.strata]
-        rejected = multipletests(p, LEVEL, "holm")[0]
-        return [bool(r) and each.verdict() == opposite for r, each in zip(rejected, self.strata, strict=True)]
+        rejected = multipletests([p_opposite(each.p, each) for each in self.strata], LEVEL, "holm")[0]
+        return [bool(r) and each.verdict() != "negligible" for r, each in zip(rejected, self.strata, strict=True)]
+
+    @property
+    def p_beyond_margin(self) -> float:
+        """p-value of a difference that matters, on either side."""
+        bound = self.hypothesis.negligible_below
+        if self.measured is None or not bound:
+            return 1.0
+        return min(1.0, 2 * min(self.measured.p_above(bound), self.measured.p_below(-bound)))
 
     def number(self, value: float) -> float | None:
         """A number for claims.json: ratios instead of their logarithms, correlations within their range."""
@@ -147,11 +158,15 @@ class Judge:
         else:
             yield replace(comparison, measured=measure(contrast.weights), strata=strata if len(strata) > 1 else ())
 
-    def of_trainings(self, values: pd.DataFrame) -> Callable[[pd.Series], Estimate]:
-        """A function that estimates weighted sums over cells of a value of each training [cells, seeds]."""
+    def of_trainings(self, values: pd.DataFrame, curve: str | None = None) -> Callable[[pd.Series], Estimate]:
+        """A function that estimates weighted sums over cells of a value of each training [cells, seeds].
+
+        `curve`: the learning curve that the values were read from, if it was one.
+        """
 
         def measure(weights: pd.Series) -> Estimate:
             # a seed is left out when one of these cells diverged with it
-            return self.results.estimate_of_trainings(weights.to_numpy() @ values.loc[list(weights.index)].to_numpy())
+            sums = weights.to_numpy() @ values.loc[list(weights.index)].to_numpy()
+            return self.results.estimate_of_trainings(sums, curve)
 
         return measure

@@ -115,18 +115,26 @@ def comparisons(results: StudyResults, best: str | None) -> pd.DataFrame:
     - `low`, `high`: 95 % interval over seeds and test images, or over splits (`over`)
     - `p_first`, `p_second`, `p_negligible`: one-sided, that the first or the second is better, or that the difference
       lies within the margin of practical equivalence
-    - `p`: two-sided; `p_adjusted`: after Holm's correction over all rows
+    - `p`: two-sided; `p_adjusted`: after Holm's correction over all rows and the pairs of cells that are not shown:
+      the best cell is selected from the same trainings
     - `effect`: difference in standard deviations over seeds or splits (Cohen's d of paired values)
     - `verdict`: "first better", "second better", "negligible" or "open", by the rule of claims
       (`medgrid.evaluation.hypotheses.verdict`), not corrected; `verdict_adjusted`: by the same rule, from p-values
       after Holm's correction over all rows
     """
-    rows = [_compare(results, pair) for pair in _pairs(results, best)]
+    pairs = _pairs(results, best)
+    rows = [_compare(results, pair) for pair in pairs]
     if not rows:
         return pd.DataFrame(columns=COMPARISONS)
     table = pd.DataFrame(rows)
     p = [PValues(*each) for each in table[["p_first", "p_second", "p_negligible"]].to_numpy()]
     table["verdict"] = [WORDS.get(word := verdict(each), word) for each in p]
-    table["p_adjusted"], corrected = corrected_over_rows(p)
+    table["p_adjusted"], corrected = corrected_over_rows(p, _left_out(results, pairs))
     table["verdict_adjusted"] = [WORDS.get(word := verdict(each), word) for each in corrected]
     return table[list(COMPARISONS)]
+
+
+def _left_out(results: StudyResults, pairs: list[Pair]) -> int:
+    """Number of pairs of cells that are not compared, although each cell could have been the best."""
+    shown, cells = sum(pair.compared == "cell" for pair in pairs), len(results.cells)
+    return cells * (cells - 1) // 2 - shown if shown else 0

@@ -63,9 +63,9 @@ def write_results(manifest: StudyManifest, folder: str, split: str) -> None:
         best = cells[cells["checkpoint"] == "best"].set_index("cell")
         chosen = best_cell(validation_scores(best, manifest.select))
         _write(comparisons(all_splits, chosen), target / "comparisons.csv")
-        for function in (intervals, expected_best, improvement, time_to_target):
+        for function in (intervals, lookup, expected_best, improvement, time_to_target):
             _write(function(all_splits), target / f"{function.__name__}.csv")
-        for function in (lookup, interactions, simple_effects, batch_sizes):
+        for function in (interactions, simple_effects, batch_sizes):
             _write(function(results), target / f"{function.__name__}.csv")
         if isinstance(all_splits, ResampledResults):
             _write(split_table(all_splits), target / "splits.csv")

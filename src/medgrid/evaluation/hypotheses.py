@@ -13,6 +13,7 @@ from statsmodels.stats.multitest import multipletests
 from medgrid.evaluation.statistics import LEVEL, Estimate
 
 VERDICTS = ("supported", "contradicted", "negligible", "open", "not_run")
+FEWEST_REPLICATES = 3  # with two, intervals miss the true value up to twice as often as they should
 MOST_REPLICATES = 200  # for which probabilities of verdicts are computed
 
 
@@ -21,6 +22,9 @@ class Measured(Protocol):
 
     @property
     def value(self) -> float: ...
+
+    @property
+    def seeds(self) -> int: ...
 
     def p_above(self, bound: float) -> float: ...
 
@@ -54,14 +58,17 @@ def verdict(p: PValues) -> str:
     return "contradicted" if p.against <= LEVEL else "open"
 
 
-def corrected_over_rows(p: list[PValues]) -> tuple[np.ndarray, list[PValues]]:
+def corrected_over_rows(p: list[PValues], left_out: int = 0) -> tuple[np.ndarray, list[PValues]]:
     """Two-sided p-values after Holm's correction over all rows of a table, and one-sided ones that agree with them.
 
     The side that is more likely gets half of the corrected two-sided p-value. Tests of negligible differences are
-    corrected among themselves.
+    corrected among themselves. `left_out`: comparisons that are no rows, but could have been.
     """
-    adjusted = multipletests([each.two_sided for each in p], method="holm")[1]
-    negligible = multipletests([each.negligible for each in p], method="holm")[1]
+
+    def holm(values: list[float]) -> np.ndarray:
+        return multipletests([*values, *[1.0] * left_out], method="holm")[1][: len(values)]
+
+    adjusted, negligible = holm([each.two_sided for each in p]), holm([each.negligible for each in p])
     corrected = [
         PValues(*((half, 1.0) if each.support <= each.against else (1.0, half)), float(third))
         for each, half, third in zip(p, adjusted / 2, negligible, strict=True)
@@ -105,11 +112,11 @@ class Hypothesis:
         return replace(self, margin=margin) if self.margin else self
 
     def p_values(self, measured: Measured) -> PValues:
-        """p-values of the number; all 1 when it was not measured.
+        """p-values of the number; all 1 when it was not measured, or with fewer than FEWEST_REPLICATES.
 
         That a number is not `about` a value is tested on both sides, at half the level each.
         """
-        if not np.isfinite(measured.value):
+        if not np.isfinite(measured.value) or measured.seeds < FEWEST_REPLICATES:
             return PValues()
         sides = 2 if self.kind == "about" else 1
         against = sides * min(measured.p_below(self.low), measured.p_above(self.high))
@@ -120,11 +127,11 @@ class Hypothesis:
         return PValues(support, min(1.0, against), negligible)
 
     def probabilities(self, measured: Estimate, parts: int = 1) -> dict[str, np.ndarray]:
-        """Probabilities of the verdicts with more replicates, if the value and its errors are as estimated.
+        """Probabilities of verdicts in a study with more replicates, if the value and its errors are as estimated.
 
-        By verdict, arrays for 2, 3, ..., MOST_REPLICATES replicates on the same test images. `parts`: comparisons
-        over which a contradiction is corrected. More seeds reduce the error of the seeds and of their interaction
-        with the images, but not the error of the images.
+        By verdict, arrays for 2, 3, ..., MOST_REPLICATES replicates on other test images, as many as here. `parts`:
+        comparisons over which a contradiction is corrected. More seeds reduce the error of the seeds and of their
+        interaction with the images, but not the error of the images.
         """
         error, freedom = _errors_with_more_seeds(measured)
         half_level = LEVEL / parts / (2 if self.kind == "about" else 1)

@@ -8,10 +8,10 @@ from medgrid.config.metrics import METRICS
 from medgrid.evaluation.contributions import contributions
 from medgrid.evaluation.hypotheses import Hypothesis, corrected_over_rows, verdict
 from medgrid.evaluation.results import StudyResults
-from medgrid.evaluation.statistics import estimate
 
 COLUMNS = (
-    "cell", "metric", "mean", "lookup", "difference", "low", "high", "p", "p_adjusted", "replicates", "verdict",
+    "cell", "metric", "mean", "lookup", "difference", "low", "high", "over", "p", "p_adjusted", "replicates",
+    "verdict",
 )  # fmt: skip
 # verdicts on "the cell is better", as this table calls them
 WORDS = {"supported": "above", "contradicted": "below"}
@@ -38,22 +38,23 @@ def lookup(results: StudyResults) -> pd.DataFrame:
     """Each cell minus the lookup, per test image; no rows where the split has no lookup.
 
     `mean`, `lookup`: the metric of the cell (mean over seeds) and of the lookup. `low`, `high`: 95 % interval of the
-    difference over seeds and test images; the lookup is the same for all seeds. `p`: two-sided; `p_adjusted`: after
-    Holm's correction over the cells. `verdict`: "above", "below", "negligible" or "open", by the rule of claims
-    (`medgrid.evaluation.hypotheses.verdict`) with corrected p-values.
+    difference over seeds and test images, or over splits (`over`). The lookup is the same for all seeds of a split.
+    `p`: two-sided; `p_adjusted`: after Holm's correction over the cells. `verdict`: "above", "below", "negligible" or
+    "open", by the rule of claims (`medgrid.evaluation.hypotheses.verdict`) with corrected p-values.
     """
     criterion = lookup_criterion(results)
     baseline = lookup_values(results, criterion.metric)
     if baseline is None:
         return pd.DataFrame(columns=COLUMNS)
     rows, p = [], []
-    for cell, values in zip(results.cells, results.contributions(criterion.metric), strict=True):
-        measured = estimate(values - baseline, results.clusters)
+    for cell in results.cells:
+        measured = results.estimate_above_lookup(cell, criterion.metric)
         p.append(Hypothesis("above", margin=criterion.margin).p_values(measured))
         low, high = measured.interval()
-        row = {"cell": cell, "metric": criterion.metric, "mean": values.mean(), "lookup": baseline.mean()}
-        row |= {"difference": measured.value, "low": low, "high": high, "replicates": measured.seeds}
-        rows.append(row | {"p": p[-1].two_sided})
+        mean = float(results.by_replicate(criterion.metric).loc[cell].mean())
+        row = {"cell": cell, "metric": criterion.metric, "mean": mean, "lookup": mean - measured.value}
+        row |= {"difference": measured.value, "low": low, "high": high, "over": results.over}
+        rows.append(row | {"replicates": measured.seeds, "p": p[-1].two_sided})
     table = pd.DataFrame(rows)
     table["p_adjusted"], corrected = corrected_over_rows(p)
     table["verdict"] = [WORDS.get(word := verdict(each), word) for each in corrected]

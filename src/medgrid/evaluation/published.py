@@ -42,7 +42,7 @@ def _of_cell(tables: Tables, cell: str, metric: str) -> dict[str, Any]:
     row = {"status": "diverged"} if best["diverged"] == best["replicates"] else {}
     return row | {
         "ours": best[f"{metric}_mean"], **bounds, "ours_last": last[f"{metric}_mean"], "weights": best["weights"],
-        "estimate": tables.estimates(cell, metric),
+        "estimate": tables.estimates(cell, metric), "test_images": best["test_images"],
     }  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def _of_class(per_class: pd.DataFrame, cell: str, name: str, metric: str) -> dic
     last = interval(values["last"], metric)[0]
     return {
         "ours": mean, "low": low, "high": high, "ours_last": last, "weights": rows["weights"].iloc[0],
-        "estimate": estimate(values["best"]),
+        "estimate": estimate(values["best"]), "test_images": 1,
     }  # fmt: skip
 
 
@@ -97,13 +97,14 @@ def _printed(manifest: StudyManifest) -> Iterator[tuple[Published, dict, dict, s
                     yield entry, columns | {"metric": metric, "published": float(value)}, selection, metric
 
 
-def _prediction(entry: Published, metric: str, measured: Estimate | None) -> dict[str, Any]:
-    """Columns of the prediction interval of a published number; none without an estimate of ours, or an interval."""
+def _prediction(entry: Published, metric: str, measured: Estimate | None, test_images: int) -> dict[str, Any]:
+    """Columns of the prediction interval of a published number; none without an estimate of ours, or an interval.
+
+    `test_images`: number of ours.
+    """
     if measured is None or not np.isfinite(measured.value):
         return {}
-    theirs = entry.test_images or measured.clusters
-    images = measured.clusters / theirs if theirs else 0.0
-    low, high = measured.predicted(entry.runs, images)
+    low, high = measured.predicted(entry.runs, test_images / (entry.test_images or test_images))
     if np.isnan(low):
         return {}
     over = "runs and test images" if measured.clusters else "runs"
@@ -121,17 +122,21 @@ def published(manifest: StudyManifest, tables: Tables) -> pd.DataFrame:
     """One row per published number and cell of ours with its settings.
 
     Ours is the mean over seeds at the best epoch by validation, with its 95 % interval over seeds; `ours_last`: at
-    the last epoch. `predicted_low`, `predicted_high`: 95 % prediction interval of what the document would find if its
-    networks were like ours: a mean of as many runs as it printed, on as many test images as it had (as ours had,
-    where it does not say). `predicted_over`: runs, and for metrics that are means over test images also these.
-    `inside`: whether the published number lies in it; empty when fewer than two replicates give none. `status` is
-    `not run` when no cell of the grid has these settings, `diverged` when all replicates diverged. Numbers that the
-    document does not give are left out.
+    the last epoch.
+
+    `predicted_low`, `predicted_high`: 95 % prediction interval of what the document would find if its networks were
+    like ours, trained on the same images and not selected: a mean of as many runs as it printed, on as many test
+    images as it had (as ours had, where it does not say). `predicted_over`: runs, and for metrics that are means over
+    test images also these. `inside`: whether the published number lies in it; empty when fewer than two replicates
+    give none.
+
+    `status` is `not run` when no cell of the grid has these settings, `diverged` when all replicates diverged. Numbers
+    that the document does not give are left out.
     """
     rows = []
     for entry, columns, selection, metric in _printed(manifest):
         for ours in _ours(manifest, tables, selection, metric) or [{"status": "not run"}]:
-            row = columns | ours | _prediction(entry, metric, ours.get("estimate"))
+            row = columns | ours | _prediction(entry, metric, ours.get("estimate"), ours.get("test_images", 1))
             row["difference"] = row.get("ours", np.nan) - row["published"]
             row.setdefault("status", "diverged" if pd.isna(row.get("ours")) else "ok")
             rows.append(row | {"inside": _inside(row)})

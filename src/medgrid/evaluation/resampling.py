@@ -93,8 +93,16 @@ class ResampledResults(StudyResults):
     def estimate(self, weights: pd.Series, metric: str) -> Estimate:
         return estimate_over_splits(METRICS[metric].sign * self.by_split(weights, metric), *self._mean_sizes)
 
-    def estimate_of_trainings(self, values: np.ndarray) -> Estimate:
-        return estimate_over_splits(values.reshape(len(self.splits), -1), *self._mean_sizes)
+    def estimate_of_trainings(self, values: np.ndarray, curve: str | None = None) -> Estimate:
+        sizes = self._mean_sizes
+        if curve and curve.startswith("train"):
+            # what is measured on training images overlaps as these do
+            sizes = np.mean([results.training_sizes for results in self.splits], axis=0)
+        return estimate_over_splits(values.reshape(len(self.splits), -1), *sizes)
+
+    def estimate_above_lookup(self, cell: str, metric: str) -> Estimate:
+        values = np.stack([results.above_lookup(cell, metric).mean(1) for results in self.splits])
+        return estimate_over_splits(values, *self._mean_sizes)
 
     def by_seed(self, metric: str) -> pd.DataFrame:
         return pd.concat([results.by_seed(metric) for results in self.splits], axis=1)

@@ -207,9 +207,18 @@ class StudyResults:
         """A weighted sum over cells of a metric of the test set; higher is better."""
         return estimate(METRICS[metric].sign * self.weighted(weights, metric), self.clusters)
 
-    def estimate_of_trainings(self, values: np.ndarray) -> Estimate:
-        """The mean of one value for each seed [seeds]; a seed with NaN is left out."""
+    def estimate_of_trainings(self, values: np.ndarray, curve: str | None = None) -> Estimate:
+        """The mean of one value for each seed [seeds], without NaN. `curve`: what it was read from."""
         return estimate(values)
+
+    def above_lookup(self, cell: str, metric: str) -> np.ndarray:
+        """What each test image contributes to the difference of a cell from the lookup, [seeds, images]."""
+        baseline = contributions(metric, np.eye(len(self.manifest.classes))[self.lookup], self.labels("test"))
+        return self.contributions(metric)[self.cells.index(cell)] - baseline
+
+    def estimate_above_lookup(self, cell: str, metric: str) -> Estimate:
+        """A metric of a cell minus that of the lookup, which is the same for all seeds; higher is better."""
+        return estimate(self.above_lookup(cell, metric), self.clusters)
 
     # learning curves
 
@@ -318,16 +327,24 @@ class StudyResults:
         """Which of the test images have no near-duplicate in the training part, bool [test images]."""
         return (self._test_rows["near_duplicate"] == "no").to_numpy()
 
+    def _units(self, parts: list[str]) -> int:
+        """Number of units that are dealt to these parts: clusters, or images under the published protocol."""
+        clusters = self._split_table.loc[self._split_table["part"].isin(parts), "cluster"]
+        return len(clusters) if self.manifest.protocol == "published" else clusters.nunique()
+
+    @property
+    def _validation(self) -> list[str]:
+        return [] if self.manifest.split.validation == "test" else ["validation"]
+
     @cached_property
     def split_sizes(self) -> tuple[int, int]:
-        """Numbers of units that are tested, and that train or validate: clusters, or images if these are dealt."""
-        parts = ["train"] if self.manifest.split.validation == "test" else ["train", "validation"]
-        tested, others = (
-            self._split_table.loc[self._split_table["part"].isin(names), "cluster"] for names in (["test"], parts)
-        )
-        if self.manifest.protocol == "published":
-            return len(tested), len(others)
-        return tested.nunique(), others.nunique()
+        """Numbers of units that are tested, and that train or validate."""
+        return self._units(["test"]), self._units(["train", *self._validation])
+
+    @cached_property
+    def training_sizes(self) -> tuple[int, int]:
+        """Numbers of units that train, and that validate or are tested."""
+        return self._units(["train"]), self._units(["test", *self._validation])
 
     @cached_property
     def lookup(self) -> np.ndarray | None:

@@ -29,7 +29,8 @@ class Estimate:
     image_error: float
     shared_error: float  # of the interaction of seeds and images, which is part of both other errors
     seeds: int
-    clusters: int  # of test images; 0 when the estimate is for these test images only
+    # effective number of clusters of test images, if of equal size; 0 when the estimate is for these test images only
+    clusters: float
 
     def times(self, factor: float) -> "Estimate":
         """The estimate of `factor` (1 or -1) times the number."""
@@ -114,8 +115,9 @@ def estimate(values: np.ndarray, clusters: np.ndarray | None = None) -> Estimate
 
     Two cells that agree on each of a few images need not agree on all others, and if they differ on few images, the
     scatter over images is uncertain. Therefore, the variance over images includes PSEUDO_OBSERVATIONS
-    pseudo-observations besides the clusters that it effectively comes from: of 0 and 1 where these are fewer than
-    FEW_CLUSTERS, otherwise of their own size.
+    pseudo-observations besides the clusters that it effectively comes from: of their own size, or at least of 1 where
+    these are fewer than FEW_CLUSTERS. Its degrees of freedom are those of as many equal clusters as the sizes of the
+    clusters are worth, (sum of sizes)^2 / (sum of squared sizes), less one.
     """
     values = values[np.isfinite(values).all(axis=tuple(range(1, values.ndim)))]
     seeds = len(values)
@@ -126,31 +128,30 @@ def estimate(values: np.ndarray, clusters: np.ndarray | None = None) -> Estimate
         return Estimate(value, seed_error, np.nan, np.nan, seeds, 0)
     if clusters is None:
         clusters = np.arange(values.shape[1])
-    image_error, shared_error, count = _image_errors(values, by_seed, clusters)
-    return Estimate(value, seed_error, _rounded(image_error), _rounded(shared_error), seeds, count)
+    image_error, shared_error, effective = _image_errors(values, by_seed, clusters)
+    return Estimate(value, seed_error, _rounded(image_error), _rounded(shared_error), seeds, float(effective))
 
 
-def _image_errors(values: np.ndarray, by_seed: np.ndarray, clusters: np.ndarray) -> tuple[float, float, int]:
-    """Standard errors over images and of the interaction with seeds, for values [S, n]; number of clusters."""
+def _image_errors(values: np.ndarray, by_seed: np.ndarray, clusters: np.ndarray) -> tuple[float, float, float]:
+    """Standard errors over images and of their interaction with seeds, of values [S, n]; effective clusters."""
     indices = np.unique(clusters, return_inverse=True)[1]
     count, seeds, size = indices.max() + 1, len(values), values.size
     # images of a cluster vary together: the sums over clusters are independent
     residuals = values - by_seed[:, None]
     sums = np.stack([np.bincount(indices, weights=row, minlength=count) for row in residuals])
     correction = count / (count - 1) if count > 1 else np.nan
-    squares = np.square(sums.sum(0))
+    squares, sizes = np.square(sums.sum(0)), np.bincount(indices)
     variance = correction * squares.sum() / size**2
     # as many equal deviations would have this kurtosis
     effective = squares.sum() ** 2 / np.square(squares).sum() if variance > 10 ** -(2 * DIGITS) else 0.0
-    if effective < FEW_CLUSTERS:
-        variance += PSEUDO_OBSERVATIONS / count**2
-    else:
-        variance *= 1 + PSEUDO_OBSERVATIONS / effective
+    more = PSEUDO_OBSERVATIONS / count**2 if effective < FEW_CLUSTERS else 0.0
+    variance = max(variance * (1 + PSEUDO_OBSERVATIONS / max(effective, 1)), variance + more)
     interaction = sums - sums.mean(0)
     shared_error = (
         np.sqrt(correction * seeds / (seeds - 1) * np.square(interaction).sum()) / size if seeds > 1 else np.nan
     )
-    return np.sqrt(variance), shared_error, count
+    # a few large clusters say little about others
+    return np.sqrt(variance), shared_error, sizes.sum() ** 2 / np.square(sizes).sum()
 
 
 def _rounded(value: float) -> float:

@@ -1,11 +1,11 @@
 """Verdicts on claims: supported, contradicted, negligible, open or not_run.
 
-`claims.json` holds the study, its protocol, metric and margin; `judgements`: how many times the seeds of the study
-were raised and its claims judged, at least (see `judgements`); `not_judged`: assertions that no claim tests, with
+`claims.json` holds the study, its protocol, metric and margin; `judgements`: how many times its claims were
+judged, at least (see the function); `not_judged`: assertions that no claim tests, with
 `text`, `source` and `reason`; and for each claim:
 
 - `name`, `text`, `source`: from params.yaml.
-- `verdict`: see `judge_claim`. `on_average_only`: whether some stratum shows the opposite of a supported or
+- `verdict`: see `JudgedClaim`. `on_average_only`: whether some stratum shows the opposite of a supported or
   contradicted average. `margins`: lowest and highest margin with which the verdict stays the same (null: any higher
   one), or null when the claim has no margin, or several.
 - `p_support`: of the claim; `p_against`: smallest p-value against it, after Holm's correction over its comparisons.
@@ -83,20 +83,23 @@ class JudgedClaim:
     comparisons: list[Comparison]
 
     @cached_property
-    def p_against(self) -> list[float]:
-        """Of each comparison that it contradicts the claim, after Holm's correction over those that were run."""
+    def corrected(self) -> list[PValues]:
+        """p-values of each comparison, after Holm's correction over those that were run.
+
+        Not of their support, which all must have.
+        """
+        p = [each.p for each in self.comparisons]
         run = [i for i, each in enumerate(self.comparisons) if each.was_run]
-        corrected = [1.0] * len(self.comparisons)
-        if run:
-            p = multipletests([self.comparisons[i].p.against for i in run], method="holm")[1]
-            for i, value in zip(run, p, strict=True):
-                corrected[i] = float(value)
-        return corrected
+        for field in ("against", "negligible") if run else ():
+            values = multipletests([getattr(p[i], field) for i in run], method="holm")[1]
+            for i, value in zip(run, values, strict=True):
+                p[i] = replace(p[i], **{field: float(value)})
+        return p
 
     @cached_property
     def parts(self) -> list[str]:
         """Verdict of each comparison."""
-        return [each.verdict(p) for each, p in zip(self.comparisons, self.p_against, strict=True)]
+        return [each.verdict(p) for each, p in zip(self.comparisons, self.corrected, strict=True)]
 
     @cached_property
     def verdict(self) -> str:
@@ -110,14 +113,17 @@ class JudgedClaim:
 
     @cached_property
     def p(self) -> PValues:
-        """p-values of the claim: all comparisons hold; one does not; all hold or are negligible."""
-        support = [each.p.support for each in self.comparisons]
-        either = [min(each.p.support, each.p.negligible) for each in self.comparisons]
-        return PValues(max(support), min(self.p_against), max(either))
+        """p-values of the claim: all comparisons hold; one does not; one is negligible and all others hold or are."""
+        support = max(each.p.support for each in self.comparisons)
+        either = max(min(each.support, each.negligible) for each in self.corrected)
+        one = min(each.negligible for each in self.corrected)
+        return PValues(support, min(each.against for each in self.corrected), max(either, one))
 
-    @property
+    @cached_property
     def on_average_only(self) -> bool:
-        return any(any(each.opposed) for each in self.comparisons)
+        """Whether a comparison behind the verdict is about an average that hides the opposite in some stratum."""
+        settled = self.verdict not in ("open", "not_run")
+        return settled and any(any(self.comparisons[i].opposed) for i in self.decisive)
 
     @property
     def decisive(self) -> list[int]:
@@ -128,13 +134,14 @@ class JudgedClaim:
 
     def margins(self) -> tuple[float, float] | None:
         """Lowest and highest margin with which the verdict stays the same; None without a margin, or with several."""
-        margins = {each.hypothesis.margin for each in self.comparisons if each.hypothesis.margin}
+        with_margin = [each for each in self.comparisons if each.hypothesis.margin and each.unit != "times"]
+        margins = {each.hypothesis.margin for each in with_margin}
         if len(margins) != 1 or self.verdict == "not_run":
             return None
         (margin,) = margins
-        bounds = sorted({0.0, *(bound for each in self.comparisons for bound in _critical_margins(each))})
-        # between two critical margins no comparison's verdict changes, and Holm's correction does so rarely
-        edges = [*bounds, np.inf]
+        count = len(self.comparisons)
+        # between two of these, no verdict changes
+        edges = [*sorted({0.0, *(bound for each in with_margin for bound in _critical_margins(each, count))}), np.inf]
         middles = [(low + high) / 2 if np.isfinite(high) else 2 * low + 1 for low, high in itertools.pairwise(edges)]
         same = [self._with_margin(middle).verdict == self.verdict for middle in middles]
         here = int(np.searchsorted(edges, margin)) - 1
@@ -151,7 +158,8 @@ class JudgedClaim:
     def needed(self) -> dict[str, Any] | None:
         """Replicates with which a verdict has a probability of POWER, the verdict, and its probability.
 
-        None if none has with MOST_REPLICATES: then more test images may be needed, or the value is close to a bound.
+        In a study like this one, with other seeds and as many other test images. None if none has with
+        MOST_REPLICATES: then more test images may be needed, or the value is close to a bound.
         Comparisons count as independent.
         """
         measured = [each.measured for each in self.comparisons if _can_be_planned(each.measured)]
@@ -189,18 +197,18 @@ def _can_be_planned(measured: Estimate | Permuted | None) -> TypeGuard[Estimate]
     return isinstance(measured, Estimate) and bool(np.isfinite(measured.value)) and measured.error > 0
 
 
-def _critical_margins(comparison: Comparison) -> list[float]:
-    """Margins at which the verdict of a comparison may change: distances of the ends of its intervals."""
+def _critical_margins(comparison: Comparison, count: int) -> list[float]:
+    """Margins at which a verdict on one of `count` comparisons may change: distances of the ends of intervals."""
     hypothesis, measured = comparison.hypothesis, comparison.measured
-    if not hypothesis.margin or measured is None:
+    if not isinstance(measured, Estimate):
         return []
-    ends = [measured.value, *measured.interval()]
-    if isinstance(measured, Estimate) and hypothesis.kind == "about":
-        ends += measured.interval(LEVEL / 2)
+    # levels of Holm's correction over the comparisons, and half of them where both sides are tested
+    levels = [LEVEL / sides / step for sides in (1, 2) for step in range(1, count + 1)]
+    ends = [end for level in levels for end in measured.interval(level)]
     return [abs(end - hypothesis.value) for end in ends if np.isfinite(end)]
 
 
-def _part(comparison: Comparison, p_against: float) -> dict[str, Any]:
+def _part(comparison: Comparison, corrected: PValues) -> dict[str, Any]:
     """A comparison as an entry of `comparisons` in claims.json."""
     numbers, hypothesis = comparison.numbers(), comparison.hypothesis
     missing = None
@@ -217,8 +225,8 @@ def _part(comparison: Comparison, p_against: float) -> dict[str, Any]:
         "p_support": comparison.p.support if missing is None else None,
         "p_against": comparison.p.against if missing is None else None,
         "p_negligible": comparison.p.negligible if missing is None and hypothesis.negligible_below else None,
-        "p_against_corrected": p_against if missing is None else None,
-        "verdict": comparison.verdict(p_against), "verdict_alone": comparison.verdict(),
+        "p_against_corrected": corrected.against if missing is None else None,
+        "verdict": comparison.verdict(corrected), "verdict_alone": comparison.verdict(),
         "replicates": comparison.measured.seeds if comparison.measured and missing is None else 0,
         "missing": missing,
         "strata": [
@@ -243,7 +251,7 @@ def _entry(name: str, claim: Claim, judged: JudgedClaim, verdict_in_study: str) 
         "verdict_in_study": verdict_in_study,
         "needed": judged.needed(),
         "decisive": judged.decisive,
-        "comparisons": [_part(each, p) for each, p in zip(judged.comparisons, judged.p_against, strict=True)],
+        "comparisons": [_part(each, p) for each, p in zip(judged.comparisons, judged.corrected, strict=True)],
     }
 
 
