@@ -130,8 +130,8 @@ def published(manifest: StudyManifest, tables: Tables) -> pd.DataFrame:
     test images also these. `inside`: whether the published number lies in it; empty when fewer than two replicates
     give none.
 
-    `status` is `not run` when no cell of the grid has these settings, `diverged` when all replicates diverged. Numbers
-    that the document does not give are left out.
+    `status` is `not run` when no cell of the grid has these settings, `diverged` when all replicates diverged.
+    Numbers that the document does not give are left out.
     """
     rows = []
     for entry, columns, selection, metric in _printed(manifest):

@@ -55,7 +55,6 @@ Relations, what they say, and the kinds of claims that use them:
   (correlated).
 """
 
-import itertools
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeGuard
@@ -73,6 +72,7 @@ from medgrid.evaluation.results import StudyResults
 from medgrid.evaluation.statistics import LEVEL, Estimate
 from medgrid.grid.layout import seeds_of
 
+SMALL_MARGIN, LARGE_MARGIN = 1e-6, 1e3  # for any metric
 POWER = 0.8  # probability of a verdict with the number of replicates that `needed` names
 
 
@@ -139,18 +139,18 @@ class JudgedClaim:
         if len(margins) != 1 or self.verdict == "not_run":
             return None
         (margin,) = margins
-        count = len(self.comparisons)
-        # between two of these, no verdict changes
-        edges = [*sorted({0.0, *(bound for each in with_margin for bound in _critical_margins(each, count))}), np.inf]
-        middles = [(low + high) / 2 if np.isfinite(high) else 2 * low + 1 for low, high in itertools.pairwise(edges)]
-        same = [self._with_margin(middle).verdict == self.verdict for middle in middles]
-        here = int(np.searchsorted(edges, margin)) - 1
-        first = last = here
-        while first > 0 and same[first - 1]:
-            first -= 1
-        while last + 1 < len(same) and same[last + 1]:
-            last += 1
-        return edges[first], edges[last + 1]
+        # each verdict holds on one range of margins
+        return self._last_same(margin, SMALL_MARGIN), self._last_same(margin, LARGE_MARGIN)
+
+    def _last_same(self, margin: float, limit: float) -> float:
+        """The margin nearest to `limit` with the same verdict; 0 or infinity if that of the limit is the same."""
+        if self._with_margin(limit).verdict == self.verdict:
+            return 0.0 if limit < margin else np.inf
+        same, other = margin, limit
+        while not 0.9999 < same / other < 1.0001:
+            middle = np.sqrt(same * other)
+            same, other = (middle, other) if self._with_margin(middle).verdict == self.verdict else (same, middle)
+        return same
 
     def _with_margin(self, margin: float) -> "JudgedClaim":
         return JudgedClaim([each.with_margin(margin) for each in self.comparisons])
@@ -195,17 +195,6 @@ class JudgedClaim:
 def _can_be_planned(measured: Estimate | Permuted | None) -> TypeGuard[Estimate]:
     """Whether more seeds change a number's error in a known way."""
     return isinstance(measured, Estimate) and bool(np.isfinite(measured.value)) and measured.error > 0
-
-
-def _critical_margins(comparison: Comparison, count: int) -> list[float]:
-    """Margins at which a verdict on one of `count` comparisons may change: distances of the ends of intervals."""
-    hypothesis, measured = comparison.hypothesis, comparison.measured
-    if not isinstance(measured, Estimate):
-        return []
-    # levels of Holm's correction over the comparisons, and half of them where both sides are tested
-    levels = [LEVEL / sides / step for sides in (1, 2) for step in range(1, count + 1)]
-    ends = [end for level in levels for end in measured.interval(level)]
-    return [abs(end - hypothesis.value) for end in ends if np.isfinite(end)]
 
 
 def _part(comparison: Comparison, corrected: PValues) -> dict[str, Any]:
