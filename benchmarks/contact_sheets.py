@@ -1,12 +1,14 @@
 """Contact sheets of the pairs nearest to the thresholds of near-duplicates, to be judged by eye.
 
     python benchmarks/contact_sheets.py sheets ARCHIVE.zip --out DIR
-    python benchmarks/contact_sheets.py precision JUDGED.csv
+    python benchmarks/contact_sheets.py counts JUDGED.csv
 
 `sheets` writes DIR/accepted-01.png, ..., DIR/rejected-01.png, ... (pairs as they are), the same for pairs of which
-one image is mirrored or turned (turned-accepted, turned-rejected), random-01.png, ... (of all accepted pairs), and
-DIR/pairs.csv, whose column `judgement` is to be filled in: `same` picture, `slice` (another slice of a scan) or
-`other`. `precision` prints the share of pairs of each sample that show the same picture, with its 95 % interval.
+one image is mirrored or turned (turned-accepted, turned-rejected), random-01.png, ... (accepted pairs at random, at
+most one of each image), and DIR/pairs.csv, whose column `judgement` is to be filled in: `same` picture, `slice`
+(another slice of a scan) or `other`. `counts` prints how many pairs of each sample show the same picture, and for the
+random sample the 95 % interval of their share (Wilson). The others are all the pairs nearest to a threshold, not a
+sample from a larger number, so they have no interval.
 """
 
 import argparse
@@ -28,7 +30,7 @@ from medgrid.data.tensors import to_8_bit
 from medgrid.data.thumbnails import make_thumbnails
 
 SIDE, CAPTION, COLUMNS, ROWS = 190, 14, 4, 5  # px of an image and of its caption; pairs of a sheet
-SAME = "same"
+SAME, RANDOM = "same", "random"
 
 
 def measured_pairs(archive: str) -> pd.DataFrame:
@@ -43,7 +45,10 @@ def measured_pairs(archive: str) -> pd.DataFrame:
 
 
 def samples(pairs: pd.DataFrame, count: int) -> pd.DataFrame:
-    """At most `count` pairs of each sample, nearest to the thresholds first, and of all accepted ones at random."""
+    """At most `count` pairs of each sample: nearest to the thresholds first, or drawn from all accepted ones.
+
+    Each image is in at most one pair of a sample.
+    """
     distance = margin(pairs)
     pairs = pairs.assign(distance=distance.abs())
     accepted, upright = distance >= 0, pairs["orientation"] == UPRIGHT.name
@@ -52,7 +57,7 @@ def samples(pairs: pd.DataFrame, count: int) -> pd.DataFrame:
         "rejected": pairs[~accepted & upright].sort_values("distance"),
         "turned-accepted": pairs[accepted & ~upright].sort_values("distance"),
         "turned-rejected": pairs[~accepted & ~upright].sort_values("distance"),
-        "random": pairs[accepted].sample(frac=1, random_state=0),
+        RANDOM: pairs[accepted].sample(frac=1, random_state=0),
     }
     chosen = [_first_of_each_picture(table, count).assign(sample=name) for name, table in tables.items()]
     table = pd.concat(chosen, ignore_index=True).assign(judgement="")
@@ -100,16 +105,18 @@ def write_sheets(archive: str, out: Path, count: int) -> None:
     chosen.to_csv(out / "pairs.csv", index=False, float_format="%.4f")
 
 
-def print_precision(judged: str) -> None:
+def print_counts(judged: str) -> None:
     """Print a Markdown table of the judgements of each sample."""
-    print("| sample | pairs | same | % (95 %) | other judgements |\n|---|---:|---:|---:|---|")
+    print("| sample | pairs | same | other judgements |\n|---|---:|---:|---|")
     table = pd.read_csv(judged, keep_default_na=False)
     for name, pairs in table[table["judgement"] != ""].groupby("sample", sort=False):
         same, size = (pairs["judgement"] == SAME).sum(), len(pairs)
-        low, high = proportion_confint(same, size, method="wilson")
         others = pairs.loc[pairs["judgement"] != SAME, "judgement"].value_counts().to_dict()
-        share = f"{100 * same / size:.0f} ({100 * low:.0f} to {100 * high:.0f})"
-        print(f"| {name} | {size} | {same} | {share} | {others} |")
+        interval = ""
+        if name == RANDOM:
+            low, high = proportion_confint(same, size, method="wilson")
+            interval = f" ({100 * low:.0f} to {100 * high:.0f} %)"
+        print(f"| {name} | {size} | {same}{interval} | {others} |")
 
 
 def main() -> None:
@@ -119,12 +126,12 @@ def main() -> None:
     sheets.add_argument("archive")
     sheets.add_argument("--out", type=Path, required=True)
     sheets.add_argument("--count", type=int, default=100, help="pairs of each sample")
-    commands.add_parser("precision").add_argument("judged")
+    commands.add_parser("counts").add_argument("judged")
     arguments = parser.parse_args()
     if arguments.command == "sheets":
         write_sheets(arguments.archive, arguments.out, arguments.count)
     else:
-        print_precision(arguments.judged)
+        print_counts(arguments.judged)
 
 
 if __name__ == "__main__":

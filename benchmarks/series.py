@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr, t
+from scipy.stats import spearmanr
 
 from medgrid.audit.file_order import file_order
 from medgrid.config import Params, load, read_yaml
@@ -23,11 +23,12 @@ from medgrid.data.near_duplicates import write_near_duplicates
 from medgrid.data.nearest_thumbnail import nearest, shrink
 from medgrid.data.series import series_ids, stems_and_positions
 from medgrid.data.split import assign
-from medgrid.utils.errors import MedgridError
+from medgrid.evaluation.resampling import estimate_over_splits
 
 ROOT = Path(__file__).parent.parent
 SCANS = ["glioma", "meningioma", "pituitary"]  # classes whose file numbers follow scans
-BLOCKS = (10, 20, 40)
+BLOCKS = (3, 10, 20, 40)
+LARGEST = 0.25  # share of the images in one cluster from which no split has parts of the sizes that are asked for
 SHUFFLED = 20  # times that file names are shuffled, as a control
 
 
@@ -91,19 +92,30 @@ def accuracy(images: Images, small: np.ndarray, table: pd.DataFrame) -> float:
 
 def print_choice(title: str, images: Images, settings: dict[str, Any], splits: int, series: Any = None) -> None:
     """One row: clusters, the largest one, and the mean accuracy of the lookup with its interval over `splits`."""
-    table, pairs, small = images.table, images.pairs, shrink(images.thumbnails)
+    table, pairs = images.table, images.pairs
     ids = series_ids(table, images.thumbnails, pairs, series) if series else None
     sizes = np.bincount(cluster_ids_with_groups(table, pairs, ids))
-    try:
-        tables = [assign(table, settings | {"seed": seed}, pairs, ids) for seed in range(splits)]
-        values = 100 * np.array([accuracy(images, small, each) for each in tables])
-        half = t.ppf(0.975, splits - 1) * values.std(ddof=1) / splits**0.5
-        sizes_of_test = [(each["part"] == "test").sum() for each in tables]
-        floor = f"{values.mean():.1f} ± {half:.1f} | {values.min():.1f} to {values.max():.1f}"
-        floor += f" | {min(sizes_of_test)} to {max(sizes_of_test)}"
-    except MedgridError:
-        floor = "no split possible | |"
+    floor = "- | - | -"
+    if sizes.max() < LARGEST * len(table):
+        floor = floor_over_splits(images, [assign(table, settings | {"seed": i}, pairs, ids) for i in range(splits)])
     print(f"| {title} | {len(sizes)} | {sizes.max()} | {floor} |", flush=True)
+
+
+def floor_over_splits(images: Images, tables: list[pd.DataFrame]) -> str:
+    """Accuracy of the lookup in %, with its corrected 95 % interval over splits; its range; sizes of test parts.
+
+    The correction counts clusters of the parts test and train, since the lookup does not use validation images.
+    """
+    small = shrink(images.thumbnails)
+    values = 100 * np.array([accuracy(images, small, table) for table in tables])
+    clusters = [
+        [table.loc[table["part"] == part, "cluster"].nunique() for part in ("test", "train")] for table in tables
+    ]
+    measured = estimate_over_splits(values[:, None], *np.mean(clusters, axis=0))
+    half = measured.interval()[1] - measured.value
+    tested = [(table["part"] == "test").sum() for table in tables]
+    ranges = f"{values.min():.1f} to {values.max():.1f} | {min(tested)} to {max(tested)}"
+    return f"{measured.value:.1f} ± {half:.1f} | {ranges}"
 
 
 def print_choices(images: Images, settings: dict[str, Any], splits: int) -> None:
@@ -130,8 +142,8 @@ def print_shared_order(images: Images) -> None:
         print(f"  {label}: {rank:.2f}")
 
 
-def print_patients(images: Images) -> None:
-    """What chains join, compared with the patients that file names tell."""
+def print_joins(images: Images) -> None:
+    """What chains join, compared with the patients that file names tell (in the brain tumour archive: none)."""
     table = images.table
     for title, each in (("as they are", images), ("names shuffled", images.shuffled())):
         # patients belong to images, whatever their names
@@ -142,10 +154,10 @@ def print_patients(images: Images) -> None:
         one, other = order[:-1], order[1:]
         joined, consecutive = (ids[one] == ids[other]), (stems[one] == stems[other]) & (stems[one] >= 0)
         same = (groups[one] == groups[other]) & (groups[one] != "")
-        for kind, rows in (("one patient", same), ("two patients", ~same)):
-            count = (consecutive & rows).sum()
-            share = 100 * (joined & consecutive & rows).sum() / max(1, count)
-            print(f"  {title}: of {count} consecutive images of {kind}, {share:.1f} % are joined")
+        for kind, rows in (("one patient", same), ("two patients (or unknown)", ~same)):
+            if count := (consecutive & rows).sum():
+                share = 100 * (joined & consecutive & rows).sum() / count
+                print(f"  {title}: of {count} consecutive images of {kind}, {share:.1f} % are joined", flush=True)
 
 
 def print_archive_split(images: Images, series: str | None) -> None:
@@ -175,8 +187,9 @@ def main() -> None:
     print_choices(tumours, settings, options.splits)
     print("position of test images and of their nearest training images, rank correlation:")
     print_shared_order(tumours)
-    print("X-rays, chains and patients:")
-    print_patients(rays)
+    for title, images in (("brain tumour", tumours), ("X-rays", rays)):
+        print(f"{title}, chains and patients:")
+        print_joins(images)
     for title, images, series in (("X-rays", rays, None), ("brain tumour", tumours, "chains")):
         print(f"{title}, split by the archive:")
         print_archive_split(images, series)

@@ -82,7 +82,7 @@ class Published(Settings):
 
 
 class Splits(Settings):
-    """Trainings on several random splits of the same images: what if the data were split again?"""
+    """Trainings on several random splits: what if other images of the same kind had been collected, as many?"""
 
     splits: Annotated[int, Field(ge=2, le=100)] = Field(
         description="number of splits; the first is the study's own, the others have the split seeds 1, 2, 3, …"

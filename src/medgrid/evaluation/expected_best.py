@@ -3,8 +3,9 @@
 Dodge et al., Show Your Work: Improved Reporting of Experimental Results, EMNLP 2019. A mean over a grid includes
 settings of a model that nobody would use. Here, k of its cells are drawn at random, the one with the best validation
 score is chosen, and its test metric is reported. The cells are drawn without replacement, since they are a finite
-grid: with k = 1 the value is the mean of the cells, with all cells it is that of the best. (The
-paper draws with replacement, which is biased towards fewer cells: Tang et al., ACL 2020.)
+grid: with k = 1 the value is the mean of the cells, with all cells it is the mean over seeds of the cell that each
+seed's validation score selects. (The paper draws with replacement, which is biased towards fewer cells: Tang et al.,
+ACL 2020.)
 """
 
 import numpy as np

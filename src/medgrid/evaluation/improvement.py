@@ -12,6 +12,7 @@ from scipy import stats
 
 from medgrid.evaluation.contrasts import by_axes, cells_of
 from medgrid.evaluation.labels import describe_level
+from medgrid.evaluation.resampling import SPLITS
 from medgrid.evaluation.results import StudyResults
 from medgrid.evaluation.statistics import DIGITS, LEVEL
 
@@ -23,7 +24,7 @@ def share_better(differences: np.ndarray) -> np.ndarray:
     return np.where(np.abs(differences) < 10**-DIGITS, 0.5, differences > 0).mean(0)
 
 
-def exact_interval(share: np.ndarray, trials: float) -> tuple[np.ndarray, np.ndarray]:
+def exact_interval(share: np.ndarray, trials: int) -> tuple[np.ndarray, np.ndarray]:
     """95 % interval of a probability, after Clopper and Pearson (1934), for a share of independent `trials`.
 
     The mean of several settings varies less over replicates than a single outcome with the same probability, so the
@@ -38,9 +39,9 @@ def improvement(results: StudyResults) -> pd.DataFrame:
     """The table `improvement`: for each pair of values of each axis, the probability that the first is better.
 
     Both are compared with the same seed (or split) at each setting of the other axes that both have (`settings`). The
-    probability is that of a random seed at a random setting of these. Its interval counts replicates, not settings:
-    replicates are independent. Splits are not, since they share images; they count as
-    1 / (1 / splits + n_test / n_train) independent ones (`medgrid.evaluation.resampling`).
+    probability is that of a random seed at a random setting of these, on these test images; with several splits, that
+    of another random split of these images. Its interval counts replicates, not settings. Given the images, splits
+    are independent, as seeds are.
     """
     metric = results.manifest.criterion.metric
     values, rows = results.by_replicate(metric), []
@@ -56,6 +57,8 @@ def improvement(results: StudyResults) -> pd.DataFrame:
                 names = {"first": describe_level(axis, first), "second": describe_level(axis, second)}
                 rows.append({"axis": axis, **names, "probability": shares.mean(), "settings": len(shared)})
     table = pd.DataFrame(rows, columns=["axis", "first", "second", "probability", "settings"])
-    low, high = exact_interval(table["probability"].to_numpy(float), results.independent_replicates)
-    table = table.assign(metric=metric, low=low, high=high, over=results.over_trainings, replicates=values.shape[1])
+    replicates = values.shape[1]
+    low, high = exact_interval(table["probability"].to_numpy(float), replicates)
+    over = "splits of these images" if results.over == SPLITS else "seeds"
+    table = table.assign(metric=metric, low=low, high=high, over=over, replicates=replicates)
     return table[list(COLUMNS)]

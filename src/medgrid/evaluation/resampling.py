@@ -1,10 +1,12 @@
-"""Results on several random splits: what if the data were split again?
+"""Results on several random splits: what if other images of the same kind had been collected, as many?
 
 Nadeau and Bengio, Inference for the generalization error, Machine Learning 52 (2003). Trainings on random splits of
-the same images share most of their training images, so the variance over splits is smaller than that over new data.
-For R splits with n_test and n_train images, the squared standard error of the mean is s^2 (1/R + n_test/n_train), in
-which s^2 is the variance over splits. n_train counts all that is not tested: validation images also shape the result.
-s^2 includes the choice of test images, so no error over images is added.
+the same images share most of their training images, so the variance over splits is smaller than over new data. For R
+splits with n_test and n_train images, the squared standard error of the mean is s^2 (1/R + n_test/n_train), in which
+s^2 is the variance over splits. This supposes that results on two splits of the same images have the correlation
+n_test / (n_test + n_train). n_train counts all that is not tested: validation images also shape the result. s^2
+includes the choice of test images, so no error over images is added. For other splits of the same images, the
+standard error would be s / sqrt(R).
 """
 
 from collections.abc import Callable
@@ -84,11 +86,6 @@ class ResampledResults(StudyResults):
         """Mean over seeds of a metric of the test set: a row for each cell, a column for each split."""
         means = [results.by_seed(metric).mean(axis=1) for results in self.splits]
         return METRICS[metric].sign * pd.concat(means, axis=1)
-
-    @property
-    def independent_replicates(self) -> float:
-        tested, others = self._mean_sizes
-        return 1 / (1 / len(self.splits) + tested / others)
 
     def estimate(self, weights: pd.Series, metric: str) -> Estimate:
         return estimate_over_splits(METRICS[metric].sign * self.by_split(weights, metric), *self._mean_sizes)

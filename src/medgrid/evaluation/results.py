@@ -198,11 +198,6 @@ class StudyResults:
         """A metric of the test set: a row for each cell, a column for each seed; higher is better."""
         return METRICS[metric].sign * self.by_seed(metric)
 
-    @property
-    def independent_replicates(self) -> float:
-        """Number of independent repetitions that the columns of `by_replicate` count as."""
-        return len(self.seeds)
-
     def estimate(self, weights: pd.Series, metric: str) -> Estimate:
         """A weighted sum over cells of a metric of the test set; higher is better."""
         return estimate(METRICS[metric].sign * self.weighted(weights, metric), self.clusters)

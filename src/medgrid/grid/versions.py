@@ -20,9 +20,9 @@ VERSIONS = {
     "split": 3,
     "models": 3,
     "training": 3,
-    "evaluation": 8,
+    "evaluation": 9,
     "explanations": 1,
-    "report": 7,
+    "report": 8,
     "audit": 3,
 }
 
