@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
-from medgrid.evaluation.hypotheses import Hypothesis, PValues, verdict
+from medgrid.evaluation.hypotheses import Hypothesis, PValues, holm, verdict
 from medgrid.evaluation.statistics import LEVEL, Estimate
 
 BETTER = Hypothesis("above", margin=0.01)
@@ -73,3 +74,11 @@ def test_probabilities_of_verdicts_are_their_frequencies(hypothesis, value):
 def test_images_that_leave_it_open_are_not_replaced_by_seeds():
     probabilities = BETTER.probabilities(Estimate(0.01, 0.001, 0.02, 0.0, 5, 200))
     assert max(each.max() for each in probabilities.values()) < 0.2
+
+
+def test_holms_correction_is_statsmodels():
+    rng = np.random.default_rng(0)
+    for size in (1, 2, 30):
+        p = np.round(rng.random(size) ** 3, 2)  # ties, too
+        assert holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+    assert len(holm([])) == 0

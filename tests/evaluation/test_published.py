@@ -160,7 +160,7 @@ def test_every_study_of_params_finds_what_it_prints(params):
         ids = [cell["id"] for cell in manifest.cells]
         metrics = {metric for entry in manifest.published for metric in entry.metrics}
         cells = pd.DataFrame({"cell": ids * 2, "checkpoint": ["best"] * len(ids) + ["last"] * len(ids)})
-        cells = cells.assign(weights="", diverged=0, replicates=1, **{f"{metric}_mean": 0.5 for metric in metrics})
+        cells = cells.assign(weights="", diverged=0, replicates=1, test_images=100, **{f"{metric}_mean": 0.5 for metric in metrics})
         names = [
             (cell, name, checkpoint) for cell in ids for name in manifest.classes for checkpoint in ("best", "last")
         ]

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from medgrid.config.claims import Correlated, InStrata, OfMetric, WithMargin
 from medgrid.config.metrics import METRICS
 from medgrid.evaluation.contrasts import Contrast, Selection, select
-from medgrid.evaluation.hypotheses import Hypothesis, PValues, verdict
+from medgrid.evaluation.hypotheses import Hypothesis, PValues, holm, verdict
 from medgrid.evaluation.permutations import Permuted
 from medgrid.evaluation.results import StudyResults
 from medgrid.evaluation.statistics import LEVEL, Estimate
@@ -82,7 +81,7 @@ class Comparison:
         }.get(self.verdict())
         if p_opposite is None or not self.strata:
             return [False] * len(self.strata)
-        rejected = multipletests([p_opposite(each.p, each) for each in self.strata], LEVEL, "holm")[0]
+        rejected = holm([p_opposite(each.p, each) for each in self.strata]) <= LEVEL
         return [bool(r) and each.verdict() != "negligible" for r, each in zip(rejected, self.strata, strict=True)]
 
     @property

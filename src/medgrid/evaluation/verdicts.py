@@ -60,12 +60,11 @@ from functools import cached_property
 from typing import Any, TypeGuard
 
 import numpy as np
-from statsmodels.stats.multitest import multipletests
 
 from medgrid.config.claims import Claim
 from medgrid.evaluation.claim_kinds import KINDS
 from medgrid.evaluation.claims import NETWORKS, Comparison, Judge
-from medgrid.evaluation.hypotheses import MOST_REPLICATES, PValues
+from medgrid.evaluation.hypotheses import MOST_REPLICATES, PValues, holm
 from medgrid.evaluation.permutations import Permuted
 from medgrid.evaluation.resampling import SPLITS
 from medgrid.evaluation.results import StudyResults
@@ -91,7 +90,7 @@ class JudgedClaim:
         p = [each.p for each in self.comparisons]
         run = [i for i, each in enumerate(self.comparisons) if each.was_run]
         for field in ("against", "negligible") if run else ():
-            values = multipletests([getattr(p[i], field) for i in run], method="holm")[1]
+            values = holm([getattr(p[i], field) for i in run])
             for i, value in zip(run, values, strict=True):
                 p[i] = replace(p[i], **{field: float(value)})
         return p
@@ -251,8 +250,7 @@ def _in_study(judged: list[JudgedClaim]) -> list[str]:
     if not run:
         return remaining
     corrected = {
-        field: multipletests([getattr(judged[i].p, field) for i in run], method="holm")[1]
-        for field in ("support", "against", "negligible")
+        field: holm([getattr(judged[i].p, field) for i in run]) for field in ("support", "against", "negligible")
     }
     for place, i in enumerate(run):
         word = remaining[i]
