@@ -39,11 +39,15 @@ class Scenario:
     seeds: int = 5
     cluster: int = 1  # images that share their difficulty
     diverging: float = 0.0  # share of trainings that diverge
+    only_first: bool = False  # whether only trainings of the first cell diverge
+    large: int = 0  # images of one more cluster
+    known: float = 1.0  # share of clusters that are known; images of others count as independent
 
     def correct(self, rng: np.random.Generator, skills: tuple[float, ...]) -> tuple[list[np.ndarray], np.ndarray]:
         """Whether each cell's predictions are correct, [seeds, images] each, and the clusters of the images."""
         count = -(-self.images // self.cluster)
         clusters = np.repeat(np.arange(count), self.cluster)[: self.images]
+        clusters[: self.large] = 0
         shared = rng.normal(0, self.shared, count)
         cells = []
         for skill in skills:
@@ -51,14 +55,16 @@ class Scenario:
             seed = rng.normal(0, self.seed, (self.seeds, 1))
             flip = rng.normal(0, self.flip, (self.seeds, self.images))
             correct = (skill + image + seed + flip > 0).astype(float)
-            if self.diverging:
+            if self.diverging and not (self.only_first and cells):
                 correct[rng.random(self.seeds) < self.diverging] = CHANCE
             cells.append(correct)
-        return cells, clusters
+        unknown = rng.random(count)[clusters] >= self.known
+        return cells, np.where(unknown, count + np.arange(self.images), clusters)
 
-    def skill(self, accuracy: float) -> float:
-        """Mean logit of a cell with this true accuracy, over all seeds and images."""
-        accuracy = (accuracy - self.diverging * CHANCE) / (1 - self.diverging)
+    def skill(self, accuracy: float, first: bool = False) -> float:
+        """Mean logit of a cell (of the first one) with this true accuracy, over all seeds and images."""
+        diverging = self.diverging if first or not self.only_first else 0.0
+        accuracy = (accuracy - diverging * CHANCE) / (1 - diverging)
         spread = np.sqrt(self.shared**2 + self.own**2 + self.seed**2 + self.flip**2)
         return float(stats.norm.ppf(accuracy) * spread)
 
@@ -75,7 +81,12 @@ SCENARIOS = {
     "20 seeds": Scenario(seeds=20),
     "a tenth of the trainings diverges": Scenario(diverging=0.1),
     "the same, 20 seeds": Scenario(diverging=0.1, seeds=20),
+    "only the first cell's trainings do": Scenario(diverging=0.1, only_first=True),
     "no scatter over seeds": Scenario(seed=0.0, flip=0.0),
+    "seeds that matter much, three": Scenario(seeds=3, seed=0.4),
+    "seeds that matter much, two": Scenario(seeds=2, seed=0.4),
+    "a cluster of 100, else of five": Scenario(cluster=5, large=100),
+    "clusters of five, half of them known": Scenario(cluster=5, known=0.5),
 }
 ACCURACY = 0.85  # of the second cell
 
@@ -85,7 +96,7 @@ def differences(
 ) -> Iterator[tuple[Estimate, np.ndarray, np.ndarray]]:
     """Of each study the difference between two cells, contributions of one cell, and clusters."""
     rng = np.random.default_rng(seed)
-    skills = scenario.skill(ACCURACY + difference), scenario.skill(ACCURACY)
+    skills = scenario.skill(ACCURACY + difference, first=True), scenario.skill(ACCURACY)
     for _ in range(studies):
         (first, second), clusters = scenario.correct(rng, skills)
         yield estimate(first - second, clusters), second, clusters

@@ -8,6 +8,7 @@ from medgrid.config.metrics import METRICS
 from medgrid.evaluation.contributions import contributions
 from medgrid.evaluation.hypotheses import Hypothesis, corrected_over_rows, verdict
 from medgrid.evaluation.results import StudyResults
+from medgrid.evaluation.statistics import DIGITS
 
 COLUMNS = (
     "cell", "metric", "mean", "lookup", "difference", "low", "high", "over", "p", "p_adjusted", "replicates",
@@ -52,7 +53,7 @@ def lookup(results: StudyResults) -> pd.DataFrame:
         p.append(Hypothesis("above", margin=criterion.margin).p_values(measured))
         low, high = measured.interval()
         mean = float(results.by_replicate(criterion.metric).loc[cell].mean())
-        row = {"cell": cell, "metric": criterion.metric, "mean": mean, "lookup": mean - measured.value}
+        row = {"cell": cell, "metric": criterion.metric, "mean": mean, "lookup": round(mean - measured.value, DIGITS)}
         row |= {"difference": measured.value, "low": low, "high": high, "over": results.over}
         rows.append(row | {"replicates": measured.seeds, "p": p[-1].two_sided})
     table = pd.DataFrame(rows)
