@@ -104,7 +104,8 @@ onsuccess:
     # only now: until Snakemake has recorded a job as finished, it may have to be restored from its checkpoints
     for checkpoints in Path(DATA, "checkpoints").glob("*/*/"):
         study, job = checkpoints.parent.name, checkpoints.name
-        if all(map(os.path.exists, job_folders(study, job))):
+        # of a job with other settings, checkpoints stay: it may be asked for again
+        if f"{study}/{job}" in LAYOUT.jobs and all(map(os.path.exists, job_folders(study, job))):
             shutil.rmtree(checkpoints)
     for file in Path(STEPS, "stale").glob("*"):
         file.unlink()
