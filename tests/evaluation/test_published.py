@@ -57,6 +57,7 @@ def test_inside_says_whether_the_interval_holds_the_number(tmp_path):
     assert set(table["predicted_over"]) == {"runs and test images"}
 
 
+@pytest.mark.slow
 def test_a_mean_of_many_runs_on_many_images_is_predicted_better(tmp_path):
     row, widths = ["sgd", 0.1, 0.5], []
     for number, of in enumerate(({}, {"runs": 5}, {"runs": 5, "test_images": 100_000})):
@@ -160,7 +161,8 @@ def test_every_study_of_params_finds_what_it_prints(params):
         ids = [cell["id"] for cell in manifest.cells]
         metrics = {metric for entry in manifest.published for metric in entry.metrics}
         cells = pd.DataFrame({"cell": ids * 2, "checkpoint": ["best"] * len(ids) + ["last"] * len(ids)})
-        cells = cells.assign(weights="", diverged=0, replicates=1, test_images=100, **{f"{metric}_mean": 0.5 for metric in metrics})
+        cells = cells.assign(weights="", diverged=0, replicates=1, test_images=100)
+        cells = cells.assign(**{f"{metric}_mean": 0.5 for metric in metrics})
         names = [
             (cell, name, checkpoint) for cell in ids for name in manifest.classes for checkpoint in ("best", "last")
         ]

@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import stats
@@ -63,11 +64,14 @@ def _standardised(ranks: np.ndarray) -> np.ndarray:
 def _permutations(ranks: np.ndarray) -> np.ndarray:
     """All orders of the ranks, or many random ones of which the first is the observed one, [P, N]."""
     if len(ranks) <= EXACT_UP_TO:
-        orders = np.fromiter(
-            itertools.chain.from_iterable(itertools.permutations(range(len(ranks)))), np.int8,
-            math.factorial(len(ranks)) * len(ranks),
-        )  # fmt: skip
-        return ranks[orders.reshape(-1, len(ranks))]
+        return ranks[_orders(len(ranks))]
     rng = np.random.default_rng(0)
     drawn = rng.permuted(np.broadcast_to(ranks, (DRAWN, len(ranks))), axis=1)
     return np.concatenate([ranks[None], drawn])
+
+
+@cache
+def _orders(count: int) -> np.ndarray:
+    """All orders of the numbers below `count`, int8 [count!, count]."""
+    numbers = itertools.chain.from_iterable(itertools.permutations(range(count)))
+    return np.fromiter(numbers, np.int8, math.factorial(count) * count).reshape(-1, count)

@@ -121,8 +121,8 @@ class JudgedClaim:
     @cached_property
     def on_average_only(self) -> bool:
         """Whether a comparison behind the verdict is about an average that hides the opposite in some stratum."""
-        settled = self.verdict not in ("open", "not_run")
-        return settled and any(any(self.comparisons[i].opposed) for i in self.decisive)
+        decided = self.verdict not in ("open", "not_run")
+        return decided and any(any(self.comparisons[i].opposed) for i in self.decisive)
 
     @property
     def decisive(self) -> list[int]:

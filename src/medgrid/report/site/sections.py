@@ -72,7 +72,8 @@ def axis_columns(study: LabelledResults) -> list[dict[str, Any]]:
 def cell_rows(study: LabelledResults) -> list[dict[str, Any]]:
     """Every cell, best test accuracy first."""
     selected, metrics = {study.best_cell(model) for model in study.models}, shown_metrics(study)
-    best = study.best.sort_values("test_accuracy_mean", ascending=False, kind="stable")
+    means = study.best["test_accuracy_mean"].where(study.best["diverged"] < study.best["replicates"])
+    best = study.best.loc[means.sort_values(ascending=False, kind="stable").index]
     return [
         {
             "axes": list(study.settings_of(cell).values()),
