@@ -137,7 +137,7 @@ def test_each_test_is_about_cells_of_its_study(params):
     """A misspelt value would select no cell, and the claim would never be judged."""
     settings = load(params)
     for name, study in settings.studies.items():
-        manifest = study_manifest(settings, name, expand_grid(study, name), [], [], {}, "")
+        manifest = study_manifest(settings, name, expand_grid(study, name), [], [], [], {}, "")
         judge = Judge(WholeGrid(manifest))
         for key, claim in study.claims.items():
             for test in claim.tests:

@@ -193,7 +193,10 @@ class JudgedClaim:
 
 def _can_be_planned(measured: Estimate | Permuted | None) -> TypeGuard[Estimate]:
     """Whether more seeds change a number's error in a known way."""
-    return isinstance(measured, Estimate) and bool(np.isfinite(measured.value)) and measured.error > 0
+    if not isinstance(measured, Estimate) or not np.isfinite(measured.value):
+        return False
+    seed, image, shared = measured.variances()
+    return bool(seed + max(image - shared, 0.0) > 0)
 
 
 def _part(comparison: Comparison, corrected: PValues) -> dict[str, Any]:
