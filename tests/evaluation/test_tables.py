@@ -1,6 +1,7 @@
 """Tables agree with the training jobs, however a cell's seeds are divided into blocks."""
 
 import re
+
 import factories
 import numpy as np
 import pandas as pd

@@ -81,7 +81,7 @@ def claims(study: LabelledResults) -> Drawn:
     shown = drawable(study)
     heights = [len(claim["comparisons"]) + 1.5 for claim in shown]
     figure, rows = plt.subplots(
-        len(shown), 1, figsize=(9, 0.6 + 0.32 * sum(heights)), height_ratios=heights, squeeze=False,
+        len(shown), 1, figsize=(9, 0.6 + 0.38 * sum(heights)), height_ratios=heights, squeeze=False,
         layout="constrained",
     )  # fmt: skip
     for axes, claim in zip(rows[:, 0], shown, strict=True):
