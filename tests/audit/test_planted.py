@@ -18,6 +18,8 @@ benchmark = sys.modules["planted"] = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(benchmark)
 SUBJECTS = 200
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def heads() -> list[bytes]:

@@ -85,6 +85,7 @@ def test_a_diverged_training_counts_as_chance(tmp_path):
     assert row["replicates"] == 3
 
 
+@pytest.mark.slow
 def test_predictions_of_earlier_versions_have_no_lookup(tmp_path):
     results = replace_lookup(results_of(tmp_path), None)
     assert results.lookup is None

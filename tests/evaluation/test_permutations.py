@@ -20,7 +20,7 @@ def test_it_is_scipys_exact_test_for_one_seed():
     assert ours.above + ours.below > 1  # both include the observed order
 
 
-@pytest.mark.parametrize("seeds", [5, 20])
+@pytest.mark.parametrize("seeds", [pytest.param(5, marks=pytest.mark.slow), 20])
 def test_without_an_association_few_are_seen_however_many_seeds(seeds):
     """Networks differ, in the same way with each seed: nine of them in order by chance are no proof."""
     rng, found = np.random.default_rng(1), 0

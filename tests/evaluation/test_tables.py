@@ -104,7 +104,7 @@ def test_a_mean_curve_by_hand():
 @pytest.mark.parametrize(
     "blocks",
     [
-        [[0], [1], [2]],
+        pytest.param([[0], [1], [2]], marks=pytest.mark.slow),
         pytest.param([[0, 1], [2]], marks=pytest.mark.slow),
         pytest.param([[0, 1, 2, 3]], marks=pytest.mark.slow),
         [[0, 1, 2], [2, 3]],
